@@ -128,6 +128,7 @@ LAYERS = {
         raykd={"errors", "params", "registry", "results", "whole_file"},
         packages={"optuna", "plotly", "jinja2", "markupsafe"},
     ),
+    "export": Layer(raykd={"errors", "params", "registry", "results"}),
     "sweep": Layer(
         # Everything below; `__init__` is raykd's version.
         raykd={"__init__", "errors", "params", "registry", "ray_private", "losses.targets", "data",
@@ -140,7 +141,7 @@ LAYERS = {
     ),
     "cli": Layer(
         raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report",
-               "clusters"},
+               "export", "clusters"},
         packages={"typer", "rich"},
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
         later={"torch"},

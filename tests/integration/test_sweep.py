@@ -18,19 +18,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pyarrow.parquet as pq
 import pytest
 import ray
 from optuna.trial import TrialState
 
+from raykd import registry
 from raykd.cli.main import main
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.store import load_results, read_events
 from raykd.results.verdict import verdict
 from raykd.spec.dump import to_yaml
+from raykd.spec.load import spec_from_dict
 from raykd.sweep.run import SweepOptions, run_sweep
 from raykd.sweep.search import open_storage
+from raykd.sweep.task_setup import set_up_task
 from raykd.teachers.prepared_task import PreparedTask
 from tests.integration.conftest import tiny_spec
 
@@ -174,14 +178,22 @@ def test_teacher_runs_once_per_row_and_confirm_pairs_seeds(
     assert list(by_seed.values()) == [3, 3], "all arms share the seeds"
 
 
-def test_saved_student_opens_with_transformers(stopped_early: tuple[SweepResult, Path]) -> None:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+def test_the_exported_student_gives_the_recorded_predictions(
+    stopped_early: tuple[SweepResult, Path], tmp_path: Path
+) -> None:
+    from transformers import pipeline
 
     result, folder = stopped_early
-    saved = folder / "runs" / result.run / "checkpoints" / "toy-sentiment" / "kd" / "best"
-    model = AutoModelForSequenceClassification.from_pretrained(saved)
-    tokens = AutoTokenizer.from_pretrained(saved)("the soup was very bad", return_tensors="pt")
-    assert model(**tokens).logits.shape == (1, 3)
+    run, to = folder / "runs" / result.run, tmp_path / "student"
+    assert main(["export", str(run), str(to), "--arm", "kd"]) == 0
+    exported = json.loads((to / "raykd.json").read_text())["trial"]
+    (trial,) = (t for t in result.trials if t.trial_id == exported)
+    rows = set_up_task(spec_from_dict(result.spec), trial.task).rows["test"]
+    answers = pipeline("text-classification", model=str(to))([text for (text,) in rows.texts])
+    labels = registry.load("tasks", trial.task).labels
+    right = [a["label"] == labels[k] for a, k in zip(answers, rows.labels, strict=True)]
+    assert right == result.row_outcomes[trial.trial_id].astype(bool).tolist()
+    assert np.mean(right) == trial.metrics["test/accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True)

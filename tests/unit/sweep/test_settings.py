@@ -342,7 +342,8 @@ def test_a_key_of_resources_changes_what_fits(monkeypatch, key):
 
 FINETUNE = {
     "rows": 40, "seed": 7, "explain": 0.5, "search": 3, "epochs": 2, "batch_size": 8,
-    "micro_batch": 3, "sharding": "full", "gradient_checkpointing": True, "attention": "eager", "compile": True,
+    "micro_batch": 3, "sharding": "full", "gradient_checkpointing": True, "attention": "eager",
+    "compile": True,
     "packing": False, "optimizer": "sgd", "lr": 2e-3,
     "warmup_ratio": 0.3, "schedule": "constant", "weight_decay": 0.5, "adam_epsilon": 1e-4,
     "max_grad_norm": 2.0, "precision": "bf16", "dropout": 0.4, "length_grouping": False,

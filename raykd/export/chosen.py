@@ -1,0 +1,108 @@
+"""Which student of a run is exported: of one task and one arm, saved by a confirm run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from raykd.errors import SpecError, UnknownName
+from raykd.registry import suggestion
+from raykd.results.records import SweepResult, TrialResult
+from raykd.results.store import load_results
+from raykd.results.summary import arm_summaries
+from raykd.results.verdict import Verdict, listed, verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChosenStudent:
+    """A confirmed student of a run.
+
+    Attributes:
+        result: The records of its run.
+        trial: The confirm run that saved it.
+        folder: Where its files are.
+        verdict: What was found on its task.
+    """
+
+    result: SweepResult
+    trial: TrialResult
+    folder: Path
+    verdict: Verdict
+
+
+def choose(run: str | Path, task: str | None = None, arm: str | None = None) -> ChosenStudent:
+    """The student of an arm; without one named, that of the arm that the verdict says to take.
+
+    Args:
+        run: The run folder.
+        task: The task; needed where the run has several.
+        arm: The arm.
+
+    Raises:
+        SpecError: There is no such task or arm, the verdict is open and no arm is named, or the arm
+            has no saved student.
+    """
+    result = load_results(run)
+    of = _task(result, task)
+    found = verdict(result, of)
+    name = _arm(result, found, arm)
+    saved = [
+        t for t in result.trials
+        if (t.task, t.arm, t.stage) == (of, name, "confirm") and t.checkpoint
+    ]  # fmt: skip
+    if not saved:
+        raise _nothing_saved(result, of, name)
+    trial = min(saved, key=lambda t: (t.number, t.trial_id))
+    folder = Path(run) / trial.checkpoint
+    if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+        raise SpecError(
+            f"the student of '{name}' on {of} was saved in {folder}, where there is no model now",
+            hint="was it moved or deleted? raykd sweep --resume RUN does not train it again",
+        )
+    return ChosenStudent(result=result, trial=trial, folder=folder, verdict=found)
+
+
+def _task(result: SweepResult, task: str | None) -> str:
+    names = [record.name for record in result.tasks]
+    if task is None and len(names) == 1:
+        return names[0]
+    if task is None:
+        message = f"the run has {len(names)} tasks: {', '.join(names) or 'none is ready yet'}"
+        raise SpecError(message, hint="name one with --task")
+    if task not in names:
+        hint = suggestion(task, names) or f"tasks: {', '.join(names)}"
+        raise UnknownName(f"the run has no task '{task}'", hint=hint)
+    return task
+
+
+def _arm(result: SweepResult, found: Verdict, arm: str | None) -> str:
+    names = [summary.name for summary in arm_summaries(result, found.task)]
+    if arm is not None and arm not in names:
+        hint = suggestion(arm, names) or f"arms: {', '.join(names)}"
+        raise UnknownName(f"the run has no arm '{arm}'", hint=hint)
+    if arm is not None:
+        return arm
+    if found.decided or len(found.leading) == 1:
+        return found.leader
+    leading = found.leading or tuple(names)
+    raise SpecError(
+        f"no arm is better than all others on {found.task}: {listed(leading)} lead"
+        if found.leading
+        else f"nothing was confirmed on {found.task} that an arm could be chosen by",
+        hint=f"name the arm whose student you want, e.g. --arm {leading[0]}",
+    )
+
+
+def _nothing_saved(result: SweepResult, task: str, arm: str) -> SpecError:
+    """Why an arm has no student: it was not confirmed, or lost the run that would have saved it."""
+    ran = [t for t in result.trials if (t.task, t.arm, t.stage) == (task, arm, "confirm")]
+    if ran:
+        return SpecError(
+            f"no confirm run of '{arm}' on {task} left a student: "
+            f"{listed(sorted({t.error or t.status.value for t in ran}))}",
+            hint="the arm's confirm runs in the report say more",
+        )
+    return SpecError(
+        f"'{arm}' was not confirmed on {task}, and only students of confirm runs are kept",
+        hint="resume the run to its end, or run the search space with confirm.seeds",
+    )

@@ -1,0 +1,224 @@
+"""The model card of an exported student: what it is, how it scores, and where it comes from.
+
+The head is the metadata that model hubs read; JSON values are YAML. Nothing is written of the
+machine: paths are cut to their last part, and the command is that of the search space.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from raykd.export.chosen import ChosenStudent
+from raykd.params import show
+from raykd.results.diagnose import diagnose
+from raykd.results.records import TaskRecord, TeacherRecord
+from raykd.results.sentences import own_interval
+from raykd.results.summary import (
+    ArmSummary,
+    arm_summaries,
+    confirm_seed,
+    task_metric,
+    teacher_score,
+)
+
+_PIPELINES = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForMaskedLM": "fill-mask",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+    "ForConditionalGeneration": "text2text-generation",
+}
+"""The task of a model on the hub, by how the name of its class ends."""
+
+_FOLDERS = re.compile(r"(?<![\w.:/-])(?:~|\.{1,2})?/(?:[^\s/,'\"\]}]+/)*(?=[^\s/,'\"\]}])")
+"""The folders of a path that begins with one, or with where a user is."""
+
+NO_LICENCE = (
+    "None was stated. It has to agree with those of the teacher, of the model that the student "
+    "began from, and of the data."
+)
+
+
+def model_card(student: ChosenStudent, licence: str | None = None) -> str:
+    """The text of ``README.md``.
+
+    Args:
+        student: What is exported.
+        licence: The licence under which it is given on, as the hub names it.
+    """
+    return "\n".join([*_metadata(student, licence), "", *_body(student, licence), ""])
+
+
+def public_name(name: str) -> str:
+    """A model or data set as others may read it: a path is cut to its last part."""
+    return without_folders(name)
+
+
+def without_folders(text: str) -> str:
+    """A text with every path cut to its last part."""
+    return _FOLDERS.sub("", text)
+
+
+def pipeline_of(folder: Path) -> str:
+    """What the hub calls the model's task; empty where its class has no name that says it."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return ""
+    classes = json.loads(path.read_text(encoding="utf-8")).get("architectures") or [""]
+    ends = (tag for end, tag in _PIPELINES.items() if classes[0].endswith(end))
+    return next(ends, "")
+
+
+def summary_of(student: ChosenStudent) -> ArmSummary:
+    """The summary of the student's arm."""
+    trial = student.trial
+    return next(a for a in arm_summaries(student.result, trial.task) if a.name == trial.arm)
+
+
+def _metadata(student: ChosenStudent, licence: str | None) -> Iterator[str]:
+    trial, summary = student.trial, summary_of(student)
+    measure = task_metric(student.result, trial.task)
+    is_adapter = (student.folder / "adapter_config.json").is_file()
+    base = (student.result.spec.get("student") or {}).get("model")
+    metadata: dict[str, Any] = {
+        "library_name": "peft" if is_adapter else "transformers",
+        "tags": ["raykd", "knowledge-distillation", trial.method],
+    }
+    if pipeline := pipeline_of(student.folder):
+        metadata["pipeline_tag"] = pipeline
+    if licence:
+        metadata["license"] = licence
+    if isinstance(base, str) and public_name(base) == base:
+        metadata["base_model"] = base
+    if summary.score is not None:
+        score = {"type": measure.metric, "value": trial.metrics.get(f"test/{measure.metric}")}
+        of_task = {"type": pipeline or "other"}
+        on = {"name": trial.task, "type": public_name(trial.task), "split": "test"}
+        metadata["model-index"] = [
+            {
+                "name": f"{trial.task} {trial.arm}",
+                "results": [{"task": of_task, "dataset": on, "metrics": [score]}],
+            }
+        ]
+    yield "---"
+    for key, value in metadata.items():
+        yield f"{key}: {json.dumps(value, ensure_ascii=False)}"
+    yield "---"
+
+
+def _body(student: ChosenStudent, licence: str | None) -> Iterator[str]:
+    result, trial = student.result, student.trial
+    task = next(t for t in result.tasks if t.name == trial.task)
+    teacher = next((t for t in result.teachers if t.task == trial.task), None)
+    yield f"# {trial.task}: a student by {trial.arm}"
+    yield ""
+    yield f"Distilled with [raykd]({_HOME}), which searched the coefficients of the method"
+    yield f"`{trial.method}` and compared it with other methods under the same budget."
+    yield from _table("What it is", _facts(student, task, teacher))
+    yield from _scores(student, teacher)
+    yield from _table("How it was trained", _coefficients(student))
+    yield from _budget(student)
+    yield from _caveats(student)
+    yield from _table("Data", _data(task))
+    yield from ["", "## Licence", "", licence or NO_LICENCE]
+    yield from _made_with(student)
+
+
+_HOME = "https://pypi.org/project/raykd/"
+
+
+def _table(title: str, rows: Mapping[str, str]) -> Iterator[str]:
+    if not rows:
+        return
+    yield from ["", f"## {title}", "", "| | |", "| --- | --- |"]
+    for name, value in rows.items():
+        cell = value.replace("|", r"\|").replace("\n", " ")
+        yield f"| {name} | {cell} |"
+
+
+def _facts(
+    student: ChosenStudent, task: TaskRecord, teacher: TeacherRecord | None
+) -> dict[str, str]:
+    facts = {
+        "student": f"{public_name(task.student)}, {task.student_parameters:,} parameters",
+        "number format of its training": student.trial.precision,
+    }
+    if teacher is not None:
+        size = f", {teacher.parameters:,} parameters" if teacher.parameters else ""
+        facts["teacher"] = f"{public_name(teacher.model)}{size}"
+    return {name: value for name, value in facts.items() if value}
+
+
+def _scores(student: ChosenStudent, teacher: TeacherRecord | None) -> Iterator[str]:
+    trial, summary = student.trial, summary_of(student)
+    measure = task_metric(student.result, trial.task)
+    scale = measure.scale
+    yield from ["", "## How it scores", "", student.verdict.headline, *student.verdict.details]
+    yield ""
+    yield f"`{measure.metric}` in {scale.unit} on the test rows:"
+    yield from ["", "| what | score |", "| --- | --- |"]
+    own = trial.metrics.get(f"test/{measure.metric}")
+    yield f"| this student, seed {confirm_seed(trial)} | {scale.show(own)} |"
+    if summary.confirmed is not None and len(summary.seeds) > 1:
+        mean = f"{scale.show(summary.score)}{own_interval(summary, measure)}"
+        yield f"| the arm {trial.arm} | {mean} |"
+    for other in arm_summaries(student.result, trial.task):
+        if other.name != trial.arm and other.score is not None:
+            yield f"| the arm {other.name} | {scale.show(other.score)} |"
+    if (of_teacher := teacher_score(student.result, trial.task)) is not None and teacher:
+        yield f"| the teacher | {scale.show(of_teacher)} |"
+
+
+def _coefficients(student: ChosenStudent) -> dict[str, str]:
+    trial = student.trial
+    return {
+        "method": trial.method,
+        **{
+            name: f"{show(value)}{' (searched)' if name in trial.searched else ''}"
+            for name, value in trial.params.items()
+        },
+    }
+
+
+def _budget(student: ChosenStudent) -> Iterator[str]:
+    summary = summary_of(student)
+    search = student.result.spec.get("search") or {}
+    algorithm = (search.get("algorithm") or {}).get("name", "")
+    yield ""
+    yield f"Searched in {summary.num_search} trials ({algorithm}) that took {_time(summary)}."
+
+
+def _time(summary: ArmSummary) -> str:
+    seconds = summary.device_seconds
+    return f"{seconds / 3600:.1f} device hours" if seconds >= 3600 else f"{seconds:.0f} device s"
+
+
+def _caveats(student: ChosenStudent) -> Iterator[str]:
+    trial = student.trial
+    every = [c for c in diagnose(student.result) if c.task in ("", trial.task)]
+    if not every:
+        return
+    yield from ["", "## Before you trust this", ""]
+    for caveat in every:
+        yield f"- {caveat.message}"
+
+
+def _data(task: TaskRecord) -> dict[str, str]:
+    facts = {f"{role} rows": f"{number:,}" for role, number in task.rows.items()}
+    return {**facts, "fingerprint": f"`{task.data_fingerprint}`"}
+
+
+def _made_with(student: ChosenStudent) -> Iterator[str]:
+    env = student.result.env
+    packages = {"raykd": env.get("raykd", ""), "Python": env.get("python", ""),
+                **(env.get("packages") or {})}  # fmt: skip
+    named = [name for name in ("raykd", "Python", "torch", "transformers") if packages.get(name)]
+    yield from ["", "## Made with", ""]
+    yield ", ".join(f"{name} {packages[name]}" for name in named) + ". The search space:"
+    yield from ["", "```yaml", without_folders(student.result.spec_text).rstrip(), "```"]

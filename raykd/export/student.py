@@ -1,0 +1,95 @@
+"""Writes the folder of an exported student: its files, a model card and where it comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from raykd.errors import SetupError
+from raykd.export.chosen import ChosenStudent
+from raykd.export.model_card import model_card, public_name, summary_of, without_folders
+from raykd.results.diagnose import diagnose
+from raykd.results.serialization import json_safe
+from raykd.results.summary import confirm_seed, task_metric, teacher_score
+
+PROVENANCE = "raykd.json"
+CARD = "README.md"
+
+
+def export(student: ChosenStudent, to: str | Path, licence: str | None = None) -> Path:
+    """Copy a student with its model card; the folder appears whole or not at all.
+
+    Args:
+        student: What is exported.
+        to: The folder; it must not exist, or be empty.
+        licence: The licence under which it is given on, as the hub names it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        SetupError: There is something in it, or it cannot be written.
+    """
+    target = Path(to)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise SetupError(f"{target} exists and is not empty", hint="name another folder")
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        shutil.copytree(student.folder, draft)
+        (draft / CARD).write_text(model_card(student, licence), encoding="utf-8")
+        provenance = json.dumps(json_safe(provenance_of(student)), indent=2, allow_nan=False)
+        (draft / PROVENANCE).write_text(provenance + "\n", encoding="utf-8")
+        if target.is_dir():
+            target.rmdir()
+        os.replace(draft, target)
+    except OSError as exc:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise SetupError(
+            f"cannot write the student to {target}: {exc.strerror or exc}",
+            hint="is there room, and may you write there?",
+        ) from exc
+    return target
+
+
+def provenance_of(student: ChosenStudent) -> dict[str, Any]:
+    """Where a student comes from, as plain data."""
+    result, trial = student.result, student.trial
+    summary = summary_of(student)
+    task = next(t for t in result.tasks if t.name == trial.task)
+    teacher = next((t for t in result.teachers if t.task == trial.task), None)
+    measure = task_metric(result, trial.task)
+    interval = summary.confirmed
+    return {
+        "raykd": result.env.get("raykd"),
+        "packages": result.env.get("packages"),
+        "sweep": result.name,
+        "trial": trial.trial_id,
+        "task": trial.task,
+        "arm": trial.arm,
+        "method": trial.method,
+        "parameters": dict(trial.params),
+        "searched": list(trial.searched),
+        "seed": confirm_seed(trial),
+        "precision": trial.precision,
+        "metric": measure.metric,
+        "score": trial.metrics.get(f"test/{measure.metric}"),
+        "scores_by_seed": {str(seed): score for seed, score in summary.seeds.items()},
+        "mean": summary.score,
+        "interval": [interval.low, interval.high] if interval and interval.has_interval else None,
+        "verdict": [student.verdict.headline, *student.verdict.details],
+        "caveats": {
+            c.code: c.message for c in diagnose(result) if c.task in ("", trial.task)
+        },
+        "teacher": teacher and {
+            "model": public_name(teacher.model),
+            "fingerprint": teacher.fingerprint,
+            "score": teacher_score(result, trial.task),
+        },
+        "data": {"fingerprint": task.data_fingerprint, "rows": dict(task.rows)},
+        "search": {"trials": summary.num_search, "device_seconds": summary.device_seconds},
+        "search_space": without_folders(result.spec_text),
+    }  # fmt: skip

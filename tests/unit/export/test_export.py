@@ -1,0 +1,206 @@
+"""A student is exported whole with a card of what it is, or one message says why not."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from raykd.cli.main import main
+from raykd.export.chosen import choose
+from raykd.export.model_card import NO_LICENCE, without_folders
+from raykd.results.records import Status
+from raykd.spec.schema import ArmSpec
+from tests.synthetic_run import SEEDS, Builder, write_run
+from tests.synthetic_run import spec as search_space
+
+SAVED = f".c0.{SEEDS[0]}"
+CONFIG = {"architectures": ["BertForSequenceClassification"], "model_type": "bert"}
+
+
+def with_students(folder: Path, **env) -> Path:
+    """A run whose confirmed arms have files of a student each."""
+    builder = write_run(folder, **env)
+    for trial in builder.trials:
+        if trial.stage == "confirm" and trial.trial_id.endswith(SAVED):
+            saved = folder / place_of(trial.task, trial.arm)
+            saved.mkdir(parents=True)
+            (saved / "config.json").write_text(json.dumps(CONFIG))
+            (saved / "model.safetensors").write_bytes(b"weights of " + trial.arm.encode())
+    lines = []
+    for line in (folder / "events.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        if event["event"] == "trial_finished" and event["result"]["trial_id"].endswith(SAVED):
+            result = event["result"]
+            result["checkpoint"] = place_of(result["task"], result["arm"])
+        lines.append(json.dumps(event))
+    (folder / "events.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def place_of(task: str, arm: str) -> str:
+    return f"checkpoints/{task.replace('/', '-')}/{arm}/best"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return with_students(tmp_path_factory.mktemp("runs") / "ckd_glue-20260101-000000")
+
+
+def told(capsys) -> str:
+    return capsys.readouterr().err
+
+
+def test_the_folder_has_the_files_of_the_student_and_where_it_comes_from(run, tmp_path, capsys):
+    to = tmp_path / "student"
+    arguments = ["export", str(run), str(to), "--task", "glue/rte", "--arm", "ckd"]
+    assert main([*arguments, "--licence", "apache-2.0"]) == 0
+    assert str(to) in capsys.readouterr().out
+    assert (to / "model.safetensors").read_bytes() == b"weights of ckd"
+    assert {p.name for p in to.iterdir()} == {
+        "config.json", "model.safetensors", "README.md", "raykd.json"
+    }  # fmt: skip
+    found = json.loads((to / "raykd.json").read_text())
+    student = choose(run, "glue/rte", "ckd")
+    assert (found["arm"], found["seed"]) == ("ckd", SEEDS[0])
+    assert found["parameters"] == dict(student.trial.params)
+    assert found["score"] == student.trial.metrics["test/accuracy"]
+    assert list(found["scores_by_seed"]) == [str(seed) for seed in SEEDS]
+    assert found["verdict"][0] == student.verdict.headline
+    assert found["data"]["fingerprint"]
+    assert not list(tmp_path.glob(".student*"))
+
+
+def test_model_hubs_read_the_card(run, tmp_path):
+    to = tmp_path / "student"
+    arguments = ["export", str(run), str(to), "--task", "glue/rte", "--arm", "ckd"]
+    assert main([*arguments, "--licence", "apache-2.0"]) == 0
+    card = ModelCard.load(to / "README.md")
+    assert card.data.license == "apache-2.0"
+    assert card.data.pipeline_tag == "text-classification"
+    assert card.data.library_name == "transformers"
+    assert "ckd" in card.data.tags
+    (result,) = card.data.eval_results
+    trial = choose(run, "glue/rte", "ckd").trial
+    assert (result.metric_type, result.dataset_name) == ("accuracy", "glue/rte")
+    assert result.metric_value == trial.metrics["test/accuracy"]
+    for part in ("How it scores", "Before you trust this", "Data", "apache-2.0", "wrdist"):
+        assert part in card.text
+    assert NO_LICENCE not in card.text
+
+
+def test_the_arm_that_the_verdict_takes_is_exported_and_without_one_it_is_asked_for(
+    run, tmp_path, capsys
+):
+    found = choose(run, "glue/rte")
+    assert found.verdict.decided
+    assert found.trial.arm == found.verdict.leader
+    open_run = tied(tmp_path / "tied")
+    assert main(["export", str(open_run), str(tmp_path / "out")]) == 2
+    assert "no arm is better than all others" in (said := told(capsys))
+    assert "--arm " in said
+    assert not (tmp_path / "out").exists()
+
+
+def tied(folder: Path) -> Path:
+    """A run whose two arms are equal."""
+    arms = {name: ArmSpec(name=name, method=name) for name in ("none", "kd")}
+    builder = Builder(
+        folder, search_space(trials=1).model_copy(update={"methods": arms, "tasks": ("glue/rte",)})
+    )
+    builder.start()
+    builder.teacher("glue/rte", score=0.8)
+    for arm in arms:
+        builder.trial("glue/rte", arm, 0, objective=0.7)
+    for k, seed in enumerate(SEEDS):
+        for arm, shift in (("none", 0.01), ("kd", -0.01)):
+            value = 0.7 + shift * (-1) ** k
+            builder.trial("glue/rte", arm, 0, objective=value, confirm_seed=seed, test=value)
+    builder.finish()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--arm", "ckd"], "the run has 2 tasks"),
+        (["--task", "glue/rt", "--arm", "ckd"], "did you mean 'glue/rte'"),
+        (["--task", "glue/rte", "--arm", "cdk"], "did you mean 'ckd'"),
+    ],
+)
+def test_what_is_not_there_is_one_message(run, tmp_path, capsys, arguments, message):
+    assert main(["export", str(run), str(tmp_path / "out"), *arguments]) == 2
+    assert message in (said := told(capsys))
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(run, tmp_path, capsys):
+    (tmp_path / "mine").write_text("mine")
+    of = ["--task", "glue/rte", "--arm", "kd"]
+    assert main(["export", str(run), str(tmp_path), *of]) == 4
+    assert "is not empty" in told(capsys)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+    (tmp_path / "empty").mkdir()
+    assert main(["export", str(run), str(tmp_path / "empty"), *of]) == 0
+    assert (tmp_path / "empty" / "config.json").is_file()
+
+
+def test_a_place_that_cannot_be_written_leaves_nothing(run, tmp_path, capsys):
+    of = ["--task", "glue/rte", "--arm", "kd"]
+    (tmp_path / "file").write_text("")
+    assert main(["export", str(run), str(tmp_path / "file" / "below"), *of]) == 4
+    assert "cannot write the student" in told(capsys)
+
+
+def test_an_arm_without_a_student_says_why(tmp_path, capsys):
+    arms = {name: ArmSpec(name=name, method=name) for name in ("none", "kd")}
+    builder = Builder(
+        tmp_path / "run",
+        search_space(trials=1).model_copy(update={"methods": arms, "tasks": ("glue/rte",)}),
+    )
+    builder.start()
+    builder.teacher("glue/rte", score=0.8)
+    for arm in arms:
+        builder.trial("glue/rte", arm, 0, objective=0.7)
+    builder.trial("glue/rte", "none", 0, Status.FAILED, None, confirm_seed=11, error="ran out")
+    builder.finish()
+    out = str(tmp_path / "out")
+    assert main(["export", str(tmp_path / "run"), out, "--arm", "kd"]) == 2
+    assert "'kd' was not confirmed on glue/rte" in told(capsys)
+    assert main(["export", str(tmp_path / "run"), out, "--arm", "none"]) == 2
+    assert "ran out" in told(capsys)
+
+
+def test_a_student_that_was_deleted_is_said(tmp_path, capsys):
+    run = with_students(tmp_path / "run")
+    os.remove(run / place_of("glue/rte", "kd") / "config.json")
+    of = ["--task", "glue/rte", "--arm", "kd"]
+    assert main(["export", str(run), str(tmp_path / "out"), *of]) == 2
+    assert "there is no model now" in told(capsys)
+
+
+@pytest.mark.parametrize(
+    ("text", "public"),
+    [
+        ("google-bert/bert-base-uncased", "google-bert/bert-base-uncased"),
+        ("/home/someone/models/teacher", "teacher"),
+        ("~/models/teacher", "teacher"),
+        ("{train: ../secret/a.csv, test: [/data/x/b.csv]}", "{train: a.csv, test: [b.csv]}"),
+        ("https://example.org/some/file", "https://example.org/some/file"),
+        ("tasks: [glue/rte]  # 1/2", "tasks: [glue/rte]  # 1/2"),
+    ],
+)  # fmt: skip
+def test_paths_are_cut_to_their_last_part(text, public):
+    assert without_folders(text) == public
+
+
+def test_nothing_of_the_machine_is_in_the_card(tmp_path):
+    run = with_students(tmp_path / "run", host="somehost", command="raykd sweep /home/me/x.yaml")
+    to = tmp_path / "out"
+    assert main(["export", str(run), str(to), "--task", "glue/rte", "--arm", "kd"]) == 0
+    written = (to / "README.md").read_text() + (to / "raykd.json").read_text()
+    assert "somehost" not in written
+    assert "/home/me" not in written
+    assert str(tmp_path) not in written
