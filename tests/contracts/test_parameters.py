@@ -244,6 +244,7 @@ def check_parameters(name: str, kind: str) -> None:
                 break
 
 
+@pytest.mark.slow
 @over(METHODS, first)
 def test_what_is_said_to_change_nothing_changes_nothing(name, kind):
     check_unused(name, kind)
