@@ -203,7 +203,11 @@ MADE: dict[str, Callable[[Path], CacheItem]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=MADE)
+ALL = [pytest.param(of, marks=pytest.mark.slow if of == "both" else ()) for of in MADE]
+"""Every sort of student; one with encoder and decoder takes long to make."""
+
+
+@pytest.fixture(scope="module", params=ALL)
 def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CacheItem:
     return MADE[request.param](tmp_path_factory.mktemp(request.param))
 

@@ -196,7 +196,7 @@ def test_prompts_that_leave_enough_positions_are_not_mentioned(place):
     assert "positions" not in plan_teacher(of, set_up_task(of, TASK), 1 << 30).serving
 
 
-@pytest.mark.parametrize("family", ["qwen2", "t5"])
+@pytest.mark.parametrize("family", ["qwen2", pytest.param("t5", marks=pytest.mark.slow)])
 def test_the_teachers_text_is_learnt_by_a_student_with_another_tokenizer(family, place):
     """Also by one with fewer positions: its rows are cut as all others are."""
     teacher = place.model(f"{family}-long", family, positions=110)

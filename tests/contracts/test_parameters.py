@@ -44,8 +44,8 @@ GIVEN: dict[str, dict[str, Scalar]] = {
     "sinkd": {"sinkhorn_scale": 1.0},
     "stark": {"trial_epochs": 1},
 }
-LONG = ("minillm_sbs",)
-"""What has the parameters of another method, and takes long."""
+LONG = ("minillm", "minillm_sbs")
+"""What writes text in every step, and takes long."""
 BATCH = {"gkd": 4}
 """Rows per batch, where one step an epoch is not enough: a step of gkd is of one of two kinds."""
 # Settings in which something acts that does not by default, or the other way round.

@@ -110,11 +110,12 @@ def test_memory_that_runs_out_halves_the_rows_of_a_pass_and_changes_nothing_else
 @pytest.mark.parametrize(
     ("asked", "megabytes", "message", "hint"),
     [
-        (
+        pytest.param(
             "auto",
             ROW_MB // 2,
             "memory ran out with 1 row in a pass: ",
             "set train.gradient_checkpointing",
+            marks=pytest.mark.slow,
         ),
         (8, 7 * ROW_MB, "memory ran out with 8 rows in a pass: ", "set train.micro_batch to auto"),
     ],
