@@ -21,6 +21,7 @@ from raykd.sweep.in_process import run_in_process
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.coordinator import answer, start_coordinator
+from raykd.trial.run import TrialConfig
 from raykd.trial.unread import read, unread
 from raykd.trial.worker import TrialJob
 from tests.integration.conftest import Bench, publish, trial_config
@@ -243,6 +244,32 @@ def test_failure_on_two_ranks_ends_the_trial_and_not_the_slot(two_ranks: Bench) 
     diverging = {"epochs": 2, "batch_size": 32, "lr": 1e30, "max_grad_norm": None}
     assert two_ranks.run(trial_config(train=diverging))[-1]["kind"] == "failed"
     assert two_ranks.run(trial_config())[-1]["kind"] == "done"
+
+
+def of_one_rank(how: str, counted: str = "") -> TrialConfig:
+    return trial_config(
+        arm="lone", method="tests.integration.lone_rank",
+        coefficients={"how": how, "counted": counted},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_one_rank_alone_fails_with_is_named(two_ranks: Bench) -> None:
+    end = two_ranks.run(of_one_rank("raise"), max_failures=1)[-1]
+    assert (end["kind"], end["error"]) == ("failed", "ValueError: only here")
+    assert "lone_rank.py" in end["traceback"]
+
+
+@pytest.mark.slow
+def test_a_trial_of_which_a_rank_was_killed_is_run_again(two_ranks: Bench, tmp_path: Path) -> None:
+    deaths = tmp_path / "deaths"
+    deaths.write_text("x")
+    end = two_ranks.run(of_one_rank("die", str(deaths)), max_failures=1)[-1]
+    assert (end["kind"], deaths.read_text()) == ("done", "")
+    deaths.write_text("xx")
+    end = two_ranks.run(of_one_rank("die", str(deaths)), max_failures=1)[-1]
+    assert end["kind"] == "failed"
+    assert "given up after 2 attempts" in end["error"]
 
 
 def test_config_travels_as_plain_data() -> None:
