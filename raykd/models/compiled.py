@@ -2,8 +2,8 @@
 
 A block is compiled for its class and not for the model: all blocks of a model run the same code,
 and so do the models that a process trains one after the other. Lengths and numbers of rows are
-left open. Passes without gradient (evaluation, generation) run as they are written. Where blocks are
-computed again in the backward pass, what is computed again is compiled, too.
+left open. Passes without gradient (evaluation, generation) run as they are written. Where blocks
+are computed again in the backward pass, what is computed again is compiled, too.
 """
 
 from __future__ import annotations
