@@ -10,8 +10,7 @@ import asyncio
 import importlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,6 +42,16 @@ RUN_CONTROLLER = PrivateName(
     _TRAINER, "DataParallelTrainer._initialize_and_run_controller",
     "ending a slot from another thread",
 )  # fmt: skip
+NODE_REQUESTS = PrivateName(
+    f"{_TRAIN}.execution.scaling_policy", "ScalingPolicy._send_resource_request",
+    "leaving out a process that asks for nodes",
+)  # fmt: skip
+REPEATED_REQUESTS = PrivateName(
+    NODE_REQUESTS.module, "ScalingPolicy._maybe_send_resource_request", NODE_REQUESTS.purpose
+)
+ENDED_REQUESTS = PrivateName(
+    NODE_REQUESTS.module, "ScalingPolicy._cancel_resource_request", NODE_REQUESTS.purpose
+)
 DEFAULT_CALLBACKS = PrivateName(
     _TRAINER, "DataParallelTrainer._create_default_callbacks",
     "leaving out a process that may end a slot by mistake",
@@ -59,11 +68,18 @@ JOB_ID = PrivateName("ray.dashboard.modules.job.common", "JOB_ID_METADATA_KEY", 
 JOB_STORE = PrivateName("ray.dashboard.modules.job.common", "JobInfoStorageClient", JOB)
 ADDRESSES = PrivateName("ray._private.services", "find_gcs_addresses", JOB)
 CLIENT = PrivateName("ray._raylet", "GcsClient", JOB)
+_START = "starting a local cluster"
+NODE = PrivateName("ray._private.node", "Node", _START)
+PARAMETERS = PrivateName("ray._private.parameter", "RayParams", _START)
+TOKEN = PrivateName(
+    "ray._private.authentication.authentication_token_setup",
+    "ensure_token_if_auth_enabled", _START,
+)  # fmt: skip
 AGENT = PrivateName(
-    "ray._private.utils",
-    "get_dashboard_dependency_error",
-    "starting a cluster without a job server",
+    "ray._private.utils", "get_dashboard_dependency_error", f"{_START} without a job server"
 )
+DASHBOARD = PrivateName(NODE.module, "Node.start_api_server", f"{_START} without a dashboard")
+CONFIG = PrivateName("ray._raylet", "Config", "connecting to a cluster with new settings")
 PROVIDERS = PrivateName(
     f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows"
 )
@@ -74,9 +90,12 @@ VALIDATE = PrivateName(f"{_LAUNCHER}.util", "validate_config", "checking a clust
 
 SWEEP = (
     CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
-    TRIAL_ENVIRONMENT, PROGRESS, AGENT,
+    NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT, PROGRESS, CONFIG,
 )  # fmt: skip
 """What a sweep uses."""
+
+LOCAL = (PARAMETERS, TOKEN, AGENT, DASHBOARD)
+"""What a local cluster uses."""
 
 SUBMITTED = (JOB_CONFIG, JOB_ID, JOB_STORE, ADDRESSES, CLIENT)
 """What a sweep uses that is a submitted job."""
@@ -131,33 +150,48 @@ def cluster_of_job(environment: Mapping[str, str]) -> str | None:
     return next(filter(knows_job, ADDRESSES.find()()), None) if job else None
 
 
-@contextmanager
-def without_job_server() -> Iterator[None]:
-    """Clusters that are started in the block take no jobs, as if Ray were installed without.
+def read_environment_again() -> None:
+    """Let Ray read its settings from the environment, as it did when it was imported."""
+    CONFIG.find().initialize("")
 
-    The port of a job server is the same for all clusters of a machine: the first one has it.
+
+def start_local_cluster() -> str:
+    """Start the processes of a local cluster, which end with this one; returns its address.
+
+    Left out is what a sweep does not use: the job server, whose port is the same for all clusters
+    of a machine, so that the first one has it; the dashboard; the autoscaler, as no node can be
+    added; and what copies logs to the driver.
 
     Raises:
-        SetupError: This version of Ray lacks a part of `SWEEP`.
+        SetupError: This version of Ray lacks a part of `LOCAL`.
+        Exception: The cluster did not start; Ray raises many.
     """
-    RAY.require(SWEEP)
+    RAY.require(LOCAL)
     owner = importlib.import_module(AGENT.module)
-    given = AGENT.find()
     setattr(owner, AGENT.name, lambda: ImportError("left out"))
-    try:
-        yield
-    finally:
-        setattr(owner, AGENT.name, given)
+    TOKEN.find()(None, create_token_if_missing=True)
+    parameters = PARAMETERS.find()(
+        include_dashboard=False, no_monitor=True, include_log_monitor=False
+    )
+
+    class WithoutDashboard(NODE.find()):  # type: ignore[misc]  # a class of Ray's, found by name
+        def start_api_server(self, **asked: Any) -> None:
+            """Start nothing."""
+
+    node = WithoutDashboard(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)
+    return str(node.gcs_address)
 
 
 class EndableTrainer:
-    """A trainer whose `fit` another thread can end, without two processes that Ray Train adds.
+    """A trainer whose `fit` another thread can end, without three processes that Ray Train adds.
 
     One, on the head, asks the dashboard every second whether the controller of a trainer is alive.
     Where its own cluster has no dashboard, it asks that of any other cluster on the machine, is
     told that nobody knows the controller, and takes the workers away in the middle of a trial. It
-    is not needed: what the controller holds, Ray gives back when the controller dies. The other one
-    hands out shards of Ray Data's datasets, of which a slot has none.
+    is not needed: what the controller holds, Ray gives back when the controller dies. Another one
+    hands out shards of Ray Data's datasets, of which a slot has none. The third asks the autoscaler
+    for nodes in the name of all trainers: raykd asks itself (`raykd.clusters.nodes`), Ray keeps the
+    last of both requests only, and no worker would start before that process has.
 
     Args:
         trainer: Trains.
@@ -201,6 +235,7 @@ class EndableTrainer:
         )(CONTROLLER.find())
         if self._ended.is_set():
             raise RuntimeError("ended before it began")
+        _ask_for_no_nodes(made_with["scaling_policy"])
         self._controller = made.remote(**made_with)
         if self._ended.is_set():
             ray.kill(self._controller)
@@ -213,6 +248,16 @@ class EndableTrainer:
     def _callbacks(self) -> list[Any]:
         unused = (CLEANER.find(), DATASETS.find())
         return [c for c in self._default_callbacks() if not isinstance(c, unused)]
+
+
+def _ask_for_no_nodes(policy: Any) -> None:
+    """Let the scaling policy of a trainer send nothing to the process that asks for nodes."""
+    for request in (NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS):
+        setattr(policy, request.name.rpartition(".")[2], _nothing)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def keep_credentials_from_trials() -> None:

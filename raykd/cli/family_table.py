@@ -8,7 +8,7 @@ from typing import Any
 PARTS = {
     "hidden_states": "hidden states", "attentions": "attention maps",
     "layers": "students of its layers", "context_padding": "hidden states of padding",
-    "packing": "packing of rows",
+    "packing": "packing of rows", "sharding": "weights in parts (sharding)",
 }  # fmt: skip
 """What an architecture may lack, in words."""
 

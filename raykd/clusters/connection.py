@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import os
 import signal
@@ -14,40 +13,14 @@ from contextlib import contextmanager
 
 import ray
 
-from raykd.clusters.processes import descendants, kill
+from raykd.clusters import local_cluster
+from raykd.clusters.environment import set_environment
 from raykd.errors import SetupError
-from raykd.ray_private import RAY, SWEEP, cluster_of_job, require_head, without_job_server
+from raykd.ray_private import RAY, SWEEP, cluster_of_job, read_environment_again, require_head
 from raykd.trial.coordinator import RAY_THREAD
-
-START_TRIES = 3
-"""Times that a local cluster is started before it is given up."""
-
-START_PAUSE_S = 5.0
-"""Between two tries, longer each time."""
 
 LEAVE_S = 10.0
 """Threads that call Ray have this long to end before it is left."""
-
-_QUIET = {
-    # Tune: raykd keeps its own records, and the study is the only state to resume from.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
-    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "0",
-    # Tune would start the processes that follow trials one after another, and ask for no further
-    # trial meanwhile; how many there are at a time is bounded by the searcher.
-    "TUNE_MAX_PENDING_TRIALS_PG": "64",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    # Train: a slot reports to the coordinator; its own health is polled rarely.
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # A slot is several small processes; Ray warns when more than this start at once.
-    "RAY_worker_maximum_startup_concurrency": "8",
-    # On a busy machine Ray's own processes take longer to find each other.
-    "RAY_raylet_start_wait_time_s": "180",
-    # Do not let Ray hide the GPUs from tasks that asked for none.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 
 
 @contextmanager
@@ -61,11 +34,7 @@ def connected(address: str | None) -> Iterator[None]:
             with this version of Ray, or the cluster cannot give its processes the environment that
             the job asks for.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    if address is None:
-        # One process less for every slot: this machine announces no preemption.
-        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    set_environment(local=address is None)
     RAY.require(SWEEP)
     if ray.is_initialized():
         require_head()
@@ -73,18 +42,37 @@ def connected(address: str | None) -> Iterator[None]:
             yield
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    _connect(address)
-    # Ray puts handlers of its own in place, whose SIGTERM ends the process in the middle of things.
-    if threading.current_thread() is threading.main_thread():
-        for number, handler in handlers.items():
-            if handler is not None:
-                signal.signal(number, handler)
+    with _local_cluster() if address is None else _cluster(address) as found:
+        _connect(found)
+        # Ray puts handlers of its own in place, whose SIGTERM ends the process in the middle of
+        # things.
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                if handler is not None:
+                    signal.signal(number, handler)
+        try:
+            require_head()
+            with _told_as_setup():
+                yield
+        finally:
+            _disconnect()
+
+
+@contextmanager
+def _local_cluster() -> Iterator[str]:
+    """The address of a local cluster, which ends with the block, or with the process."""
+    cluster = local_cluster.take()
     try:
-        require_head()
-        with _told_as_setup():
-            yield
+        yield cluster.address()
     finally:
-        _disconnect()
+        if not _calls_ray():
+            cluster.end()
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[str]:
+    """The address of a cluster that goes on after the block."""
+    yield (cluster_of_job(os.environ) or address) if address == "auto" else address
 
 
 @contextmanager
@@ -104,53 +92,29 @@ def _told_as_setup() -> Iterator[None]:
         ) from exc
 
 
-def _connect(address: str | None) -> None:
-    """Connect to a cluster, or start a local one; a start that takes too long is tried again.
-
-    Ray gives its own processes half a minute, which a busy machine may need for reading them from
-    disk; the next try finds them in memory.
+def _connect(address: str) -> None:
+    """Connect to a cluster.
 
     Raises:
-        SetupError: The cluster cannot be reached, or none can be started.
+        SetupError: It cannot be reached.
     """
-    if address == "auto":
-        address = cluster_of_job(os.environ) or address
-    for attempt in range(1, START_TRIES + 1):
-        before = descendants(os.getpid())
-        try:
-            with contextlib.nullcontext() if address else without_job_server():
-                ray.init(
-                    address=address or "local",
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-            return
-        except BaseException as exc:
-            # Ray leaves what it began to start, and raises bare exceptions, too.
-            ray.shutdown()
-            kill([process for process in descendants(os.getpid()) if process not in before])
-            if not isinstance(exc, Exception):
-                raise
-            if address is not None:
-                raise SetupError(
-                    f"cannot connect to the cluster at '{address}': {exc}",
-                    hint=f"see what runs with: ray status --address {address}",
-                ) from exc
-            if attempt == START_TRIES:
-                raise SetupError(
-                    f"cannot start a local Ray cluster, tried {START_TRIES} times: {exc}",
-                    hint="this machine may be busy, or short of memory or of room in /tmp/ray: try "
-                    "again when it has less to do; Ray's own words are in "
-                    "/tmp/ray/session_latest/logs",
-                ) from exc
-            time.sleep(START_PAUSE_S * attempt)
+    read_environment_again()
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except BaseException as exc:
+        ray.shutdown()  # Ray leaves what it began, and raises bare exceptions, too
+        if not isinstance(exc, Exception):
+            raise
+        raise SetupError(
+            f"cannot connect to the cluster at '{address}': {exc}",
+            hint=f"see what runs with: ray status --address {address}",
+        ) from exc
 
 
 def _disconnect() -> None:
     """Leave Ray, unless a thread is still in a call to it: Ray would end the whole process for it.
 
-    What was started here then ends with the process.
+    A local cluster then ends with the process.
     """
     until = time.monotonic() + LEAVE_S
     while _calls_ray() and time.monotonic() < until:

@@ -2,7 +2,8 @@
 
 A block is compiled for its class and not for the model: all blocks of a model run the same code,
 and so do the models that a process trains one after the other. Lengths and numbers of rows are
-left open. Passes without gradient (evaluation, generation) run as they are written.
+left open. Passes without gradient (evaluation, generation) run as they are written. Where blocks
+are computed again in the backward pass, what is computed again is compiled, too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from raykd.errors import SpecError, TrialError
 from raykd.models.families.base import family_of
@@ -38,8 +40,21 @@ def compile_blocks(model: Any) -> None:
             hint="set train.compile to false",
         )
     for block in model.get_submodule(prefix.removesuffix(".")):
+        run: Callable[..., Any] = _run
+        if getattr(block, "gradient_checkpointing", False):
+            # The library decides within the forward pass whether it is to be computed again, where
+            # nothing could be compiled.
+            block.gradient_checkpointing = False
+            run = _run_again
         # A copy of the model copies this, too, with its own block.
-        block.forward = functools.partial(_run, block)
+        block.forward = functools.partial(run, block)
+
+
+def _run_again(block: Any, *args: Any, **given: Any) -> Any:
+    """The same as `_run`, keeping nothing for the backward pass, which computes it again."""
+    if not (torch.is_grad_enabled() and block.training):
+        return _run(block, *args, **given)
+    return checkpoint(_run, block, *args, use_reentrant=False, **given)
 
 
 def _run(block: Any, *args: Any, **given: Any) -> Any:

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from raykd.models.torch_private import make_root
 
+SHARDING = "sharding"
+"""What a model lacks whose weights cannot be spread, beside kinds of signal."""
 _MARK, _ALONE = "raykd_sharded", "raykd_alone"
 
 
@@ -97,12 +99,17 @@ def run_on(model: nn.Module, count: int | None) -> Iterator[None]:
 
 
 def blocks(model: nn.Module) -> tuple[nn.Module, ...]:
-    """The parts whose weights are gathered together: those of the outermost lists of parts."""
+    """The parts whose weights are gathered together: those of the outermost lists of parts.
+
+    A list of lists is none that can be called: the parts of its lists are.
+    """
     found: list[nn.Module] = []
     inner: set[nn.Module] = set()
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and module not in inner:
             for part in module:
+                if type(part).forward is nn.Module.forward:
+                    continue
                 inner.update(part.modules())
                 found += [part] if part not in found else []
     return tuple(found)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from raykd.errors import SpecError
 from raykd.methods.base import DistillationContext, Method
+from raykd.models.sharding import SHARDING
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.train_checks import methods_of, shown, values_of
 from raykd.training.settings import FULL, IN_PARTS
@@ -62,6 +63,7 @@ def check_sharded_arms(spec: SweepSpec, context: DistillationContext) -> None:
     Raises:
         SpecError: With the arm, or the key.
     """
+    _check_parts(spec, context)
     if FULL in values_of(spec, "sharding"):
         for name, methods in methods_of(spec, context):
             if any(method.subnets() for method in methods):
@@ -84,6 +86,22 @@ def check_sharded_arms(spec: SweepSpec, context: DistillationContext) -> None:
             raise SpecError(
                 f"teacher.sharding is full, but arm '{name}' {reason}",
                 hint="leave out teacher.sharding, or the arm",
+            )
+
+
+def _check_parts(spec: SweepSpec, context: DistillationContext) -> None:
+    """Refuse models whose weights cannot be spread."""
+    finetuned = spec.teacher.finetune.get("sharding")
+    for setting, side, wanted, model in (
+        ("train", "student", FULL in values_of(spec, "sharding"), context.student),
+        ("teacher.finetune", "teacher", finetuned == FULL, context.teacher),
+        ("teacher", "teacher", spec.teacher.sharding == FULL, context.teacher),
+    ):
+        if wanted and (reason := model.lack(SHARDING)):
+            raise SpecError(
+                f"{setting}.sharding is {FULL}, but the weights of the {side} cannot be spread: "
+                f"{reason}",
+                hint=f"leave {setting}.sharding out, or choose a {side} of another family",
             )
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from raykd.errors import SetupError
 from raykd.models.sharding import is_sharded
 from raykd.training.memory import OutOfMemory, ran_out
-from raykd.training.settings import FLOAT32_PRODUCTS
+from raykd.training.settings import COLLECTIVE_TIMEOUT_S, FLOAT32_PRODUCTS
 
 T = TypeVar("T")
 
@@ -159,7 +160,9 @@ def _group_of(tensor: Tensor) -> dist.ProcessGroup | None:
 @functools.cache
 def _host_group() -> dist.ProcessGroup:
     """A group for tensors on the CPU beside one of GPUs; all ranks ask for it at the same time."""
-    group: dist.ProcessGroup = dist.new_group(backend="gloo")
+    group: dist.ProcessGroup = dist.new_group(
+        backend="gloo", timeout=timedelta(seconds=COLLECTIVE_TIMEOUT_S)
+    )
     return group
 
 

@@ -2,7 +2,8 @@
 
 What only one rank does (record a teacher, score it, let it write) need not know of ranks then: the
 others wait until a block is called, and take part in gathering its weights. The rank that leads
-computes all by itself, as a device would that had room for the model.
+computes all by itself, as a device would that had room for the model. The others wait for each of
+its calls as long as `COLLECTIVE_TIMEOUT_S` says, and fail then, with the reason.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ AUTO = "auto"
 """What a setting is called that is decided where the training runs."""
 FULL = "full"
 """A sharding: of everything."""
+COLLECTIVE_TIMEOUT_S = 4 * 3600
+"""Ranks wait this long for each other: one prepares or scores a teacher alone."""
 IN_PARTS = ("adamw", "sgd")
 """Optimizers that move a part of a matrix as they would in the whole."""
 FLASH = "flash_attention_2"

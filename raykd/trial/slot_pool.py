@@ -20,6 +20,7 @@ from ray import train
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from raykd.ray_private import EndableTrainer
+from raykd.training.settings import COLLECTIVE_TIMEOUT_S
 from raykd.trial.coordinator import NODE_LABEL, RAY_THREAD, answer
 
 GROUP_RESTARTS = 3
@@ -33,9 +34,6 @@ CLOSE_S = 15.0
 
 KILL_S = 10.0
 """The threads of slots that were killed have this long to notice."""
-
-COLLECTIVE_TIMEOUT_S = 4 * 3600
-"""Ranks wait this long for rank 0, which prepares teachers alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,7 +28,7 @@ from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext, set_float32_products
-from raykd.training.memory import ran_out
+from raykd.training.peers import SILENCE, SILENCE_HINT, is_lost, is_silent
 from raykd.trial import drafts
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
@@ -140,9 +140,11 @@ class SlotWorker:
                 end = None
             except (Exception, SystemExit, KeyboardInterrupt) as exc:
                 # Whatever a trial dies of is its failure; the slot goes on. Others may wait in a
-                # collective call and cannot name what one alone ran into: the group starts afresh.
+                # collective call and cannot name what one alone ran into: it does, and the group
+                # starts afresh. Who only finds that another is lost says nothing: if that one has
+                # said nothing either, its process was killed, and the job is run again.
                 failure = _failure(exc)
-                if self.world.rank == 0 or isinstance(exc, TrialError) or ran_out(exc):
+                if not is_lost(exc):
                     push(failure)
                 if self.world.size > 1 or isinstance(exc, torch.AcceleratorError):
                     raise TrialError(failure["error"]) from exc
@@ -277,6 +279,8 @@ class NoHeartbeat:
 
 def _failure(exc: BaseException) -> dict[str, Any]:
     """The event that reports why a job failed."""
+    if is_silent(exc):
+        exc = TrialError(SILENCE, hint=SILENCE_HINT).with_traceback(exc.__traceback__)
     hint = exc.hint if isinstance(exc, RaykdError) else ""
     if not isinstance(exc, Exception):
         hint = "the code of the method ends its process; it is to raise an error that says why"

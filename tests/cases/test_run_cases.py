@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from raykd import ray_private
 from raykd.cli.main import main
-from raykd.clusters import connection
+from raykd.clusters import connection, local_cluster
 from raykd.errors import SetupError, SpecError, Stopped
 from raykd.results.diagnose import diagnose
 from raykd.results.event_log import EventLog
@@ -463,36 +465,78 @@ def test_an_end_without_a_word_gets_one(end, said):
 def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
     tries, begun = [], []
 
-    def init(**given):
-        tries.append(given["address"])
+    def start():
+        tries.append(1)
         if len(tries) < 3:
             begun.append(subprocess.Popen(["sleep", "300"]))
             raise Exception("The current node timed out during startup.")
+        return "10.0.0.1:6379"
 
-    monkeypatch.setattr(connection.ray, "init", init)
-    monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(connection, "START_PAUSE_S", 0.0)
-    monkeypatch.setattr(connection, "require_head", lambda: None)
-    with connection.connected(None):
-        assert tries == ["local"] * 3
+    monkeypatch.setattr(ray_private, "start_local_cluster", start)
+    monkeypatch.setattr(local_cluster, "START_PAUSE_S", 0.0)
+    assert local_cluster.start() == "10.0.0.1:6379"
+    assert len(tries) == 3
     for process in begun:
         assert process.wait(30) == -signal.SIGKILL, "what a try began does not stay"
 
 
 def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monkeypatch):
-    def init(**given):
+    def fail(**given):
         raise Exception("The current node timed out during startup.")
 
-    monkeypatch.setattr(connection.ray, "init", init)
-    monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(connection, "START_PAUSE_S", 0.0)
-    with pytest.raises(SetupError, match="tried 3 times") as caught, connection.connected(None):
-        pass
+    monkeypatch.setattr(ray_private, "start_local_cluster", fail)
+    monkeypatch.setattr(local_cluster, "START_PAUSE_S", 0.0)
+    with pytest.raises(SetupError, match="tried 3 times: The current node") as caught:
+        local_cluster.start()
     assert "busy" in caught.value.hint
-    assert "--address" not in caught.value.hint
+    monkeypatch.setattr(connection.ray, "init", fail)
+    monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
     with pytest.raises(SetupError) as caught, connection.connected("10.0.0.1:6379"):
         pass
     assert "ray status --address 10.0.0.1:6379" in caught.value.hint
+
+
+@pytest.fixture
+def broken_ray(monkeypatch, tmp_path):
+    """Processes that are started in a test cannot import Ray."""
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "__init__.py").write_text("raise ImportError('broken')")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+
+
+def test_a_local_cluster_that_cannot_start_is_one_message(broken_ray):
+    cluster = local_cluster.LocalCluster()
+    try:
+        with pytest.raises(SetupError, match=r"raykd does not work with Ray .*, which lacks ray\."):
+            cluster.address()
+    finally:
+        cluster.end()
+
+
+@pytest.mark.parametrize("end", ["cluster.end()", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_local_cluster_that_nobody_waits_for_ends(end):
+    program = (
+        "import os, signal\n"
+        "from raykd.clusters.local_cluster import LocalCluster\n"
+        "cluster = LocalCluster()\n"
+        "print(cluster._process.pid, flush=True)\n"
+        f"{end}\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    starter = int(ended.stdout)
+    until = time.monotonic() + 60
+    while is_alive(starter) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not is_alive(starter)
+
+
+def is_alive(process):
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 def test_the_handlers_of_the_caller_are_put_back_after_those_of_ray(monkeypatch):
@@ -505,7 +549,7 @@ def test_the_handlers_of_the_caller_are_put_back_after_those_of_ray(monkeypatch)
     monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(connection, "require_head", lambda: None)
     try:
-        with connection.connected(None):
+        with connection.connected("10.0.0.1:6379"):
             os.kill(os.getpid(), signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)

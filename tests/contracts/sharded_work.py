@@ -20,6 +20,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from transformers import AutoModelForSequenceClassification, ElectraConfig
 
 from raykd import registry
 from raykd.data.base import KINDS
@@ -28,7 +29,7 @@ from raykd.models import lora, weights
 from raykd.models.generation import GenerationSettings, generate
 from raykd.models.inference import inference
 from raykd.models.lora import LoraPlan, LoraSizes
-from raykd.models.sharding import is_part, is_sharded, local_part, shard
+from raykd.models.sharding import blocks, is_part, is_sharded, local_part, shard, whole
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepare import make, prepare
 from raykd.training import student_runner
@@ -43,7 +44,7 @@ from raykd.training.terms import LossTracker
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
 from tests.contracts.test_ranks import NEEDED, UNEVEN, pair_of
 from tests.processes import on_processes
-from tests.small_pairs import END, PAD, SmallPair
+from tests.small_pairs import END, LONGEST, PAD, SmallPair
 from tests.unit.teachers import tiny
 
 CPU = torch.device("cpu")
@@ -64,7 +65,8 @@ SOME = [
     ("classification", "kd"), ("classification", "minilmv2"), ("masked_lm", "ckd"),
     ("causal_lm", "gkd"), ("seq2seq", "kd"), ("causal_lm", "minillm"),
 ]  # fmt: skip
-PROMPTS = ([7, 8, 9], [11], [5, 6, 30, 31, 32], [12, 13])
+PROMPTS = ([7, 8, 9], [11], [5, 6, 30, 31, 32], [12, 13], [*range(5, 5 + LONGEST - 2)], [9, 10])
+"""The long one has room for two tokens more; whoever writes another one meanwhile goes on."""
 LORA = (LoraPlan(targets=("all-linear",), base=""), LoraSizes(rank=2, alpha=4.0, dropout=0.0))
 
 
@@ -91,18 +93,78 @@ def steps(kind: str, name: str, world: DistributedContext) -> dict[str, Any]:
     tracker = LossTracker(world)
     logged = []
     for number, (rows, passes) in enumerate(STEPS):
-        whole = bool(type(method).batch_wide)
-        parts = pair.parts(method, rows, world, 1 if whole else passes)
+        at_once = bool(type(method).batch_wide)
+        parts = pair.parts(method, rows, world, 1 if at_once else passes)
         found = step.run(parts, rows)
         tracker.add(found.terms, found.totals, found.values, number + 1)
         logged.append(tracker.means(number + 1))
         optimizer.step(number)
-    moments = step.plan.moments(optimizer.moments(), optimizer.trained)
+    by_number = step.plan.moments(optimizer.moments(), optimizer.trained)
+    moments = {f"{n}.{k}": t for n, own in by_number.items() for k, t in own.items()}
+    after = step.plan.weights()
+    kept = sum(t.untyped_storage().nbytes() for t in (*after.values(), *moments.values()))
     return {
-        "logged": logged,
-        "weights": step.plan.weights(),
-        "moments": {f"{n}.{k}": t for n, own in moments.items() for k, t in own.items()},
-    }
+        "logged": logged, "weights": after, "moments": moments, "kept": world.gather(kept),
+    }  # fmt: skip
+
+
+def outside(world: DistributedContext) -> dict[str, Any]:
+    """Adapters of a layer outside of the blocks, merged into a model in parts."""
+    config = ElectraConfig(
+        vocab_size=40, embedding_size=8, hidden_size=16, num_hidden_layers=2, num_labels=2,
+        num_attention_heads=2, intermediate_size=24, max_position_embeddings=24,
+    )  # fmt: skip
+    torch.manual_seed(4)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    lora.attach(model, *LORA, seed=1)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_()
+    ids = torch.arange(12).reshape(2, 6) + 5
+    want = model(input_ids=ids).logits.detach()
+    if world.size > 1:
+        shard(model, world.device)
+        model(input_ids=ids)  # what lies outside of the blocks stays gathered
+    lora.merge(model)
+    return {"want": want, "tensors": weights.capture(model).tensors}
+
+
+class Nested(nn.Module):
+    """A model whose blocks are in lists of a list, and in a list within a block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.stages = nn.ModuleList(nn.ModuleList(_Block() for _ in range(2)) for _ in range(2))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        for stage in self.stages:
+            for block in stage:  # type: ignore[attr-defined]
+                values = block(values)
+        return values
+
+
+class _Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)])
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        for part in self.parts:
+            values = values + part(values).tanh()
+        return values
+
+
+def nested(world: DistributedContext) -> dict[str, Any]:
+    """What such a model says, and its gradient."""
+    model = Nested()
+    if world.size > 1:
+        shard(model, world.device)
+    said = model(torch.linspace(-1, 1, 16).reshape(2, 8))
+    said.square().sum().backward()
+    gradients = {n: whole(local_part(p.grad), p.grad) for n, p in model.named_parameters()}
+    return {"said": said.detach(), "gradients": gradients, "blocks": len(blocks(model))}
 
 
 class Interrupted(Exception):
@@ -216,6 +278,7 @@ def everything(world: DistributedContext, folder: Path) -> dict[str, Any]:
     training(world, state=folder / "of_several.safetensors", interrupt=True)
     found["teacher"] = {p: teacher(world, p) for p in ("fp32", "bf16")}
     found["beside"] = beside(world)
+    found["outside"], found["nested"] = outside(world), nested(world)
     found["finetuned"] = finetuned(world)
     found["texts"] = {kind: texts(kind, world) for kind in ("causal_lm", "seq2seq")}
     return found

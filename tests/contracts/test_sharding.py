@@ -84,6 +84,15 @@ def test_a_sharded_student_learns_what_a_whole_one_does(both, kind, name):
     check_steps(one, several, f"{kind}-{name}")
 
 
+@pytest.mark.parametrize(("kind", "name"), SOME)
+def test_only_the_first_rank_keeps_what_a_state_is_made_of(both, kind, name):
+    """The others keep what every rank has all of: numbers, and what a method trains along."""
+    one, several = (found[f"{kind}-{name}"] for found in both)
+    first, *others = several["kept"]
+    assert first == pytest.approx(one["kept"][0], rel=0.01)
+    assert max(others) < 0.1 * first
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4])
 def test_every_method_on_every_kind_of_task_does(size, tmp_path, monkeypatch):
@@ -158,6 +167,20 @@ def check_recorded(one: Any, several: Any, precision: str) -> None:
     for name, part in mine.parts.items():
         for a, b in zip(part.chunks, theirs.parts[name].chunks, strict=True):
             assert np.array_equal(a, b), name
+
+
+def test_adapters_outside_of_the_blocks_are_merged_into_a_model_in_parts(both):
+    one, several = (found["outside"] for found in both)
+    assert torch.equal(one["want"], several["want"])
+    check_tensors(one["tensors"], several["tensors"], 1e-6, "outside")
+    assert any("embeddings_project" in name for name in one["tensors"])
+
+
+def test_blocks_in_lists_of_lists_are_gathered_one_by_one(both):
+    one, several = (found["nested"] for found in both)
+    assert one["blocks"] == several["blocks"] == 4
+    assert torch.allclose(one["said"], several["said"], atol=1e-6)
+    check_tensors(one["gradients"], several["gradients"], 1e-6, "nested")
 
 
 def test_a_sharded_teacher_beside_the_student_says_the_same(both):

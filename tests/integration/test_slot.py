@@ -1,5 +1,6 @@
 """A slot: state does not leak, stops are cheap, failures and lost workers are the trial's alone."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,11 +16,13 @@ import ray
 import torch
 
 from raykd import registry
+from raykd.clusters.processes import descendants
 from raykd.results.records import Evaluation
 from raykd.sweep.in_process import run_in_process
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.trial.coordinator import answer, start_coordinator
+from raykd.trial.run import TrialConfig
 from raykd.trial.unread import read, unread
 from raykd.trial.worker import TrialJob
 from tests.integration.conftest import Bench, publish, trial_config
@@ -195,14 +198,13 @@ def test_trial_of_a_killed_worker_is_run_again(bench: Bench) -> None:
 
 
 def worker_pids(name: str = "RayTrainWorker") -> list[int]:
-    """The processes of slots on this node, or other actors of a name."""
-    listing = subprocess.run(
-        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
-    ).stdout
-    workers = [line.split() for line in listing.splitlines() if f"ray::{name}" in line]
-    own = ray._private.worker.global_worker.node.all_processes  # only this cluster's raylet
-    raylets = {str(info.process.pid) for info in own["raylet"]}
-    return [int(w[0]) for w in workers if w[1] in raylets]
+    """The processes of slots of this cluster, or other actors of a name."""
+    found = []
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if f"ray::{name}" in Path(f"/proc/{pid}/cmdline").read_text():
+                found.append(pid)
+    return found
 
 
 def test_nobody_asks_other_clusters_whether_a_slot_lives(bench: Bench) -> None:
@@ -211,7 +213,7 @@ def test_nobody_asks_other_clusters_whether_a_slot_lives(bench: Bench) -> None:
     assert not worker_pids("PlacementGroupCleaner")
 
 
-def test_only_workers_import_torch_and_nobody_hands_out_datasets(bench: Bench) -> None:
+def test_only_workers_import_torch_and_no_process_is_there_in_vain(bench: Bench) -> None:
     bench.run(trial_config())
 
     def has_torch(pid: int) -> bool:
@@ -220,6 +222,7 @@ def test_only_workers_import_torch_and_nobody_hands_out_datasets(bench: Bench) -
     assert all(has_torch(pid) for pid in worker_pids())
     assert not any(has_torch(pid) for pid in worker_pids("TrainController"))
     assert not worker_pids("DatasetManager")
+    assert not worker_pids("_AutoscalingCoordinatorActor")
 
 
 @pytest.mark.slow
@@ -242,6 +245,32 @@ def test_failure_on_two_ranks_ends_the_trial_and_not_the_slot(two_ranks: Bench) 
     diverging = {"epochs": 2, "batch_size": 32, "lr": 1e30, "max_grad_norm": None}
     assert two_ranks.run(trial_config(train=diverging))[-1]["kind"] == "failed"
     assert two_ranks.run(trial_config())[-1]["kind"] == "done"
+
+
+def of_one_rank(how: str, counted: str = "") -> TrialConfig:
+    return trial_config(
+        arm="lone", method="tests.integration.lone_rank",
+        coefficients={"how": how, "counted": counted},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_one_rank_alone_fails_with_is_named(two_ranks: Bench) -> None:
+    end = two_ranks.run(of_one_rank("raise"), max_failures=1)[-1]
+    assert (end["kind"], end["error"]) == ("failed", "ValueError: only here")
+    assert "lone_rank.py" in end["traceback"]
+
+
+@pytest.mark.slow
+def test_a_trial_of_which_a_rank_was_killed_is_run_again(two_ranks: Bench, tmp_path: Path) -> None:
+    deaths = tmp_path / "deaths"
+    deaths.write_text("x")
+    end = two_ranks.run(of_one_rank("die", str(deaths)), max_failures=1)[-1]
+    assert (end["kind"], deaths.read_text()) == ("done", "")
+    deaths.write_text("xx")
+    end = two_ranks.run(of_one_rank("die", str(deaths)), max_failures=1)[-1]
+    assert end["kind"] == "failed"
+    assert "given up after 2 attempts" in end["error"]
 
 
 def test_config_travels_as_plain_data() -> None:

@@ -18,13 +18,13 @@ from raykd.models import torch_private, transformers_private
 from raykd.models.torch_private import TORCH
 from raykd.models.transformers_private import TRANSFORMERS
 from raykd.private_api import Library, PrivateName
-from raykd.ray_private import CLUSTER_FILES, RAY, SUBMITTED, SWEEP, EndableTrainer, Launcher
+from raykd.ray_private import CLUSTER_FILES, LOCAL, RAY, SUBMITTED, SWEEP, EndableTrainer, Launcher
 from raykd.search import optuna_private
 from raykd.search.optuna_private import OPTUNA, put_back
 from tests.unit.search.studies import study
 
 USED = {
-    RAY: (*SWEEP, *SUBMITTED, *CLUSTER_FILES),
+    RAY: (*SWEEP, *LOCAL, *SUBMITTED, *CLUSTER_FILES),
     OPTUNA: optuna_private.PARTS,
     TRANSFORMERS: transformers_private.PARTS,
     TORCH: torch_private.PARTS,

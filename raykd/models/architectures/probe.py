@@ -15,11 +15,12 @@ import torch
 
 from raykd.data.task_kinds import task_kind
 from raykd.errors import RaykdError, SpecError
-from raykd.models.architectures import checks
+from raykd.models.architectures import checks, parts
 from raykd.models.architectures.small_copy import small_config
 from raykd.models.families.base import family_of
 from raykd.models.layer_selection import LAYERS
 from raykd.models.packing import PACKING
+from raykd.models.sharding import SHARDING
 from raykd.models.signals.base import CONTEXT
 from raykd.models.task_head import kind_of
 from raykd.models.weight_init import seeded_rng
@@ -31,8 +32,8 @@ class Capabilities:
 
     Attributes:
         refused: Why it cannot be used at all, or empty.
-        lacks: What it lacks, each with the reason: kinds of signal, `LAYERS`, `CONTEXT`, and
-            `PACKING`.
+        lacks: What it lacks, each with the reason: kinds of signal, `LAYERS`, `CONTEXT`,
+            `SHARDING`, and `PACKING`.
     """
 
     refused: str = ""
@@ -105,7 +106,7 @@ def _examine(model: Any) -> Capabilities:
         return Capabilities(refused=refused)
     wanted = {
         "hidden_states": checks.states, "attentions": checks.maps, LAYERS: checks.layers,
-        CONTEXT: checks.context,
+        CONTEXT: checks.context, SHARDING: parts.sharding,
     }  # fmt: skip
     if kind.is_joined:
         wanted[PACKING] = checks.packing

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from raykd.errors import SpecError
+from raykd.models.sharding import SHARDING
 from raykd.sweep.sharding_checks import check_sharded_arms, check_sharding
 from tests.unit.methods.setups import context
 from tests.unit.sweep.specs import spec
@@ -67,6 +70,30 @@ def test_a_policy_without_the_teacher_may_have_a_sharded_one():
         "minillm": {"name": "minillm", "method": "minillm", "fixed": {"teacher_mixed_alpha": 0}}
     }
     check_sharded_arms(spec(methods=arms, **SPREAD), context("causal_lm"))
+
+
+FINETUNED = {"teacher__finetune": {"sharding": "full"}, "resources__workers": 2}
+
+
+@pytest.mark.parametrize(
+    ("side", "changes", "setting"),
+    [
+        ("student", {"train": SHARDED, "resources__workers": 2}, "train"),
+        ("teacher", FINETUNED, "teacher.finetune"),
+        ("teacher", SPREAD, "teacher"),
+    ],
+)
+def test_models_whose_weights_cannot_be_spread_are_refused_with_the_reason(side, changes, setting):
+    reason = "weights of its blocks are read when no block is called"
+    sizes = replace(getattr(CONTEXT, side), lacks=((SHARDING, reason),))
+    with pytest.raises(SpecError) as caught:
+        check_sharded_arms(spec(**changes), replace(CONTEXT, **{side: sizes}))
+    message = f"{setting}.sharding is full, but the weights of the {side} cannot be spread: "
+    (problem,) = caught.value.problems()
+    assert problem.message == message + reason
+    other = "student" if side == "teacher" else "teacher"
+    sizes = replace(getattr(CONTEXT, other), lacks=((SHARDING, reason),))
+    check_sharded_arms(spec(**changes), replace(CONTEXT, **{other: sizes}))
 
 
 def test_pruning_a_sharded_teacher_is_refused():

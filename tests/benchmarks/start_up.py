@@ -1,0 +1,112 @@
+"""From the command to the first training step, against importing what a sweep needs at least.
+
+``python -m tests.benchmarks.start_up [PAIRS]`` (3 unless given). Each pair is ``raykd sweep`` with
+the teacher in the cache, ended at the first step of a trial, and one process that imports torch,
+transformers and Ray. CPU seconds are those of all processes of the sweep, of Ray's, too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.benchmarks._meter import family
+
+PAIRS = 3
+GOAL = 2.0
+LONGEST_S = 300.0
+POLL_S = 0.05
+SPACE = """
+name: start_up
+tasks: [toy/sentiment]
+data: {student_rows: 200, max_length: 32, select_on: {split: validation},
+       report_on: {split: test}}
+teacher:
+  model: {family: bert, layers: 1, hidden: 32, heads: 2}
+  finetune: {epochs: 1, batch_size: 64}
+student: {model: {family: bert, layers: 1, hidden: 48, heads: 2}}
+train: {epochs: 1, batch_size: 16, lr: {loguniform: [5e-4, 3e-3]}}
+methods:
+  none: {}
+  noted: {method: tests.benchmarks._first_step}
+search: {trials: 4, algorithm: random}
+confirm: {seeds: []}
+"""
+BASELINE = "import torch, transformers, ray"
+
+
+def cpu_seconds(processes: set[int]) -> float:
+    """User and system time of processes that are alive, and of children that they waited for."""
+    ticks = 0
+    for process in processes:
+        try:
+            stat = Path(f"/proc/{process}/stat").read_text()
+        except OSError:  # it ended meanwhile
+            continue
+        ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def imports() -> tuple[float, float]:
+    """Wall and CPU seconds of the baseline."""
+    began, before = time.monotonic(), os.times()
+    subprocess.run([sys.executable, "-c", BASELINE], check=True)
+    now = os.times()
+    used = now.children_user + now.children_system - before.children_user - before.children_system
+    return time.monotonic() - began, used
+
+
+def start(folder: Path, environment: Mapping[str, str]) -> tuple[float, float]:
+    """Wall and CPU seconds of a sweep up to its first step; then it is ended.
+
+    Raises:
+        RuntimeError: It ended, or took too long, before that.
+    """
+    noted = folder / "noted"
+    noted.unlink(missing_ok=True)
+    began = time.time()
+    with (folder / "said").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "raykd", "sweep", str(folder / "space.yaml"),
+             "--out", str(folder / "runs"), "--format", "plain"],
+            env={**environment, "RAYKD_FIRST_STEP": str(noted)}, stdout=said, stderr=said,
+        )  # fmt: skip
+        while not noted.exists():
+            if process.poll() is not None or time.time() - began > LONGEST_S:
+                raise RuntimeError((folder / "said").read_text())
+            time.sleep(POLL_S)
+        used = cpu_seconds(family(process.pid))
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    return float(noted.read_text()) - began, used
+
+
+def main() -> None:
+    """Print both and their ratios."""
+    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "space.yaml").write_text(SPACE + f"report: {{path: {folder}/report.html}}\n")
+        environment = {**os.environ, "RAYKD_CACHE": str(folder / "cache")}
+        start(folder, environment)  # fills the cache of teachers and reads files from the disk
+        imports()
+        found = [(*start(folder, environment), *imports()) for _ in range(pairs)]
+    for wall, cpu, least_wall, least_cpu in found:
+        print(
+            f"first step after {wall:.1f} s ({cpu:.1f} CPU s); "
+            f"imports alone {least_wall:.1f} s ({least_cpu:.1f} CPU s)"
+        )
+    ratio = statistics.median(wall / least for wall, _, least, _ in found)
+    of_cpu = statistics.median(cpu / least for _, cpu, _, least in found)
+    print(f"ratio start / imports: {ratio:.2f} (goal <= {GOAL:g}); of CPU seconds {of_cpu:.2f}")
+
+
+if __name__ == "__main__":
+    main()
