@@ -344,3 +344,48 @@ def test_rationales_are_asked_for(server, tmp_path, source):
     tokenizer = setup.tokenizers.student
     texts = [tokenizer.decode(row, skip_special_tokens=True) for row in explained.label_rows()]
     assert {text.strip() for text in texts} == {"so it is"}
+
+
+# ---- settings
+
+
+@pytest.mark.parametrize(
+    ("ask", "reads"),
+    [
+        ({"system": "Be brief."}, lambda body: body["messages"][0]),
+        ({"prompt": "Q: {text} A:"}, lambda body: body["messages"][-1]["content"]),
+        ({"temperature": 0.7}, lambda body: body["temperature"]),
+        ({"seed": 5}, lambda body: body["seed"]),
+        ({"max_new_tokens": 3}, lambda body: body["max_tokens"]),
+        ({"interface": "completions"}, lambda body: body["prompt"]),
+    ],
+    ids=lambda of: next(iter(of)) if isinstance(of, dict) else "",
+)
+def test_a_setting_of_texts_is_in_every_request(server, tmp_path, ask, reads):
+    server.faults.answer = {"choices": [{"text": "so it is", "finish_reason": "stop"}]}
+    prepared(of_text(tmp_path, server, **ask), tmp_path)
+    wanted = {
+        "system": {"role": "system", "content": "Be brief."}, "prompt": "Q: what is 3 A:",
+        "interface": "what is 3",
+    }  # fmt: skip
+    ((name, value),) = ask.items()
+    found = [reads(body) for body in server.requests]
+    assert len(found) == ROWS
+    assert wanted.get(name, value) in found
+    # Another setting is another question.
+    prepared(of_text(tmp_path, server), tmp_path)
+    assert len(server.requests) == 2 * ROWS
+
+
+def test_the_wording_for_rationales_is_a_setting(server, tmp_path):
+    plain = of_text(tmp_path, server, explain="Why {response}?").as_dict()
+    spec = spec_from_dict({
+        **plain,
+        "data": {**plain["data"], "rationales": {"source": "teacher_posthoc"}},
+        "methods": {"step_by_step": {"name": "step_by_step", "method": "step_by_step"}},
+        "report": {"baseline": "step_by_step"},
+    })  # fmt: skip
+    setup = set_up_task(spec, NAME)
+    assert setup.questions is not None
+    said = {request.body["messages"][-1]["content"] for request in setup.questions.all()}
+    assert said == {f"{row['q']}\n\nWhy {row['a']}?" for row in given.rows()}

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 SECTIONS = {
     "data": schema.DataSpec, "data.augment": schema.AugmentSpec,
     "data.rationales": schema.RationaleSpec, "teacher": schema.TeacherSpec,
-    "teacher.outputs": schema.OutputsSpec,
+    "teacher.outputs": schema.OutputsSpec, "teacher.ask": schema.AskSpec,
     "student": schema.StudentSpec, "student.from_teacher": schema.FromTeacher,
     "student.lora": schema.LoraSpec,
     "search": schema_stages.SearchSpec, "confirm": schema_stages.ConfirmSpec,
@@ -104,6 +104,24 @@ ELSEWHERE = {
         f"teacher.{name}": "sweep/test_given_teacher.py::test_a_file_beside_the_rows_goes_by_id"
         for name in ("outputs", "outputs.logits", "outputs.path", "outputs.id")
     },
+    "teacher.endpoint": "sweep/test_endpoint_teacher.py::test_what_will_not_do",
+    "teacher.ask": "sweep/test_endpoint_teacher.py::test_a_setting_of_texts",
+    "teacher.ask.key": "sweep/test_endpoint_teacher.py::test_what_will_not_do",
+    "teacher.ask.interface": "sweep/test_endpoint_teacher.py::test_classes_are_scored",
+    "teacher.ask.system": "sweep/test_endpoint_teacher.py::test_a_setting_of_texts",
+    "teacher.ask.prompt": "sweep/test_endpoint_teacher.py::test_a_setting_of_texts",
+    "teacher.ask.explain": "sweep/test_endpoint_teacher.py::test_the_wording_for_rationales",
+    "teacher.ask.choices": "sweep/test_endpoint_teacher.py::test_classes_are_scored",
+    "teacher.ask.score_by": "sweep/test_endpoint_teacher.py::test_a_class_may_be_read",
+    "teacher.ask.score_splits": "sweep/test_endpoint_teacher.py::test_a_class_may_be_read",
+    "teacher.ask.top_logprobs": "sweep/test_endpoint_teacher.py::test_log_probabilities_teach",
+    "teacher.ask.temperature": "sweep/test_endpoint_teacher.py::test_a_setting_of_texts",
+    "teacher.ask.seed": "sweep/test_endpoint_teacher.py::test_a_setting_of_texts",
+    "teacher.ask.max_new_tokens": "sweep/test_endpoint_teacher.py::test_a_setting_of_texts",
+    "teacher.ask.concurrent": "sweep/test_endpoint_teacher.py::test_failures_that_pass",
+    "teacher.ask.retries": "sweep/test_endpoint_teacher.py::test_a_rate_limit_without_end",
+    "teacher.ask.wait": "sweep/test_endpoint_teacher.py::test_a_rate_limit_without_end",
+    "teacher.ask.timeout": "sweep/test_endpoint_teacher.py::test_failures_that_pass",
     "teacher.outputs.probabilities": "sweep/test_given_teacher.py::test_probabilities_in_any_form",
     "teacher.outputs.responses": "sweep/test_given_texts.py::test_seqkd_learns_the_given_responses",
     "teacher.outputs.logprobs": "sweep/test_given_texts.py::test_logprobs_teach_what_the_recorded",
@@ -342,7 +360,8 @@ def test_a_key_of_resources_changes_what_fits(monkeypatch, key):
 
 FINETUNE = {
     "rows": 40, "seed": 7, "explain": 0.5, "search": 3, "epochs": 2, "batch_size": 8,
-    "micro_batch": 3, "sharding": "full", "gradient_checkpointing": True, "attention": "eager", "compile": True,
+    "micro_batch": 3, "sharding": "full", "gradient_checkpointing": True, "attention": "eager",
+    "compile": True,
     "packing": False, "optimizer": "sgd", "lr": 2e-3,
     "warmup_ratio": 0.3, "schedule": "constant", "weight_decay": 0.5, "adam_epsilon": 1e-4,
     "max_grad_norm": 2.0, "precision": "bf16", "dropout": 0.4, "length_grouping": False,
