@@ -86,9 +86,11 @@ LAYERS = {
         raykd={"errors", "params", "registry", "losses", "data.augment", "data.base",
                "data.bits_per_byte",
                "data.classification", "data.collate", "data.hold_out", "data.prompts",
-               "data.task_kinds", "data.unlabelled", "data.vectors", "models", "methods.base",
+               "data.task_kinds", "data.token_logprobs", "data.unlabelled", "data.values",
+               "data.vectors", "models", "methods.base",
                "training", "results.records", "whole_file"},
         packages={"filelock", "numpy", "torch", "safetensors"},
+        later={"openai"},
     ),
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is

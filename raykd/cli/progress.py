@@ -11,6 +11,7 @@ from raykd.results.scales import Scale, scale_named, unit_of
 
 Event = Mapping[str, Any]  # one object of the event stream, as plain JSON data
 _PHASES = {
+    "ask": "asking the teacher",
     "load": "loading the teacher",
     "encode": "tokenising",
     "finetune": "fine-tuning the teacher",

@@ -232,7 +232,7 @@ def _teacher(spec: SweepSpec) -> str:
     teacher = spec.teacher
     if teacher.checkpoint is not None:
         return f"checkpoint {teacher.checkpoint}"
-    if teacher.outputs is not None:
+    if not teacher.runs_here:
         return describe_teacher(teacher)
     assert teacher.model is not None
     tuned = _pairs(_constants(teacher.finetune)) or "defaults"

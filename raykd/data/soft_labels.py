@@ -172,6 +172,11 @@ def _impossible(numbers: Sequence[float], form: str, kind: TaskKind) -> tuple[st
     return "", ""
 
 
+def class_logits(probabilities: Sequence[Sequence[float]], kind: TaskKind) -> Array:
+    """Probabilities of the classes of every row as logits, float32 ``[N, C]``."""
+    return _as_logits(np.asarray(probabilities), "probabilities", kind).astype(np.float32)
+
+
 def _as_logits(numbers: Array, form: str, kind: TaskKind) -> Array:
     if form == "logits":
         return numbers

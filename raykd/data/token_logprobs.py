@@ -57,7 +57,7 @@ def token_logprobs(table: Table, column: str) -> tuple[tuple[TokenChoices, ...],
     """
     faults, found = Faults(table.origin), []
     for row, value in enumerate(table.column(column)):
-        choices, wrong = _choices(value)
+        choices, wrong = token_choices(value)
         if wrong:
             what = f"column '{column}' {wrong}"
             faults.add("rows have no log-probabilities", table.place(row), what, f"write {_FORM}")
@@ -66,8 +66,8 @@ def token_logprobs(table: Table, column: str) -> tuple[tuple[TokenChoices, ...],
     return tuple(found)
 
 
-def _choices(value: Any) -> tuple[tuple[TokenChoices, ...], str]:
-    """The tokens of a row, and what is wrong with them."""
+def token_choices(value: Any) -> tuple[tuple[TokenChoices, ...], str]:
+    """The tokens of a row, out of any of the forms above, and what is wrong with them."""
     if isinstance(value, str):
         try:
             value = json.loads(value)

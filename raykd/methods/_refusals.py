@@ -71,7 +71,7 @@ def _not_held(holds: tuple[str, ...], needs: OutputSpec, *, derives: bool) -> st
     there = {"logits": "logits (kd)", "generations": "responses (seqkd)"}
     others = " or ".join(there[kind] for kind in holds)
     return (
-        f"{what}, and teacher.outputs holds {' and '.join(holds)} only\n"
+        f"{what}, and of this teacher there are {' and '.join(holds) or 'no outputs'} only\n"
         f"name a model with teacher.checkpoint, or choose a method on {others}"
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raykd.params import Scalar
+from raykd.results.finetune_trial import FinetuneTrial as FinetuneTrial
 from raykd.results.seed_plan_record import SeedPlanRecord
 
 
@@ -115,27 +116,6 @@ class TrialResult:
     repeat: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FinetuneTrial:
-    """One training of the search for a teacher's own settings.
-
-    Attributes:
-        lr: Peak learning rate.
-        epochs: Passes over its rows.
-        metric: What it is judged by, the task's own.
-        score: Its last value of that on the validation split; NaN where it diverged.
-        seconds: Time it took.
-        chosen: Whether the teacher is the one that came out of it.
-    """
-
-    lr: float
-    epochs: int
-    metric: str
-    score: float
-    seconds: float
-    chosen: bool = False
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherRecord:
     """How the teacher of one task was prepared.
@@ -165,6 +145,8 @@ class TeacherRecord:
         cached: Whether everything was read from the cache.
         history: Evaluations during fine-tuning.
         tried: Trainings of the search for its settings; empty without one.
+        asked: What asking it behind its address took, as
+            `raykd.teachers.endpoint.asking.Usage` has it; empty for another teacher.
     """
 
     task: str
@@ -188,6 +170,7 @@ class TeacherRecord:
     analysed: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Evaluation, ...] = ()
     tried: tuple[FinetuneTrial, ...] = ()
+    asked: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -50,6 +50,8 @@ def describe_model(model: str | RandomInitSpec | None) -> str:
 def describe_teacher(teacher: TeacherSpec) -> str:
     """The teacher as the user named it, or where its outputs stand."""
     outputs = teacher.outputs
+    if teacher.endpoint is not None:
+        return f"{teacher.model} at {teacher.endpoint}"
     if outputs is None:
         return describe_model(teacher.checkpoint or teacher.model)
     named = [(key, getattr(outputs, key)) for key in outputs.given()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raykd import registry
 from raykd.params import ParamInfo, Scalar
+from raykd.spec.endpoint_section import check_endpoint, read_ask
 from raykd.spec.method_section import train_infos
 from raykd.spec.outputs_section import check_alone, read_outputs
 from raykd.spec.schema import FromTeacher, LoraSpec, RandomInitSpec, StudentSpec, TeacherSpec
@@ -52,11 +53,12 @@ def read_teacher(entry: YamlEntry, findings: Findings) -> TeacherSpec | None:
     model = _read_model(entry, "teacher", findings)
     finetune = _read_finetune(entry, findings)
     outputs = read_outputs(entry, findings)
+    ask = read_ask(entry, findings)
     _exactly_one(entry, "teacher", ("model", "checkpoint", "outputs"), findings)
     made = read_section(
         TeacherSpec, entry, "teacher", findings,
-        parsed={"model": model, "finetune": finetune, "outputs": outputs},
-        by_hand=("model", "finetune", "outputs"),
+        parsed={"model": model, "finetune": finetune, "outputs": outputs, "ask": ask},
+        by_hand=("model", "finetune", "outputs", "ask"),
     )  # fmt: skip
     given = entry.node.entries.get("finetune")
     if made is not None and made.checkpoint is not None and made.finetune and given is not None:
@@ -68,7 +70,9 @@ def read_teacher(entry: YamlEntry, findings: Findings) -> TeacherSpec | None:
         hint = "set teacher.finetune.sharding: full, or name a fine-tuned teacher.checkpoint"
         mark = entry.node.entries["sharding"].mark
         findings.add(mark, "teacher.sharding", f"{message}of checkpoints only", hint)
-    if made is not None and made.outputs is not None:
+    if made is not None:
+        check_endpoint(made, entry, findings)
+    if made is not None and not made.runs_here:
         check_alone(made, entry, findings)
     elif made is not None and made.cache not in ("sampled", "top_k"):
         _check_cache_size(made, entry, findings)
@@ -103,9 +107,12 @@ def read_student(
     if part is not None and part.node.value is not None:
         from_teacher = _read_from_teacher(part, teacher, findings)
     _exactly_one(entry, "student", ("model", "from_teacher"), findings)
-    if from_teacher is not None and teacher is not None and teacher.outputs is not None:
+    if from_teacher is not None and teacher is not None and not teacher.runs_here:
         assert part is not None
-        message = "'from_teacher' takes layers of a model, and teacher.outputs is read from columns"
+        what = "teacher.outputs is read from columns"
+        if teacher.endpoint is not None:
+            what = "teacher.endpoint is an address"
+        message = f"'from_teacher' takes layers of a model, and {what}"
         findings.add(part.mark, FROM_TEACHER, message, "name the student with student.model")
     made = read_section(
         StudentSpec, entry, "student", findings,

@@ -38,7 +38,7 @@ def read_outputs(teacher: YamlEntry, findings: Findings) -> OutputsSpec | None:
 
 
 def check_alone(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> None:
-    """Refuse settings of a model beside outputs, as far as they are not the defaults.
+    """Refuse settings of a model where there is none, as far as they are not the defaults.
 
     Args:
         made: The teacher.
@@ -48,9 +48,16 @@ def check_alone(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> None
     plain = TeacherSpec()
     for key in _OF_MODELS:
         if getattr(made, key) != getattr(plain, key):
-            message = f"'{key}' is of a teacher that runs, and teacher.outputs is read from columns"
+            message = f"'{key}' is of a teacher that runs here, and {_instead(made)}"
             hint = f"remove {key}, or name a teacher with model or checkpoint"
             findings.add(entry.node.entries[key].mark, f"teacher.{key}", message, hint)
+
+
+def _instead(made: TeacherSpec) -> str:
+    """What there is in place of a model."""
+    if made.endpoint is not None:
+        return "teacher.endpoint is asked for its answers"
+    return "teacher.outputs is read from columns"
 
 
 def _problems(made: OutputsSpec) -> list[tuple[str, str, str]]:

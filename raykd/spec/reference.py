@@ -8,6 +8,7 @@ from typing import Any
 
 from raykd.params import show
 from raykd.spec.schema import (
+    AskSpec,
     AugmentSpec,
     DataSpec,
     FromTeacher,
@@ -35,7 +36,7 @@ SECTIONS: Mapping[str, type[SpecSection]] = {
     "tasks": OwnTaskSpec, "sources": SourceSpec, "data": DataSpec,
     "select_on": SplitRef, "report_on": SplitRef,
     "augment": AugmentSpec, "rationales": RationaleSpec, "teacher": TeacherSpec,
-    "outputs": OutputsSpec,
+    "outputs": OutputsSpec, "ask": AskSpec,
     "student": StudentSpec, "from_teacher": FromTeacher, "lora": LoraSpec, "model": RandomInitSpec,
     "search": SearchSpec, "objective": Objective, "confirm": ConfirmSpec, "seeds": SeedPlan,
     "resources": ResourceSpec,
@@ -113,6 +114,8 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "model": "A model to fine-tune: a name, a folder, or sizes for random weights.",
         "checkpoint": "A folder with a fine-tuned model, which is used as it is.",
         "outputs": "What a teacher said that ran elsewhere, in place of a model.",
+        "endpoint": "Address of a server with OpenAI's interface; model is its name there.",
+        "ask": "How a teacher behind an address is asked.",
         "finetune": "Settings of training, and rows, seed, explain.",
         "serve": "Cached outputs (offline), or the weights: trials run the teacher (online).",
         "dtype": "How cached outputs are kept.",
@@ -120,6 +123,25 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "sharding": "full = a checkpoint too large for a device is spread over a trial's workers.",
         "cache": "What is recorded of distributions over a vocabulary.",
         "cache_size": "Draws of a sampled cache, or tokens of a top_k cache.",
+    },
+    AskSpec: {
+        "key": "The environment variable that holds the key; servers without one need none.",
+        "interface": "chat, or completions, which can also score texts that it is sent (echo).",
+        "system": "A system turn for rows that have none.",
+        "prompt": "The wording, with {text}, {text_a}, {text_b}, {choices}; empty = raykd's own.",
+        "explain": "What asks for a rationale, after the prompt; {response} = the row's response.",
+        "choices": "What the teacher calls a class, where that is not the class's name.",
+        "score_by": "How classes are scored: by the first token of the answer (chat), by the "
+        "log-probability of each choice (completions), or by the text alone.",
+        "score_splits": "Ask about the rows of validation and test, too, so that it has a score.",
+        "top_logprobs": "Likely tokens that are asked for at each place.",
+        "temperature": "Of texts; 0 = the likeliest tokens.",
+        "seed": "Of draws.",
+        "max_new_tokens": "Most tokens of a text; null = the task's, or that of data.rationales.",
+        "concurrent": "Requests at the same time.",
+        "retries": "How often a request that failed is sent again.",
+        "wait": "Seconds before it is sent again; doubled each time, up to a minute.",
+        "timeout": "Seconds that an answer may take.",
     },
     OutputsSpec: {
         "probabilities": "The column of probabilities of all classes, or a column per class.",

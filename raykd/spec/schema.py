@@ -13,6 +13,10 @@ from raykd.params import Scalar
 from raykd.spec.domains import Domain
 from raykd.spec.schema_base import Number, Seed, SpecSection
 from raykd.spec.schema_stages import ConfirmSpec, ReportSpec, ResourceSpec, SearchSpec
+from raykd.spec.schema_teacher import AskSpec as AskSpec
+from raykd.spec.schema_teacher import OutputsSpec as OutputsSpec
+from raykd.spec.schema_teacher import RandomInitSpec as RandomInitSpec
+from raykd.spec.schema_teacher import TeacherSpec as TeacherSpec
 
 
 class SplitRef(SpecSection):
@@ -164,75 +168,6 @@ class DataSpec(SpecSection):
     class_weights: Literal["none", "balanced"] = "none"
     oversample: Literal["none", "balanced"] = "none"
     seed: Seed = 0
-
-
-class RandomInitSpec(SpecSection):
-    """A model with random weights: ``{family: bert, layers: 2, hidden: 96, heads: 2}``."""
-
-    family: str
-    layers: int = Field(ge=1, le=1000)
-    hidden: int = Field(ge=1, le=100_000)
-    heads: int = Field(ge=1, le=1000)
-    intermediate: int | None = Field(default=None, ge=1, le=1_000_000)
-    vocabulary: int = Field(default=8192, ge=16, le=10_000_000)
-    max_positions: int = Field(default=512, ge=8, le=10_000_000)
-    dropout: Number = Field(default=0.1, ge=0, lt=1)
-
-
-class OutputsSpec(SpecSection):
-    """What a teacher said that ran elsewhere: columns of the rows, or of a file.
-
-    ``probabilities`` or ``logits`` are of whole rows; ``responses`` and ``logprobs`` are for tasks
-    that are answered in text.
-    """
-
-    probabilities: str | tuple[str, ...] | None = None
-    logits: str | tuple[str, ...] | None = None
-    responses: str | None = None
-    logprobs: str | None = None
-    path: str | Mapping[str, str] | None = None
-    id: str | None = None
-
-    @property
-    def scores(self) -> tuple[str, ...]:
-        """The columns of probabilities or logits."""
-        given = self.probabilities if self.logits is None else self.logits
-        return (given,) if isinstance(given, str) else given or ()
-
-    def given(self) -> tuple[str, ...]:
-        """The keys that name columns of outputs."""
-        keys = ("probabilities", "logits", "responses", "logprobs")
-        return tuple(key for key in keys if getattr(self, key) is not None)
-
-
-class TeacherSpec(SpecSection):
-    """The teacher: a model to fine-tune, a fine-tuned checkpoint, or outputs made elsewhere.
-
-    `finetune` holds `TrainSettings` by name, plus ``rows``, ``seed`` and ``explain``. `cache` is
-    what is recorded of distributions over a vocabulary, and `cache_size` the draws or tokens that
-    are kept.
-    """
-
-    model: str | RandomInitSpec | None = None
-    checkpoint: str | None = None
-    outputs: OutputsSpec | None = None
-    finetune: Mapping[str, Scalar] = Field(default_factory=dict)
-    serve: Literal["auto", "outputs", "weights"] = "auto"
-    dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    sharding: Literal["none", "full"] = "none"
-    cache: Literal["auto", "dense", "hidden", "sampled", "top_k"] = "auto"
-    cache_size: int = Field(default=64, ge=1, le=4096)
-
-    @property
-    def is_trained_here(self) -> bool:
-        """Whether it is fine-tuned here; a checkpoint is used as it is, and so are outputs."""
-        return self.checkpoint is None and self.outputs is None
-
-    @property
-    def explain(self) -> float:
-        """Weight of rationales in fine-tuning; 0 = responses alone."""
-        return float(self.finetune.get("explain") or 0.0)
 
 
 class FromTeacher(SpecSection):

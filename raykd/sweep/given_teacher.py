@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from raykd.data.base import Examples, Task, TokenizedDataset
+from raykd.data.base import Examples, PlainTokenizer, Task, TokenizedDataset
 from raykd.data.keys import at_key
 from raykd.data.row_checks import check_ends
 from raykd.data.teacher_columns import (
@@ -23,7 +23,9 @@ from raykd.data.token_texts import TokenTexts
 from raykd.errors import DataError, Problem, SpecError
 from raykd.models.signals.generations import Generations
 from raykd.models.signals.logits import Logits
-from raykd.spec.schema import OutputsSpec, SweepSpec
+from raykd.spec.schema import OutputsSpec, SweepSpec, TeacherSpec
+from raykd.sweep.endpoint_questions import askable
+from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.given_outputs import GivenOutputs, given_logits, given_top_k
 from raykd.teachers.inputs import scored_roles
 
@@ -42,8 +44,11 @@ def teacher_columns(outputs: OutputsSpec | None) -> TeacherColumns | None:
     )
 
 
-def held(outputs: OutputsSpec | None) -> tuple[str, ...] | None:
-    """Kinds of signal that the outputs are, None where the teacher is a model."""
+def held(teacher: TeacherSpec, task: Task) -> tuple[str, ...] | None:
+    """Kinds of signal that there are of a teacher on a task, None where it is a model."""
+    outputs = teacher.outputs
+    if teacher.endpoint is not None:
+        return askable(teacher, task)
     if outputs is None:
         return None
     kinds = [Logits().kind] if outputs.scores or outputs.logprobs else []
@@ -79,7 +84,7 @@ def given_outputs(
     splits: Mapping[str, TokenizedDataset],
     tokenizer: Any,
 ) -> GivenOutputs | None:
-    """What the columns say, for the rows as students read them; None for a teacher that is a model.
+    """What the columns say, for the rows as students read them; None without such columns.
 
     Args:
         spec: The sweep.
@@ -100,30 +105,59 @@ def given_outputs(
             f"rows of {task.name} are of no file, so that nothing can stand beside them",
             hint="describe a task of your own, with a file of its rows",
         ).at(KEY)
+    texts = {}
+    if TEXTS in train.fields:
+        encoded = with_responses(task, train, train.fields[TEXTS], tokenizer, spec.data.max_length)
+        end = tokens_of(splits).end
+        with at_key(f"{KEY}.responses"):
+            check_ends(encoded, train.fields[PLACES], end, spec.data.max_length)
+        texts[Generations().texts] = encoded
+    return GivenOutputs(
+        recorded=recorded_fields(task, train, splits),
+        scores=scores_of_roles(task, rows, splits),
+        texts=texts,
+    )
+
+
+def recorded_fields(
+    task: Task, train: Examples, splits: Mapping[str, TokenizedDataset], key: str = KEY
+) -> CachedOutputs | None:
+    """What stands in fields of the train rows, as if it had been recorded; None for nothing.
+
+    Args:
+        task: The task.
+        train: The rows.
+        splits: As the student reads them.
+        key: What of the search space says where it is from.
+    """
     if (found := scores_of(train)) is not None:
-        _check_parts(task, train, splits["train"])
-        return GivenOutputs(recorded=given_logits(found), scores=_scores(task, rows, splits))
-    recorded = None
+        _check_parts(task, train, splits["train"], key)
+        return given_logits(found)
+    if LOGPROBS not in train.fields:
+        return None
+    tokens = TokenTexts(tokens_of(splits))
+    with at_key(f"{KEY}.logprobs" if key == KEY else key):
+        ids, logs = aligned(train.fields[LOGPROBS], splits["train"], tokens, train.fields[PLACES])
+    return given_top_k(ids, logs, max(tokens.texts) + 1)
+
+
+def tokens_of(splits: Mapping[str, TokenizedDataset]) -> PlainTokenizer:
+    """The tokenizer of rows that are answered in text."""
     references = splits["validation"].references
     assert references is not None
     assert references.tokens is not None
-    if LOGPROBS in train.fields:
-        tokens = TokenTexts(references.tokens)
-        with at_key(f"{KEY}.logprobs"):
-            ids, logs = aligned(
-                train.fields[LOGPROBS], splits["train"], tokens, train.fields[PLACES]
-            )
-        recorded = given_top_k(ids, logs, max(tokens.texts) + 1)
-    texts = None
-    if TEXTS in train.fields:
-        said = replace(train, texts=(train.texts[0], train.fields[TEXTS], *train.texts[2:]))
-        texts = replace(task.encode(said, tokenizer, spec.data.max_length), references=None)
-        with at_key(f"{KEY}.responses"):
-            check_ends(texts, train.fields[PLACES], references.tokens.end, spec.data.max_length)
-    return GivenOutputs(recorded=recorded, texts=texts)
+    return references.tokens
 
 
-def _check_parts(task: Task, rows: Examples, encoded: TokenizedDataset) -> None:
+def with_responses(
+    task: Task, train: Examples, texts: Sequence[str], tokenizer: Any, max_length: int
+) -> TokenizedDataset:
+    """The train rows with other responses."""
+    said = replace(train, texts=(train.texts[0], tuple(texts), *train.texts[2:]))
+    return replace(task.encode(said, tokenizer, max_length), references=None)
+
+
+def _check_parts(task: Task, rows: Examples, encoded: TokenizedDataset, key: str) -> None:
     """Refuse rows of which a model reads several parts.
 
     Raises:
@@ -132,12 +166,12 @@ def _check_parts(task: Task, rows: Examples, encoded: TokenizedDataset) -> None:
     if len(encoded) != len(rows):
         raise DataError(
             f"a model reads the {len(rows):,} rows of {task.name} in {len(encoded):,} parts, and "
-            "teacher.outputs holds one output a row",
+            "the teacher's outputs are one a row",
             hint="choose a task of whole rows",
-        ).at(KEY)
+        ).at(key)
 
 
-def _scores(
+def scores_of_roles(
     task: Task, rows: Mapping[str, Examples], splits: Mapping[str, TokenizedDataset]
 ) -> dict[str, Mapping[str, float]]:
     """The metrics of what is said, of every role that it is said of."""

@@ -22,10 +22,11 @@ from raykd.spec.domains import Domain
 from raykd.spec.method_section import arm_infos
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies, search_trial
+from raykd.sweep.endpoint_teacher import with_answers
 from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
 from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.user_cache import open_cache, without_cache
-from raykd.teachers.cache_index import TEACHER
+from raykd.teachers.cache_index import ANSWERS, TEACHER
 from raykd.teachers.inputs import Progress
 from raykd.teachers.prepare import make
 from raykd.teachers.prepared_task import PreparedTask
@@ -48,7 +49,8 @@ class PreparedTeacher:
     """A teacher that is ready.
 
     Attributes:
-        folder: Its weights: in the cache, or the checkpoint that the search space names.
+        folder: Its weights: in the cache, or the checkpoint that the search space names; of a
+            teacher behind an address, its answers.
         fingerprint: Its name in the cache.
         metrics: Its scores.
         cached: Whether all of it was in the cache.
@@ -88,7 +90,8 @@ def prepared_teacher(
     folder = spec.teacher.checkpoint
     if folder is None:
         assert cache.folder is not None
-        folder = str(cache.folder / plan.keys.teacher / TEACHER)
+        is_asked = spec.teacher.endpoint is not None
+        folder = str(cache.folder / (ANSWERS if is_asked else f"{plan.keys.teacher}/{TEACHER}"))
     return PreparedTeacher(
         folder=folder, fingerprint=plan.keys.teacher, metrics=prepared.metrics, cached=cached
     )
@@ -136,6 +139,7 @@ def _prepared(
     setup = set_up_task(spec, task)
     for message, _ in setup_notes(setup):
         note(message)
+    setup = with_answers(setup, cache.folder, progress, note)
     plan = plan_teacher(spec, setup, free_memory())
     inputs, keys = plan.inputs, plan.keys
     lookup, made = cache.look_up(inputs, keys), None

@@ -62,7 +62,8 @@ def _check_task(spec: SweepSpec, task: str) -> TaskPreflight:
     source = describe_data(spec, task)
     try:
         setup = set_up_task(spec, task)
-        plan_teacher(spec, setup, ASSUMED_STORE_BYTES)
+        if setup.questions is None:  # nothing is known of a teacher that was not asked yet
+            plan_teacher(spec, setup, ASSUMED_STORE_BYTES)
     except Unreachable as exc:
         missing = exc.message
     else:

@@ -20,6 +20,7 @@ from raykd.spec.schema import SweepSpec
 from raykd.spec.yaml_loader import read_text
 from raykd.sweep import input_hashes, run_folder
 from raykd.sweep.driver import Driver
+from raykd.sweep.endpoint_teacher import with_answers
 from raykd.sweep.input_hashes import hash_inputs
 from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
 
@@ -104,12 +105,14 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             _resume(spec, run, log, listener, (inputs, commits), options)
         _warn(setups, log)
         conclusion = Conclusion(spec, run, log)
-        with conclusion, connected(options.address):
-            Driver(
-                spec, run, log, setups, cache=options.cache,
-                resumed=options.resume is not None, with_confirm=options.confirm,
-                elastic=options.address is not None,
-            ).drive(conclusion.write)  # fmt: skip
+        with conclusion:
+            setups = {task: _asked(task, setup, options, log) for task, setup in setups.items()}
+            with connected(options.address):
+                Driver(
+                    spec, run, log, setups, cache=options.cache,
+                    resumed=options.resume is not None, with_confirm=options.confirm,
+                    elastic=options.address is not None,
+                ).drive(conclusion.write)  # fmt: skip
     if not any(t.status is Status.COMPLETED for t in load_results(run).trials):
         raise SweepFailed("no trial completed", hint="the report's section 'What failed' says why")
     return run
@@ -248,6 +251,21 @@ def _warn(setups: Mapping[str, TaskSetup], log: EventLog) -> None:
         for message, is_caveat in setup_notes(setup):
             caveat = {"caveat": True} if is_caveat else {}
             log.emit("note", message=f"{task}: {message}", **caveat)
+
+
+def _asked(task: str, setup: TaskSetup, options: SweepOptions, log: EventLog) -> TaskSetup:
+    """The task with what a teacher behind an address says of its rows."""
+
+    def progress(phase: str, done: int, total: int, detail: str) -> None:
+        log.emit(
+            "teacher_progress", task=task, unit="requests", phase=phase, done=done, total=total,
+            detail=detail,
+        )  # fmt: skip
+
+    def note(message: str) -> None:
+        log.emit("note", message=f"{task}: {message}")
+
+    return with_answers(setup, options.cache, progress, note)
 
 
 def _announce(spec: SweepSpec, run: Path, log: EventLog) -> None:

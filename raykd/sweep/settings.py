@@ -102,7 +102,7 @@ def _split_part(data: DataSpec, key: Literal["select_on", "report_on"]) -> Split
 def pair_settings(spec: SweepSpec) -> PairSettings:
     """Which models are paired."""
     checkpoint, student = spec.teacher.checkpoint, spec.student
-    teacher = checkpoint or spec.teacher.model
+    teacher = (checkpoint or spec.teacher.model) if spec.teacher.runs_here else None
     if student.from_teacher is not None:
         derived: str | RandomInitConfig | StudentFromTeacher = _derived(student.from_teacher)
     else:

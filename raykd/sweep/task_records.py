@@ -114,4 +114,5 @@ def teacher_record(
         analysed={name: analysis.seconds for name, analysis in prepared.analysis_results.items()},
         history=prepared.history,
         tried=prepared.tried,
+        asked=dict(setup.usage),
     )

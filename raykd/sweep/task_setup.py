@@ -7,7 +7,7 @@ before the first second of training.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raykd.data.base import EXPLAIN, PLAIN, PREDICT, Examples, Task, TokenizedDataset
@@ -36,6 +36,8 @@ from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
 from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
 from raykd.spec.descriptions import describe_student, describe_teacher
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.endpoint_cost import questions_with_cost
+from raykd.sweep.endpoint_questions import Questions
 from raykd.sweep.given_teacher import check_rows_are_the_data, given_outputs, held
 from raykd.sweep.settings import lora_plan, pair_settings, role_settings
 from raykd.sweep.sharding_checks import check_sharded_arms, check_sharding
@@ -66,6 +68,8 @@ class TaskSetup:
         student_splits: Rows as the student reads them.
         own_prompts: Prompts for texts of the teacher, by the name of the signal that needs them.
         given: All that there is of a teacher that is no model here, or None.
+        questions: What a teacher behind an address is asked, None for another one.
+        usage: What asking it took, see `raykd.teachers.endpoint.asking.Usage`.
         data_fingerprint: Hash of the rows.
         shared: How many rows of a split occur elsewhere, and of how many.
         notes: What a user should know of how rows and models were read.
@@ -88,6 +92,8 @@ class TaskSetup:
     given: GivenOutputs | None
     data_fingerprint: str
     shared: Mapping[str, tuple[int, int]]
+    questions: Questions | None = None
+    usage: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -110,7 +116,9 @@ def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
             rows = fitting_rows(task, rows, both, spec.data.max_length)
         with at_key(_place(spec, name)):
             setup = _set_up(spec, name, task, rows, pair)
-    return replace(setup, notes=tuple(dict.fromkeys((*heard, *setup.notes))))
+        questions, cost = questions_with_cost(setup)
+    notes = tuple(dict.fromkeys((*heard, *setup.notes, *cost)))
+    return replace(setup, questions=questions, notes=notes)
 
 
 def setup_notes(setup: TaskSetup) -> list[tuple[str, bool]]:
@@ -202,7 +210,7 @@ def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContex
         teacher_name=describe_teacher(spec.teacher),
         student_name=describe_student(spec),
         adapted=spec.student.lora is not None,
-        holds=held(spec.teacher.outputs),
+        holds=held(spec.teacher, task),
     )
 
 

@@ -96,7 +96,7 @@ def cached_teachers() -> tuple[CacheEntry, ...]:
 
 
 def cached_extras() -> tuple[CacheItem, ...]:
-    """What lies in the cache beside teachers: augmented rows, and what was left half written.
+    """What lies in the cache beside teachers: answers, augmented rows, what was left half written.
 
     Raises:
         SetupError: There is no place for them.
@@ -108,7 +108,7 @@ def cached_extras() -> tuple[CacheItem, ...]:
         left = cache_index.leftovers(folder, CacheLocks(folder))
     except OSError:
         left = ()  # who cannot write there cannot tell what is being written
-    return (*cache_index.augmented(folder), *left)
+    return (*cache_index.answers(folder), *cache_index.augmented(folder), *left)
 
 
 def prune_teachers(keep: int) -> tuple[CacheItem, ...]:

@@ -27,6 +27,10 @@ AUGMENTED = "augmented"
 """Folder of rows that were made of other rows, beside the teachers."""
 
 
+ANSWERS = "answers"
+"""Folder of what teachers behind addresses answered, beside the teachers."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherMetadata:
     """What a listing shows of a teacher.
@@ -167,6 +171,18 @@ def augmented(folder: Path) -> tuple[CacheItem, ...]:
         CacheItem(path=path, name="augmented rows", nbytes=_size(path), used=path.stat().st_mtime)
         for path in (folder / AUGMENTED).glob("*.json")
     ]
+    return tuple(sorted(files, key=lambda kept: -kept.used))
+
+
+def answers(folder: Path) -> tuple[CacheItem, ...]:
+    """Answers of teachers behind addresses, which were paid for: nothing here deletes them."""
+    files = [
+        CacheItem(
+            path=path, name=f"answers of {path.name.rsplit('.', 2)[0]}", nbytes=_size(path),
+            used=path.stat().st_mtime,
+        )
+        for path in (folder / ANSWERS).glob("*.jsonl")
+    ]  # fmt: skip
     return tuple(sorted(files, key=lambda kept: -kept.used))
 
 

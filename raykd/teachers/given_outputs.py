@@ -29,19 +29,19 @@ class GivenOutputs:
 
     Attributes:
         recorded: Its outputs on the train rows, None where there are texts only.
-        texts: The train rows with its responses, None where there are none.
+        texts: The train rows with its texts, by what these are called among the splits.
         scores: Its metrics, by role.
     """
 
     recorded: CachedOutputs | None = None
-    texts: TokenizedDataset | None = None
+    texts: Mapping[str, TokenizedDataset] = field(default_factory=dict)
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def holds(self) -> tuple[str, ...]:
         """Kinds of signal, see `raykd.methods.base.DistillationContext`."""
         found: list[Signal] = [Logits()] if self.recorded is not None else []
-        found += [Generations()] if self.texts is not None else []
+        found += [Generations()] if Generations().texts in self.texts else []
         return tuple(signal.kind for signal in found)
 
     @property
@@ -54,13 +54,12 @@ class GivenOutputs:
 
     def parts(self) -> PreparedParts:
         """The parts of a preparation that it stands for."""
-        texts = {} if self.texts is None else {Generations().texts: self.texts}
-        return PreparedParts(scores=self.scores, teacher_texts=texts)
+        return PreparedParts(scores=self.scores, teacher_texts=self.texts)
 
     def digest(self) -> str:
         """A name for all of it."""
         arrays = [] if self.recorded is None else list(self.recorded.arrays())
-        texts = [] if self.texts is None else list(self.texts.arrays())
+        texts = [[name, *encoded.arrays()] for name, encoded in sorted(self.texts.items())]
         return digest(self.holds, arrays, texts)
 
 

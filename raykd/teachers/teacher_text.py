@@ -62,13 +62,64 @@ class TeacherTextSettings:
             ]
         ended = [len(row) > 0 and row[-1] == self.tokens.end for row in generated]
         texts = self.tokens.decode([row.tolist() for row in generated])
-        responses = following(prompts, texts, self.student_tokens, joined=joined)
-        end = np.asarray([self.student_tokens.end], np.int64)
-        # A text of which nothing is left is one that ends at once.
-        return [
-            np.concatenate([ids, end]) if over or not len(ids) else ids
-            for ids, over in zip(responses, ended, strict=True)
-        ]
+        return _ended_texts(prompts, texts, ended, self.student_tokens, joined=joined)
+
+
+def _ended_texts(
+    prompts: Sequence[Array],
+    texts: Sequence[str],
+    ended: Sequence[bool],
+    tokens: PlainTokenizer,
+    *,
+    joined: bool,
+) -> list[Array]:
+    """Texts as a model's tokenizer splits them after its prompts, those that ended with an end."""
+    responses = following(prompts, texts, tokens, joined=joined)
+    end = np.asarray([tokens.end], np.int64)
+    # A text of which nothing is left is one that ends at once.
+    return [
+        np.concatenate([ids, end]) if over or not len(ids) else ids
+        for ids, over in zip(responses, ended, strict=True)
+    ]
+
+
+def followed_by(
+    rows: TokenizedDataset,
+    texts: Sequence[str],
+    ended: Sequence[bool],
+    tokens: PlainTokenizer,
+    max_length: int,
+) -> TokenizedDataset:
+    """The rows with texts from elsewhere as responses.
+
+    Args:
+        rows: The students'; their responses are not read.
+        texts: One for each.
+        ended: Whether it is whole; one that was cut has no end token, as has one that is too long.
+        tokens: The students'.
+        max_length: Rows are cut to so many tokens.
+    """
+    own = [rows.prompt(row) for row in range(len(rows))]
+    joined = rows.label_offsets is None
+    responses = _ended_texts(own, texts, ended, tokens, joined=joined)
+    return _rows_of(rows, own, responses, tokens.end, max_length)
+
+
+def _rows_of(
+    rows: TokenizedDataset,
+    prompts: Sequence[Array],
+    responses: Sequence[Array],
+    end: int,
+    most: int | None,
+) -> TokenizedDataset:
+    """Rows of other responses; those without the end token are counted as cut."""
+    joined = rows.label_offsets is None
+    made = [
+        joined_row(p.astype("int64"), out, most or len(p) + len(out)) if joined else (p, out[:most])
+        for p, out in zip(prompts, responses, strict=True)
+    ]
+    cut = sum(labels[-1] != end for _, labels in made)
+    return replace(with_rows(rows, made), truncated=int(cut))
 
 
 def with_teacher_text(
@@ -112,12 +163,7 @@ def with_teacher_text(
         generation.end if text_settings.student_tokens is None else text_settings.student_tokens.end
     )
     most = None if text_settings.student_tokens is None else text_settings.max_length
-    made = [
-        joined_row(p.astype("int64"), out, most or len(p) + len(out)) if joined else (p, out[:most])
-        for p, out in zip(own, responses, strict=True)
-    ]
-    cut = sum(labels[-1] != end for _, labels in made)
-    return replace(with_rows(rows, made), truncated=int(cut))
+    return _rows_of(rows, own, responses, end, most)
 
 
 def _with_end(row: Array, end: int) -> Array:

@@ -27,6 +27,7 @@ class TeacherSectionRecord:
     served: tuple[str, ...]
     searched: tuple[str, ...]
     notes: tuple[str, ...]
+    asked: tuple[str, ...]
 
 
 def record(result: SweepResult) -> TeacherSectionRecord | None:
@@ -48,6 +49,7 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
         ),
         searched=tuple(describe_search(result, t) for t in result.teachers if t.tried),
         notes=result.teacher_notes,
+        asked=tuple(describe_asked(t) for t in result.teachers if t.asked),
     )
 
 
@@ -86,6 +88,21 @@ def describe_search(result: SweepResult, teacher: TeacherRecord) -> str:
     )
 
 
+def describe_asked(teacher: TeacherRecord) -> str:
+    """What asking a teacher behind an address took, in tokens as its server counts them."""
+    asked = teacher.asked
+    text = (
+        f"{teacher.task}: {teacher.model} was asked {asked['asked']:,} times, and read "
+        f"{asked['read']:,} tokens and wrote {asked['written']:,} for it"
+    )
+    if asked["known"]:
+        text += (
+            f"; {asked['known']:,} answers were there from before, for which it had read "
+            f"{asked['read_before']:,} and written {asked['written_before']:,}"
+        )
+    return text
+
+
 def _times(ratio: float) -> str:
     return "once" if ratio == 1 else f"{ratio:.3g} times"
 
@@ -103,6 +120,8 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
     )
     elsewhere = not teacher.parameters
     trained = "n/a (its outputs were given)" if elsewhere else "loaded fine-tuned"
+    if teacher.asked:
+        trained = "n/a (it was asked)"
     return (
         teacher.task,
         teacher.model,
@@ -119,7 +138,7 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
 def _made(teacher: TeacherRecord) -> str:
     """How what is served came to be."""
     if not teacher.parameters:
-        return "made elsewhere"
+        return "behind an address" if teacher.asked else "made elsewhere"
     return "read from the cache" if teacher.cached else duration(teacher.seconds)
 
 

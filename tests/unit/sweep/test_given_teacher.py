@@ -251,9 +251,9 @@ def test_files_that_do_not_fit_the_rows_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("method", "words"),
     [
-        ("ckd", "reads hidden states of the teacher, and teacher.outputs holds logits only"),
+        ("ckd", "reads hidden states of the teacher, and of this teacher there are logits only"),
         ("pkd", "reads hidden states of the teacher"),
-        ("minilmv2", "of the teacher, and teacher.outputs holds logits only"),
+        ("minilmv2", "of the teacher, and of this teacher there are logits only"),
     ],
 )
 def test_methods_that_need_the_model_are_refused(tmp_path, method, words):

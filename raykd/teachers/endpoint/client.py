@@ -1,0 +1,239 @@
+"""Sends requests to a server with OpenAI's interface, and again where that may help.
+
+Nothing of the key is ever said: it is taken out of whatever a server sends back, and errors of the
+client, which may hold it, are not passed on.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raykd.errors import Problem, RaykdError, SetupError, TeacherError, shortened
+from raykd.teachers.endpoint.requests import CHAT, Answer, Request
+
+LONGEST_WAIT_S = 60.0
+"""Between two attempts, unless the server asks for more."""
+RETRIES_IF_DOWN = 2
+"""How often the first request is sent again where no server is there."""
+LONGEST_ASKED_S = 300.0
+"""What a server may ask for; one that asks for more is not waited for."""
+_AGAIN = (408, 409, 425, 429)
+"""Answers below 500 after which a request is sent again."""
+_WHO = (401, 403)
+_QUOTA = "insufficient_quota"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndpointSettings:
+    """A server and how it is talked to.
+
+    Attributes:
+        url: Its address, up to ``/v1``.
+        model: The model, as the server calls it.
+        key: What is sent as the key; servers without one ignore it.
+        key_name: The environment variable that it is from, for messages.
+        retries: How often a request is sent again.
+        wait_s: Seconds before it is sent again for the first time; doubled each time.
+        timeout_s: How long an answer may take.
+    """
+
+    url: str
+    model: str
+    key: str
+    key_name: str
+    retries: int
+    wait_s: float
+    timeout_s: float
+
+
+class Interrupted(Exception):
+    """Others have failed, or the user stopped: this request is not sent again."""
+
+
+class _Again(Exception):
+    """A request failed that may be answered later."""
+
+    def __init__(self, why: str, after: float | None = None, *, is_down: bool = False) -> None:
+        super().__init__(why)
+        self.after = after
+        self.is_down = is_down
+
+
+class EndpointClient:
+    """A server, for several threads.
+
+    Args:
+        settings: Which one.
+
+    Raises:
+        SetupError: The package `openai` is not installed.
+    """
+
+    def __init__(self, settings: EndpointSettings) -> None:
+        try:
+            import openai
+        except ImportError as exc:
+            raise SetupError(
+                "teacher.endpoint needs the package openai, which is not installed",
+                hint="pip install 'raykd[endpoint]'",
+            ) from exc
+        self._openai = openai
+        self._settings = settings
+        self._client = openai.OpenAI(
+            base_url=settings.url, api_key=settings.key, max_retries=0, timeout=settings.timeout_s
+        )
+        self._over = threading.Event()
+        self._random = random.Random(0)
+        self._not_before = 0.0
+
+    def stop(self) -> None:
+        """Send nothing more, and wait for nothing."""
+        self._over.set()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def ask(self, request: Request, *, is_first: bool = False) -> Answer:
+        """The answer to a request, which is sent again while that may help.
+
+        Args:
+            request: What is asked.
+            is_first: Whether nothing was asked before: a server that is not there then probably
+                does not run, and is not waited for as long.
+
+        Raises:
+            SetupError: The server cannot be reached, refuses the key or does not know the model.
+            TeacherError: It refuses the request, or goes on failing.
+            Interrupted: `stop` was called.
+        """
+        settings = self._settings
+        most = settings.retries
+        for attempt in range(most + 1):
+            self._pause(self._not_before - time.monotonic())
+            try:
+                return self._once(request)
+            except _Again as exc:
+                if exc.is_down and is_first:
+                    most = min(most, RETRIES_IF_DOWN)
+                if attempt >= most or (exc.after or 0.0) > LONGEST_ASKED_S:
+                    raise self._given_up(exc, attempt + 1) from None
+                wait = min(settings.wait_s * 2**attempt, LONGEST_WAIT_S)
+                wait *= 0.75 + 0.5 * self._random.random()
+                # All threads wait: a limit is that of the account.
+                self._not_before = time.monotonic() + max(wait, exc.after or 0.0)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _pause(self, seconds: float) -> None:
+        if self._over.wait(max(seconds, 0.0)) or self._over.is_set():
+            raise Interrupted
+
+    def _once(self, request: Request) -> Answer:
+        """One attempt."""
+        openai, client = self._openai, self._client
+        create: Callable[..., Any] = (
+            client.chat.completions.with_raw_response.create
+            if request.interface == CHAT
+            else client.completions.with_raw_response.create
+        )
+        extra = dict(request.extra) or None
+        try:
+            raw = create(model=self._settings.model, **request.body, extra_body=extra)
+        except openai.APITimeoutError:
+            raise _Again(f"no answer within {self._settings.timeout_s:g} s") from None
+        except openai.APIConnectionError as exc:
+            raise _Again(f"cannot be reached ({self._clean(exc)})", is_down=True) from None
+        except openai.APIStatusError as exc:
+            raise self._status(exc, request) from None
+        try:
+            return read_answer(json.loads(raw.text))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as exc:
+            raise TeacherError(
+                f"{self._settings.url} answers with something else than OpenAI's interface: "
+                f"{shortened(self._clean(raw.text), 120)}",
+                hint="the address of most servers ends with /v1",
+            ) from exc
+
+    def _status(self, exc: Any, request: Request) -> Exception:
+        """What a refusal of the server means."""
+        status, said = int(exc.status_code), shortened(self._clean(_message(exc)), 200)
+        if status == 429 and getattr(exc, "code", None) == _QUOTA:
+            return TeacherError(
+                f"the server refuses to go on: {said}", hint=f"pay for more; {_KEPT}"
+            )
+        if status in _AGAIN or status >= 500:
+            what = "limits the rate" if status == 429 else "fails"
+            return _Again(f"{what} ({status}: {said})", _asked_wait(exc))
+        if status in _WHO:
+            hint = f"put the right key into the environment variable {self._settings.key_name}"
+            return _at("teacher.ask.key", f"the server refuses the key ({status}: {said})", hint)
+        if status == 404:
+            message = f"the server does not know '{self._settings.model}' ({status}: {said})"
+            hint = "name one of its models; the address of most servers ends with /v1"
+            return _at("teacher.model", message, hint)
+        return TeacherError(
+            f"the server refuses the request of {request.place} ({status}: {said})",
+            hint="other settings of teacher.ask may do (interface, score_by, max_new_tokens); "
+            + _KEPT,
+        )
+
+    def _given_up(self, why: _Again, attempts: int) -> RaykdError:
+        waited = f" (it asks to wait {why.after:,.0f} s)" if why.after is not None else ""
+        message = f"{self._settings.url} {why}, {attempts} times in a row{waited}"
+        hint = f"run the same command later; {_KEPT}"
+        if why.is_down:
+            return _at("teacher.endpoint", message, f"is the server running? {hint}")
+        return TeacherError(message, hint=f"{hint}; teacher.ask.concurrent sends less at a time")
+
+    def _clean(self, said: object) -> str:
+        """What a server said, without the key."""
+        text = " ".join(str(said).split())
+        return text.replace(self._settings.key, "***") if self._settings.key else text
+
+
+_KEPT = "answers so far are kept"
+
+
+def _at(path: str, message: str, hint: str) -> SetupError:
+    return SetupError(problems=[Problem(path=path, message=message, hint=hint)])
+
+
+def _message(exc: Any) -> str:
+    """What a server says is wrong, out of the body that holds it."""
+    body = exc.body
+    if isinstance(body, Mapping):
+        inner = body.get("error", body)
+        said = inner.get("message", inner) if isinstance(inner, Mapping) else inner
+        return str(said)
+    return str(body or exc.message)
+
+
+def _asked_wait(exc: Any) -> float | None:
+    """Seconds that the server asks to wait."""
+    try:
+        return max(0.0, float(exc.response.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def read_answer(plain: Mapping[str, Any]) -> Answer:
+    """An answer out of the body of a response of either interface.
+
+    Raises:
+        KeyError, IndexError, TypeError, AttributeError: It is none.
+    """
+    choice, usage = plain["choices"][0], plain.get("usage") or {}
+    text = choice["text"] if "text" in choice else choice["message"]["content"]
+    return Answer(
+        text=text or "",
+        finish=str(choice.get("finish_reason") or ""),
+        logprobs=choice.get("logprobs"),
+        read=int(usage.get("prompt_tokens") or 0),
+        written=int(usage.get("completion_tokens") or 0),
+    )

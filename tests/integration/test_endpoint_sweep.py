@@ -1,0 +1,131 @@
+"""A whole sweep with a teacher behind an address; and one served by Transformers itself."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raykd.models.signals.generations import Generations
+from raykd.results.records import Status
+from raykd.results.store import load_results
+from raykd.spec.dump import to_yaml
+from raykd.spec.load import spec_from_dict
+from raykd.spec.schema import SweepSpec
+from raykd.sweep.in_process import prepare_task
+from raykd.sweep.run import SweepOptions, run_sweep
+from tests.openai_server import KEY, MODEL, running
+from tests.unit.sweep import test_given_texts as given
+
+SERVE_S = 120.0
+"""Transformers has this long to start its server, on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model that writes text, with its tokenizer."""
+    place = tmp_path_factory.mktemp("writer")
+    prepare_task(given.sweep(place, given.MODEL, "kd", alpha=0.7), given.NAME, place / "cache",
+                 lambda *_: None)  # fmt: skip
+    (found,) = (place / "cache").glob("*/teacher")
+    return found
+
+
+def sweep_of(place: Path, url: str, model: str, **ask: Any) -> SweepSpec:
+    teacher = {"endpoint": url, "model": model, "ask": {"max_new_tokens": 6, **ask}}
+    plain = given.sweep(place, teacher, "seqkd").as_dict()
+    return spec_from_dict({
+        **plain,
+        "methods": {**plain["methods"], "sft": {"name": "sft", "method": "sft"}},
+        "search": {"trials": 1, "algorithm": {"name": "random"}, "scheduler": {"name": "none"}},
+        "confirm": {"seeds": [1]}, "resources": {"cpus_per_worker": 0.5},
+        "report": {"path": str(place / "report.html"), "baseline": "sft"},
+    })  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_sweep_asks_once_and_says_nothing_of_the_key(
+    cluster: None, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    events: list[Any] = []
+    with running(folder) as server:
+        spec = sweep_of(tmp_path, server.url, MODEL)
+        options = SweepOptions(out=tmp_path / "runs", cache=tmp_path / "cache")
+        result = load_results(run_sweep(spec, to_yaml(spec), options, events.append))
+        asked = len(server.requests)
+        # Another sweep with another student asks nothing.
+        other = spec.as_dict()
+        other["student"]["model"]["hidden"] = 16
+        again = spec_from_dict(other)
+        second = load_results(run_sweep(again, to_yaml(again), options, events.append))
+        assert len(server.requests) == asked == given.ROWS
+    for found in (result, second):
+        assert {t.arm for t in found.trials} == {"seqkd", "sft"}
+        assert all(t.status is Status.COMPLETED for t in found.trials)
+    first, then = result.teachers[0], second.teachers[0]
+    assert (first.asked["asked"], then.asked["asked"]) == (given.ROWS, 0)
+    assert first.asked["written"] == then.asked["written_before"] > 0
+    report = (tmp_path / "report.html").read_text()
+    assert f"{given.ROWS} answers were there" in report
+    asking = [e for e in events if e["event"] == "teacher_progress" and e["phase"] == "ask"]
+    assert asking[-1]["done"] == asking[-1]["total"] == given.ROWS
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
+    assert KEY not in str(events)
+
+
+@contextmanager
+def transformers_serve(model: Path) -> Iterator[str]:
+    """The server of Transformers on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["serve", str(model), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    start = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
+    with subprocess.Popen([sys.executable, "-c", start, *command], env=env,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:  # fmt: skip
+        try:
+            url, until = f"http://127.0.0.1:{port}", time.monotonic() + SERVE_S
+            while True:
+                try:
+                    urllib.request.urlopen(f"{url}/health", timeout=2).close()
+                    break
+                except OSError:
+                    assert server.poll() is None, server.stderr and server.stderr.read()
+                    assert time.monotonic() < until
+                    time.sleep(0.2)
+            yield f"{url}/v1"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+@pytest.mark.slow
+def test_the_server_of_transformers_writes_responses(folder: Path, tmp_path: Path) -> None:
+    with transformers_serve(folder) as url:
+        spec = sweep_of(tmp_path, url, str(folder), interface="completions", timeout=60.0)
+        setup, ready, _ = prepare_task(spec, given.NAME, tmp_path / "cache", lambda *_: None)
+    encoded = ready.splits[Generations().texts]
+    assert len(encoded) == given.ROWS
+    assert setup.usage["asked"] == given.ROWS
+    assert 0 < setup.usage["written"] <= 6 * given.ROWS
+    # Greedy text of the same model, as the server of these tests writes it.
+    with running(folder) as own:
+        said = [
+            own.completions({"prompt": row["q"], "max_tokens": 6})["choices"][0]["text"]
+            for row in given.rows()
+        ]
+    tokenizer = setup.tokenizers.student
+    rows = [tokenizer.decode(row, skip_special_tokens=True) for row in encoded.label_rows()]
+    assert [row.strip() for row in rows] == [text.strip() for text in said]
