@@ -38,7 +38,7 @@ class AnswerCache:
         self._file: int | None = None
         self._answers = _read(self.path)
 
-    def open(self) -> None:
+    def make_ready(self) -> None:
         """Make sure that answers can be kept, before any is paid for.
 
         Raises:

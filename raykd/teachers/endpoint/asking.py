@@ -59,7 +59,7 @@ def ask_all(
     left = [request for key, request in distinct.items() if key not in answers]
     progress(len(answers))
     if left:
-        cache.open()
+        cache.make_ready()
         opened = client()
         try:
             _ask_left(left, opened, cache, concurrency, answers, progress)
