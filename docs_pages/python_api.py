@@ -16,12 +16,14 @@ nothing. Everything else may change without notice.
 ```python
 import raykd
 
-result = raykd.sweep("search_spaces/quickstart.yaml", overrides=["search.trials=2"])
-for trial in result.trials:
-    print(trial.params, trial.metrics)
+run = raykd.sweep("search_spaces/quickstart.yaml", overrides=["search.trials=2"], progress=True)
+print(run.verdict().headline)
+run.trials              # a pandas.DataFrame; run.confirmed has the confirm runs alone
+model, tokenizer = run.best(arm="kd")
+run.figure("arms-0")    # for plotly; run.figures has the names
 ```
 """
-FIRST = ("sweep", "load_spec", "load_results", "build_report")
+FIRST = ("sweep", "load", "load_spec", "load_results", "build_report")
 """Functions before what a method is written with."""
 
 

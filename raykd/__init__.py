@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "sweep": "raykd.sweep.run",
+    "sweep": "raykd.notebook.sweep",
+    "load": "raykd.notebook.run",
     "load_spec": "raykd.spec.load",
     "load_results": "raykd.results.store",
     "build_report": "raykd.report.build",
@@ -22,17 +23,18 @@ _PUBLIC = {
     "RaykdError": "raykd.errors",
 }
 
-__all__ = ["LossTerms", "Method", "OutputSpec", "RaykdError", "build_report", "load_results",
-           "load_spec", "param", "sweep"]  # fmt: skip
+__all__ = ["LossTerms", "Method", "OutputSpec", "RaykdError", "build_report", "load",
+           "load_results", "load_spec", "param", "sweep"]  # fmt: skip
 
 if TYPE_CHECKING:
     from raykd.errors import RaykdError
     from raykd.methods.base import LossTerms, Method, OutputSpec
+    from raykd.notebook.run import load
+    from raykd.notebook.sweep import sweep
     from raykd.params import param
     from raykd.report.build import build_report
     from raykd.results.store import load_results
     from raykd.spec.load import load_spec
-    from raykd.sweep.run import sweep
 
 
 def __getattr__(name: str) -> Any:

@@ -148,9 +148,15 @@ LAYERS = {
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
         later={"torch"},
     ),
+    "notebook": Layer(
+        # The command's console shows how a sweep gets on, in a notebook, too.
+        raykd={"cli.console", "cli.output", "errors", "export", "registry", "report.charts",
+               "results", "spec", "sweep"},
+        later={"pandas", "peft", "plotly"},
+    ),
     # The public names.
     "__init__": Layer(
-        types={"errors", "params", "methods.base", "spec.load", "sweep.run", "results.store",
+        types={"errors", "params", "methods.base", "spec.load", "notebook", "results.store",
                "report.build"},
     ),
     "__main__": Layer(raykd={"cli.main"}),
@@ -288,7 +294,7 @@ def test_the_check_can_fail():
         "def f():\n    import torch": False,
         "from raykd.results.store import load_results": True,
         "from raykd.results import records": False,
-        "from raykd.sweep.run import sweep": True,
+        "from raykd.sweep.run import run_sweep": True,
         "if TYPE_CHECKING:\n    from raykd.data.base import Task": False,
         "from raykd.data.base import Task": True,
         "import ray": True,

@@ -18,10 +18,11 @@ PUBLIC = {
     "OutputSpec": "raykd.methods.base",
     "RaykdError": "raykd.errors",
     "build_report": "raykd.report.build",
+    "load": "raykd.notebook.run",
     "load_results": "raykd.results.store",
     "load_spec": "raykd.spec.load",
     "param": "raykd.params",
-    "sweep": "raykd.sweep.run",
+    "sweep": "raykd.notebook.sweep",
 }
 
 

@@ -47,10 +47,28 @@ def as_json(result: SweepResult) -> str:
 
 
 def as_csv(result: SweepResult) -> str:
+    """`table` as text; what a trial does not have is empty."""
+    head, rows = table(result)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(head)
+    for row in rows:
+        writer.writerow([_cell(name, value) for name, value in zip(head, row, strict=True)])
+    return buffer.getvalue()
+
+
+def _cell(name: str, value: Any) -> Any:  # a scalar
+    return repr(value) if name == "score" and value is not None else value
+
+
+def table(result: SweepResult) -> tuple[list[str], list[list[Any]]]:
     """One row per trial; each parameter and metric that occurs has a column of its own.
 
     ``score`` is what the report shows of a trial: ``metric`` on ``split``, in ``unit``. Objective
     and metrics are as they were measured, shares in [0, 1].
+
+    Returns:
+        The names of the columns, and the rows; None is what a trial does not have.
     """
     params = sorted({n for t in result.trials for n in t.params})
     metrics = sorted({n for t in result.trials for n in t.metrics})
@@ -61,26 +79,22 @@ def as_csv(result: SweepResult) -> str:
         *(f"params.{n}" for n in params),
         *(f"metrics.{n}" for n in metrics),
     ]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(head)
+    rows = []
     for trial in result.trials:
         plain = to_dict(trial)
         row = [plain[name] for name in _COLUMNS]
         row += _score(result, trial, scales[trial.task])
-        row += [trial.params.get(n, "") for n in params] + [
-            trial.metrics.get(n, "") for n in metrics
-        ]
-        writer.writerow(row)
-    return buffer.getvalue()
+        row += [trial.params.get(n) for n in params] + [trial.metrics.get(n) for n in metrics]
+        rows.append(row)
+    return head, rows
 
 
-def _score(result: SweepResult, trial: TrialResult, scale: Scale) -> list[str]:
+def _score(result: SweepResult, trial: TrialResult, scale: Scale) -> list[Any]:
     """The score of a trial in the unit of the report, and what it is."""
     metric, _ = metric_of(result, trial.task)
     confirmed = trial.metrics.get(f"test/{metric}") if trial.stage == "confirm" else None
     value = trial.objective if confirmed is None else confirmed
     split = "test" if confirmed is not None else "validation"
     if value is None or not math.isfinite(value):
-        return [metric, split, "", scale.unit]
-    return [metric, split, repr(round(scale.factor * value, 10)), scale.unit]
+        return [metric, split, None, scale.unit]
+    return [metric, split, round(scale.factor * value, 10), scale.unit]

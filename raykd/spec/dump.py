@@ -34,11 +34,16 @@ def to_yaml(spec: SweepSpec) -> str:
         "resources": _section(spec.resources),
         "report": _section(spec.report),
     }
+    return as_text(sections)
+
+
+def as_text(plain: Mapping[str, Any]) -> str:
+    """A mapping as the text of a search-space file."""
     yaml = YAML(typ="rt", pure=True)
     yaml.width = 4096  # one domain, one line
     yaml.indent(mapping=2, sequence=4, offset=2)
     stream = io.StringIO()
-    yaml.dump(sections, stream)
+    yaml.dump(dict(plain), stream)
     return stream.getvalue()
 
 

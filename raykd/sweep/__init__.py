@@ -18,9 +18,9 @@ stand_in()  # before Ray is imported
 
 
 class _Callable(ModuleType):
-    def __call__(self, *args: Any, **options: Any) -> Any:  # those of `raykd.sweep.run.sweep`
-        """Run a search space; see `raykd.sweep.run.sweep`."""
-        return importlib.import_module("raykd.sweep.run").sweep(*args, **options)
+    def __call__(self, *args: Any, **options: Any) -> Any:  # those of `raykd.notebook.sweep.sweep`
+        """Run a search space; see `raykd.notebook.sweep.sweep`."""
+        return importlib.import_module("raykd.notebook.sweep").sweep(*args, **options)
 
 
 sys.modules[__name__].__class__ = _Callable

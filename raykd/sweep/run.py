@@ -1,10 +1,10 @@
-"""`sweep`: from a search space to a run folder with confirmed results and a report."""
+"""From a search space to a run folder with confirmed results and a report."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,11 +13,9 @@ from raykd.clusters.connection import connected
 from raykd.errors import SetupError, SweepFailed
 from raykd.report.build import build_report
 from raykd.results.event_log import EventLog, Listener
-from raykd.results.records import Status, SweepResult
+from raykd.results.records import Status
 from raykd.results.store import load_results, read_events, torn_lines, write_trials
-from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
-from raykd.spec.yaml_loader import read_text
 from raykd.sweep import input_hashes, run_folder
 from raykd.sweep.driver import Driver
 from raykd.sweep.endpoint_teacher import with_answers
@@ -50,34 +48,6 @@ class SweepOptions:
     allow_changes: bool = False
 
 
-def sweep(
-    source: str | Path | SweepSpec,
-    *,
-    out: str | Path = "runs",
-    address: str | None = None,
-    overrides: Sequence[str] = (),
-    listener: Listener = lambda event: None,
-) -> SweepResult:
-    """Run a search space and return its results; the Python form of ``raykd sweep``.
-
-    Args:
-        source: A search-space file, or a loaded one.
-        out: Folder of run folders.
-        address: Ray cluster to use; None starts a local one (or uses a connection that exists).
-        overrides: ``a.b=c`` changes to the file.
-        listener: Called with every event.
-
-    Raises:
-        SpecError: The search space is wrong.
-        SetupError: Cluster, disk, models or data cannot be reached.
-        SweepFailed: No trial completed.
-    """
-    spec = source if isinstance(source, SweepSpec) else load_spec(source, overrides)
-    text = "" if isinstance(source, SweepSpec) else read_text(source)
-    options = SweepOptions(out=Path(out), address=address)
-    return load_results(run_sweep(spec, text, options, listener))
-
-
 def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Listener) -> Path:
     """Run or resume a sweep; returns the run folder.
 
@@ -85,7 +55,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
     anything is started.
 
     Raises:
-        RaykdError: See `sweep`; what was done before stays in the run folder.
+        RaykdError: What is wrong; what was done before stays in the run folder.
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
     setups = {task: set_up_task(spec, task) for task in spec.tasks}
