@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -64,6 +65,9 @@ AGENT = PrivateName(
     "get_dashboard_dependency_error",
     "starting a cluster without a job server",
 )
+REACHABLE = PrivateName(
+    "ray._private.ray_constants", "ENABLE_RAY_CLUSTER", "keeping a local cluster on this machine"
+)
 PROVIDERS = PrivateName(
     f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows"
 )
@@ -74,7 +78,7 @@ VALIDATE = PrivateName(f"{_LAUNCHER}.util", "validate_config", "checking a clust
 
 SWEEP = (
     CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
-    TRIAL_ENVIRONMENT, PROGRESS, AGENT,
+    TRIAL_ENVIRONMENT, PROGRESS, AGENT, REACHABLE,
 )  # fmt: skip
 """What a sweep uses."""
 
@@ -84,6 +88,9 @@ SUBMITTED = (JOB_CONFIG, JOB_ID, JOB_STORE, ADDRESSES, CLIENT)
 CLUSTER_FILES = (PROVIDERS, PREPARE, VALIDATE)
 """What checks of cluster files use, besides ``ray-schema.json`` in the folder of the autoscaler."""
 
+
+REACHABLE_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""What the processes of Ray read `REACHABLE` from."""
 
 ASK_S = 10
 """A cluster has this long to say whether it knows a job."""
@@ -141,13 +148,43 @@ def without_job_server() -> Iterator[None]:
         SetupError: This version of Ray lacks a part of `SWEEP`.
     """
     RAY.require(SWEEP)
-    owner = importlib.import_module(AGENT.module)
-    given = AGENT.find()
-    setattr(owner, AGENT.name, lambda: ImportError("left out"))
+    with _replaced(AGENT, lambda: ImportError("left out")):
+        yield
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Clusters that are started in the block listen on this machine's loopback address alone.
+
+    Ray does so on other systems than Linux, where a firewall would ask. Its processes learn it from
+    the environment that they begin with.
+
+    Raises:
+        SetupError: This version of Ray lacks a part of `SWEEP`.
+    """
+    RAY.require(SWEEP)
+    before = os.environ.get(REACHABLE_VARIABLE)
+    os.environ[REACHABLE_VARIABLE] = "0"
+    try:
+        with _replaced(REACHABLE, False):
+            yield
+    finally:
+        if before is None:
+            del os.environ[REACHABLE_VARIABLE]
+        else:
+            os.environ[REACHABLE_VARIABLE] = before
+
+
+@contextmanager
+def _replaced(name: PrivateName, value: Any) -> Iterator[None]:
+    """A private name of Ray has another value in the block."""
+    owner = importlib.import_module(name.module)
+    given = name.find()
+    setattr(owner, name.name, value)
     try:
         yield
     finally:
-        setattr(owner, AGENT.name, given)
+        setattr(owner, name.name, given)
 
 
 class EndableTrainer:

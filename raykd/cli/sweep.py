@@ -55,6 +55,10 @@ class SweepArguments:
         str | None,
         typer.Option("--submit", metavar="URL", help="Run it as a job of the cluster there."),
     ] = None
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="With --submit: send the token over plain http, too."),
+    ] = False
     trials: Annotated[
         int | None, typer.Option("--trials", help="Trials per arm; on a resumed run the new total.")
     ] = None
@@ -134,7 +138,7 @@ def sweep(output: Output, typed: SweepArguments) -> int:
     if typed.submit is not None:
         arguments = [part for change in overrides for part in ("--set", change)]
         arguments += ["--no-confirm"] if typed.no_confirm else []
-        return _submit(typed.submit, spec, source, arguments, typed.out, output)
+        return _submit(typed, spec, source, arguments, output)
     try:
         return _run(typed, spec, source, output)
     except (SpecError, DataError) as exc:
@@ -225,18 +229,20 @@ class _Where:
 
 
 def _submit(
-    address: str, spec: SweepSpec, source: str, arguments: list[str], out: Path, output: Output
+    typed: SweepArguments, spec: SweepSpec, source: str, arguments: list[str], output: Output
 ) -> int:
     """Run the search space as a job of a cluster; returns what it ended with there."""
     from raykd.cli.console import open_console
     from raykd.cli.ending import show_end
     from raykd.clusters.job_submission import submit
 
+    assert typed.submit is not None
     report = Path(spec.report.path.format(name=spec.name))
     with open_console(output) as console:
         done = submit(
-            address, source, arguments,
-            out=out, report=report, listener=console.handle, note=output.note,
+            typed.submit, source, arguments,
+            out=typed.out, report=report, listener=console.handle, note=output.note,
+            insecure=typed.insecure,
         )  # fmt: skip
     if done.run is not None and not output.is_json:
         show_end(done.run, report, output)

@@ -14,9 +14,17 @@ from contextlib import contextmanager
 
 import ray
 
+from raykd.clusters.auth_token import make_private
 from raykd.clusters.processes import descendants, kill
 from raykd.errors import SetupError
-from raykd.ray_private import RAY, SWEEP, cluster_of_job, require_head, without_job_server
+from raykd.ray_private import (
+    RAY,
+    SWEEP,
+    cluster_of_job,
+    on_loopback,
+    require_head,
+    without_job_server,
+)
 from raykd.trial.coordinator import RAY_THREAD
 
 START_TRIES = 3
@@ -118,7 +126,7 @@ def _connect(address: str | None) -> None:
     for attempt in range(1, START_TRIES + 1):
         before = descendants(os.getpid())
         try:
-            with contextlib.nullcontext() if address else without_job_server():
+            with contextlib.nullcontext() if address else _closed():
                 ray.init(
                     address=address or "local",
                     include_dashboard=False,
@@ -145,6 +153,14 @@ def _connect(address: str | None) -> None:
                     "/tmp/ray/session_latest/logs",
                 ) from exc
             time.sleep(START_PAUSE_S * attempt)
+
+
+@contextmanager
+def _closed() -> Iterator[None]:
+    """Clusters that are started in the block are this user's and this machine's alone."""
+    make_private()
+    with without_job_server(), on_loopback():
+        yield
 
 
 def _disconnect() -> None:
