@@ -6,11 +6,14 @@ import atexit
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -35,6 +38,9 @@ START_PAUSE_S = 5.0
 
 LEAVE_S = 10.0
 """Threads that call Ray have this long to end before it is left."""
+
+DELETE_TRIES, DELETE_PAUSE_S = 5, 0.2
+"""Of the folder of a cluster that has ended."""
 
 _QUIET = {
     # Tune: raykd keeps its own records, and the study is the only state to resume from.
@@ -81,7 +87,7 @@ def connected(address: str | None) -> Iterator[None]:
             yield
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    _connect(address)
+    session = _connect(address)
     # Ray puts handlers of its own in place, whose SIGTERM ends the process in the middle of things.
     if threading.current_thread() is threading.main_thread():
         for number, handler in handlers.items():
@@ -91,8 +97,11 @@ def connected(address: str | None) -> Iterator[None]:
         require_head()
         with _told_as_setup():
             yield
+    except Exception:
+        session = None  # what Ray's logs say of it may be wanted
+        raise
     finally:
-        _disconnect()
+        _disconnect(session)
 
 
 @contextmanager
@@ -112,11 +121,14 @@ def _told_as_setup() -> Iterator[None]:
         ) from exc
 
 
-def _connect(address: str | None) -> None:
+def _connect(address: str | None) -> Path | None:
     """Connect to a cluster, or start a local one; a start that takes too long is tried again.
 
     Ray gives its own processes half a minute, which a busy machine may need for reading them from
     disk; the next try finds them in memory.
+
+    Returns:
+        The folder of Ray's logs and sockets, for a cluster that was started here.
 
     Raises:
         SetupError: The cluster cannot be reached, or none can be started.
@@ -127,13 +139,13 @@ def _connect(address: str | None) -> None:
         before = descendants(os.getpid())
         try:
             with contextlib.nullcontext() if address else _closed():
-                ray.init(
+                context: Any = ray.init(  # of a type that says nothing of clusters
                     address=address or "local",
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-            return
+            return None if address else _own_session(context.address_info)
         except BaseException as exc:
             # Ray leaves what it began to start, and raises bare exceptions, too.
             ray.shutdown()
@@ -153,6 +165,15 @@ def _connect(address: str | None) -> None:
                     "/tmp/ray/session_latest/logs",
                 ) from exc
             time.sleep(START_PAUSE_S * attempt)
+    raise AssertionError("the last try returns or raises")
+
+
+def _own_session(address_info: Mapping[str, Any]) -> Path:
+    """The folder of a cluster that was started here, closed to other users."""
+    session = Path(address_info["session_dir"])
+    with contextlib.suppress(OSError):
+        session.chmod(0o700)
+    return session
 
 
 @contextmanager
@@ -163,18 +184,28 @@ def _closed() -> Iterator[None]:
         yield
 
 
-def _disconnect() -> None:
+def _disconnect(session: Path | None) -> None:
     """Leave Ray, unless a thread is still in a call to it: Ray would end the whole process for it.
 
     What was started here then ends with the process.
+
+    Args:
+        session: The folder of a cluster that ends with it, which is deleted.
     """
     until = time.monotonic() + LEAVE_S
     while _calls_ray() and time.monotonic() < until:
         time.sleep(0.05)
     if _calls_ray():
         atexit.unregister(ray.shutdown)
-    else:
-        ray.shutdown()
+        return
+    ray.shutdown()
+    if session is not None:
+        # Ray's agents write until they notice, and may put a file back meanwhile.
+        for _ in range(DELETE_TRIES):
+            shutil.rmtree(session, ignore_errors=True)
+            if not session.exists():
+                break
+            time.sleep(DELETE_PAUSE_S)
 
 
 def _calls_ray() -> bool:
