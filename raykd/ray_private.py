@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -153,26 +152,29 @@ def without_job_server() -> Iterator[None]:
 
 
 @contextmanager
-def on_loopback() -> Iterator[None]:
+def on_loopback(environment: MutableMapping[str, str]) -> Iterator[None]:
     """Clusters that are started in the block listen on this machine's loopback address alone.
 
     Ray does so on other systems than Linux, where a firewall would ask. Its processes learn it from
     the environment that they begin with.
 
+    Args:
+        environment: Of this process.
+
     Raises:
         SetupError: This version of Ray lacks a part of `SWEEP`.
     """
     RAY.require(SWEEP)
-    before = os.environ.get(REACHABLE_VARIABLE)
-    os.environ[REACHABLE_VARIABLE] = "0"
+    before = environment.get(REACHABLE_VARIABLE)
+    environment[REACHABLE_VARIABLE] = "0"
     try:
         with _replaced(REACHABLE, False):
             yield
     finally:
         if before is None:
-            del os.environ[REACHABLE_VARIABLE]
+            del environment[REACHABLE_VARIABLE]
         else:
-            os.environ[REACHABLE_VARIABLE] = before
+            environment[REACHABLE_VARIABLE] = before
 
 
 @contextmanager

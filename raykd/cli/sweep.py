@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raykd.cli.completions import runs
+from raykd.cli.imports import AllowImports, limit_imports
 from raykd.cli.output import Output
 from raykd.errors import DataError, SpecError
+from raykd.user_code import ALLOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +74,7 @@ class SweepArguments:
             "--isolate", help="New worker processes for every trial: some ten seconds each."
         ),
     ] = False
+    allow_imports: AllowImports = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at data and models, and show the plan only.")
     ] = False
@@ -110,6 +113,7 @@ def sweep(output: Output, typed: SweepArguments) -> int:
     from raykd.spec.load import placed
 
     overrides = typed.overrides()
+    limit_imports(typed.allow_imports, Path.cwd() if typed.file is None else typed.file.parent)
     if typed.submit is not None and (typed.resume is not None or typed.address is not None):
         raise SpecError(
             "--submit sends a search space away: it goes with neither --resume nor --address",
@@ -138,6 +142,7 @@ def sweep(output: Output, typed: SweepArguments) -> int:
     if typed.submit is not None:
         arguments = [part for change in overrides for part in ("--set", change)]
         arguments += ["--no-confirm"] if typed.no_confirm else []
+        arguments += [ALLOW] if typed.allow_imports else []
         return _submit(typed, spec, source, arguments, output)
     try:
         return _run(typed, spec, source, output)
@@ -163,7 +168,7 @@ def _run(typed: SweepArguments, spec: SweepSpec, source: str, output: Output) ->
         allow_changes=typed.allow_changes,
         command=shlex.join(["raykd", *sys.argv[1:]]),
     )
-    where = _Where(output)
+    where = _Where(output, f" {ALLOW}" if typed.allow_imports else "")
     try:
         with Signals(where.last_words), where.watchdog, open_console(output) as console:
 
@@ -190,13 +195,14 @@ class _Where:
         watchdog: Says it when this process cannot.
     """
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, options: str) -> None:
         from raykd.cli.watchdog import Watchdog
 
         self.run = ""
         self.report = ""
         self.watchdog = Watchdog()
         self._output = output
+        self._options = options
         self._told = False
 
     def handle(self, event: Mapping[str, Any]) -> None:
@@ -225,7 +231,7 @@ class _Where:
         return f"stopped at once, without a report; {self._to_continue()}"
 
     def _to_continue(self) -> str:
-        return f"continue with: raykd sweep --resume {shlex.quote(self.run)}"
+        return f"continue with: raykd sweep --resume {shlex.quote(self.run)}{self._options}"
 
 
 def _submit(

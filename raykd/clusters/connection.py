@@ -180,7 +180,7 @@ def _own_session(address_info: Mapping[str, Any]) -> Path:
 def _closed() -> Iterator[None]:
     """Clusters that are started in the block are this user's and this machine's alone."""
     make_private()
-    with without_job_server(), on_loopback():
+    with without_job_server(), on_loopback(os.environ):
         yield
 
 
