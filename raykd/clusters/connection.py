@@ -145,7 +145,7 @@ def _connect(address: str | None) -> Path | None:
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-            return None if address else _own_session(context.address_info)
+            return None if address else _own_session(getattr(context, "address_info", {}))
         except BaseException as exc:
             # Ray leaves what it began to start, and raises bare exceptions, too.
             ray.shutdown()
@@ -168,8 +168,10 @@ def _connect(address: str | None) -> Path | None:
     raise AssertionError("the last try returns or raises")
 
 
-def _own_session(address_info: Mapping[str, Any]) -> Path:
-    """The folder of a cluster that was started here, closed to other users."""
+def _own_session(address_info: Mapping[str, str]) -> Path | None:
+    """The folder of a cluster that was started here, closed to other users; None: it is not told."""
+    if "session_dir" not in address_info:
+        return None
     session = Path(address_info["session_dir"])
     with contextlib.suppress(OSError):
         session.chmod(0o700)
