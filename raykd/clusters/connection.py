@@ -169,7 +169,7 @@ def _connect(address: str | None) -> Path | None:
 
 
 def _own_session(address_info: Mapping[str, str]) -> Path | None:
-    """The folder of a cluster that was started here, closed to other users; None: it is not told."""
+    """The folder of a cluster that was started here, closed to other users, if it is told."""
     if "session_dir" not in address_info:
         return None
     session = Path(address_info["session_dir"])
