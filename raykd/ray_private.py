@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,6 +81,9 @@ AGENT = PrivateName(
     "ray._private.utils", "get_dashboard_dependency_error", f"{_START} without a job server"
 )
 DASHBOARD = PrivateName(NODE.module, "Node.start_api_server", f"{_START} without a dashboard")
+REACHABLE = PrivateName(
+    "ray._private.ray_constants", "ENABLE_RAY_CLUSTER", "keeping a local cluster on this machine"
+)
 CONFIG = PrivateName("ray._raylet", "Config", "connecting to a cluster with new settings")
 PROVIDERS = PrivateName(
     f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows"
@@ -91,6 +96,7 @@ VALIDATE = PrivateName(f"{_LAUNCHER}.util", "validate_config", "checking a clust
 SWEEP = (
     CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
     NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT, PROGRESS, CONFIG,
+    REACHABLE,
 )  # fmt: skip
 """What a sweep uses."""
 
@@ -103,6 +109,9 @@ SUBMITTED = (JOB_CONFIG, JOB_ID, JOB_STORE, ADDRESSES, CLIENT)
 CLUSTER_FILES = (PROVIDERS, PREPARE, VALIDATE)
 """What checks of cluster files use, besides ``ray-schema.json`` in the folder of the autoscaler."""
 
+
+REACHABLE_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""What the processes of Ray read `REACHABLE` from."""
 
 ASK_S = 10
 """A cluster has this long to say whether it knows a job."""
@@ -155,12 +164,15 @@ def read_environment_again() -> None:
     CONFIG.find().initialize("")
 
 
-def start_local_cluster() -> str:
-    """Start the processes of a local cluster, which end with this one; returns its address.
+def start_local_cluster() -> tuple[str, str]:
+    """Start the processes of a local cluster, which end with this one and listen to this machine.
 
     Left out is what a sweep does not use: the job server, whose port is the same for all clusters
     of a machine, so that the first one has it; the dashboard; the autoscaler, as no node can be
     added; and what copies logs to the driver.
+
+    Returns:
+        Its address, and the folder of its logs and sockets.
 
     Raises:
         SetupError: This version of Ray lacks a part of `LOCAL`.
@@ -178,8 +190,36 @@ def start_local_cluster() -> str:
         def start_api_server(self, **asked: Any) -> None:
             """Start nothing."""
 
-    node = WithoutDashboard(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)
-    return str(node.gcs_address)
+    with on_loopback(os.environ):
+        node = WithoutDashboard(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)
+    return str(node.gcs_address), str(node.get_session_dir_path())
+
+
+@contextmanager
+def on_loopback(environment: MutableMapping[str, str]) -> Iterator[None]:
+    """Clusters are started, and connected to, on this machine's loopback address alone.
+
+    Ray does so on other systems than Linux, where a firewall would ask. Its processes learn it from
+    the environment that they begin with.
+
+    Args:
+        environment: Of this process.
+
+    Raises:
+        SetupError: This version of Ray lacks it.
+    """
+    owner, given = importlib.import_module(REACHABLE.module), REACHABLE.find()
+    before = environment.get(REACHABLE_VARIABLE)
+    environment[REACHABLE_VARIABLE] = "0"
+    setattr(owner, REACHABLE.name, False)
+    try:
+        yield
+    finally:
+        setattr(owner, REACHABLE.name, given)
+        if before is None:
+            del environment[REACHABLE_VARIABLE]
+        else:
+            environment[REACHABLE_VARIABLE] = before
 
 
 class EndableTrainer:

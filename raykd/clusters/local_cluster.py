@@ -6,15 +6,19 @@ ends that, and then all of them end.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from raykd import ray_private
+from raykd.clusters.auth_token import make_private
 from raykd.clusters.environment import set_environment
 from raykd.clusters.processes import descendants, kill
 from raykd.errors import SetupError
@@ -28,6 +32,9 @@ START_PAUSE_S = 5.0
 END_S = 10.0
 """The processes have this long to end."""
 
+DELETE_TRIES, DELETE_PAUSE_S = 5, 0.2
+"""Of the folder of a cluster that has ended."""
+
 _LOST = json.dumps({
     "error": "cannot start a local Ray cluster: the process that starts it has ended",
     "hint": "memory may have run out, or it was killed: try again",
@@ -39,7 +46,9 @@ class LocalCluster:
 
     def __init__(self) -> None:
         set_environment(local=True)
+        make_private()
         self._address = ""
+        self._session: Path | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
@@ -59,7 +68,14 @@ class LocalCluster:
         if "error" in answer:
             raise SetupError(answer["error"], hint=answer["hint"])
         self._address = str(answer["address"])
+        self._session = Path(answer["session"])
+        with contextlib.suppress(OSError):  # closed to other users
+            self._session.chmod(0o700)
         return self._address
+
+    def keep_logs(self) -> None:
+        """Leave what Ray wrote where it is: it may say what went wrong."""
+        self._session = None
 
     def end(self) -> None:
         """End its processes: at once where they are not all there yet."""
@@ -70,6 +86,17 @@ class LocalCluster:
         except subprocess.TimeoutExpired:
             kill([self._process.pid, *descendants(self._process.pid)])
             self._process.wait()
+        if self._session is not None:
+            _delete(self._session)
+
+
+def _delete(session: Path) -> None:
+    """Delete the folder of logs and sockets; Ray's agents may put a file back before they end."""
+    for _ in range(DELETE_TRIES):
+        shutil.rmtree(session, ignore_errors=True)
+        if not session.exists():
+            return
+        time.sleep(DELETE_PAUSE_S)
 
 
 _ahead: list[LocalCluster] = []
@@ -103,7 +130,8 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what Ray prints is no answer
     try:
-        said = {"address": start()}
+        address, session = start()
+        said = {"address": address, "session": session}
     except SetupError as exc:
         (problem,) = exc.problems()
         said = {"error": problem.message, "hint": problem.hint or ""}
@@ -112,14 +140,14 @@ def main() -> None:
     sys.stdin.read()
 
 
-def start() -> str:
+def start() -> tuple[str, str]:
     """Start the processes; a start that takes too long is tried again.
 
     Ray gives its own processes half a minute, which a busy machine may need for reading them from
     disk; the next try finds them in memory.
 
     Returns:
-        The address of the cluster.
+        The address of the cluster, and the folder of its logs and sockets.
 
     Raises:
         SetupError: They do not start.

@@ -18,6 +18,8 @@ _COLUMNS = (
     "started", "seconds", "device_seconds", "node", "slot", "attempts", "precision",
     "error",
 )  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What texts begin with that spreadsheets compute."""
 _SCORE = ("metric", "split", "score", "unit")
 
 
@@ -47,18 +49,27 @@ def as_json(result: SweepResult) -> str:
 
 
 def as_csv(result: SweepResult) -> str:
-    """`table` as text; what a trial does not have is empty."""
+    """`table` as text: what a trial does not have is empty.
+
+    A text that a spreadsheet would compute begins with an apostrophe.
+    """
     head, rows = table(result)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow([_cell(name, value) for name, value in zip(head, row, strict=True)])
+    for row in (head, *rows):
+        writer.writerow([_cell(value) for value in row])
     return buffer.getvalue()
 
 
-def _cell(name: str, value: Any) -> Any:  # a scalar
-    return repr(value) if name == "score" and value is not None else value
+def _cell(value: Any) -> Any:  # a scalar
+    """A value that no spreadsheet takes for a formula."""
+    if not isinstance(value, str) or not value.startswith(_FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def table(result: SweepResult) -> tuple[list[str], list[list[Any]]]:

@@ -237,8 +237,7 @@ def _baseline(env: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
 def _check_version(folder: Path, env: Mapping[str, Any]) -> None:
     if (wrong := other_version(env)) is not None:
         raise RaykdError(
-            f"{folder / 'env.json'} says that the run folder is {wrong}, this raykd reads version "
-            f"{VERSION}",
+            f"{folder} is a run folder {wrong}, this raykd reads version {VERSION}",
             hint="install the version of raykd named in its env.json",
         )
 

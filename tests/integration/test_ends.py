@@ -60,7 +60,7 @@ def test_a_signal_while_a_slot_is_busy_ends_the_sweep_well(
 ) -> None:  # fmt: skip
     out = tmp_path / "runs"
     file = _busy(tmp_path, how, slots)
-    driver = _command("sweep", str(file), "--out", str(out), cache=cache_folder)
+    driver = _command("sweep", str(file), "--out", str(out), "--allow-imports", cache=cache_folder)
     _until_stuck(driver)
     time.sleep(1.0)
     began = time.monotonic()
@@ -85,7 +85,12 @@ def test_a_second_signal_ends_at_once_and_says_how_to_go_on(
 ) -> None:
     out = tmp_path / "runs"
     driver = _command(
-        "sweep", str(_busy(tmp_path, "sleep", 1)), "--out", str(out), cache=cache_folder
+        "sweep",
+        str(_busy(tmp_path, "sleep", 1)),
+        "--out",
+        str(out),
+        "--allow-imports",
+        cache=cache_folder,
     )
     _until_stuck(driver)
     driver.send_signal(signal.SIGINT)
