@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -165,7 +164,7 @@ def read_environment_again() -> None:
 
 
 def start_local_cluster() -> tuple[str, str]:
-    """Start the processes of a local cluster, which end with this one and listen to this machine.
+    """Start the processes of a local cluster, which end with this one.
 
     Left out is what a sweep does not use: the job server, whose port is the same for all clusters
     of a machine, so that the first one has it; the dashboard; the autoscaler, as no node can be
@@ -190,8 +189,7 @@ def start_local_cluster() -> tuple[str, str]:
         def start_api_server(self, **asked: Any) -> None:
             """Start nothing."""
 
-    with on_loopback(os.environ):
-        node = WithoutDashboard(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)
+    node = WithoutDashboard(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)
     return str(node.gcs_address), str(node.get_session_dir_path())
 
 
@@ -199,15 +197,10 @@ def start_local_cluster() -> tuple[str, str]:
 def on_loopback(environment: MutableMapping[str, str]) -> Iterator[None]:
     """Clusters are started, and connected to, on this machine's loopback address alone.
 
-    Ray does so on other systems than Linux, where a firewall would ask. Its processes learn it from
-    the environment that they begin with.
-
-    Args:
-        environment: Of this process.
-
-    Raises:
-        SetupError: This version of Ray lacks it.
+    Ray does so on other systems than Linux. Its processes learn it from the `environment` that they
+    begin with, this process's own.
     """
+    RAY.require((REACHABLE,))
     owner, given = importlib.import_module(REACHABLE.module), REACHABLE.find()
     before = environment.get(REACHABLE_VARIABLE)
     environment[REACHABLE_VARIABLE] = "0"

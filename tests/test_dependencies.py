@@ -28,6 +28,7 @@ NOT_DECLARED = {
     "bitsandbytes": "an extra of the same name: an optimizer with moments of 8 bits",
     "click": "the errors of Ray's launcher, whose command line is made with it",
     "openai": "an extra, 'endpoint': teachers behind an address",
+    "pandas": "an extra, 'notebook': the tables of a run",
     "peft": "an extra of the same name: students that train adapters, and teachers that are some",
     "sacrebleu": "an extra, 'bleu': two metrics, and 17 MB with what it needs",
 }

@@ -155,7 +155,8 @@ def start() -> tuple[str, str]:
     for attempt in range(1, START_TRIES + 1):
         before = descendants(os.getpid())
         try:
-            return ray_private.start_local_cluster()
+            with ray_private.on_loopback(os.environ):
+                return ray_private.start_local_cluster()
         except SetupError:
             raise
         except Exception as exc:

@@ -497,11 +497,15 @@ def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monk
 
 
 @pytest.fixture
-def broken_ray(monkeypatch, tmp_path):
+def broken_ray(tmp_path):
     """Processes that are started in a test cannot import Ray."""
+    before = dict(os.environ)
     (tmp_path / "ray").mkdir()
     (tmp_path / "ray" / "__init__.py").write_text("raise ImportError('broken')")
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    os.environ["PYTHONPATH"] = f"{tmp_path}:{before.get('PYTHONPATH', '')}"
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def test_a_local_cluster_that_cannot_start_is_one_message(broken_ray):
