@@ -36,6 +36,7 @@ from raykd.results.verdict import verdict
 
 MAX_NAMED = 4
 P_VALUE = "p (Holm)"
+LEAST_P = 0.001  # what a smaller one is written as
 COLUMNS = (
     "arm", "confirmed mean", "95 % interval", "sd", "confirm runs", "difference to baseline",
     P_VALUE, "gap recovered",
@@ -188,9 +189,15 @@ def _cells(
         scale.signed(e.sd).lstrip("+") if e else "n/a",
         _runs(arm),
         difference,
-        *(["n/a" if arm.p_holm is None else f"{arm.p_holm:.3f}"] if has_p else []),
+        *([_p_value(arm.p_holm)] if has_p else []),
         share,
     )
+
+
+def _p_value(p: float | None) -> str:
+    if p is None:
+        return "n/a"
+    return f"{p:.3f}" if p >= LEAST_P else f"< {LEAST_P}"
 
 
 def _costs(arm: ArmSummary, scale: Scale) -> tuple[str, ...]:
@@ -232,15 +239,14 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
     teacher = teacher_score(result, task)
     none = no_teacher_arm(tuple(arms))
     constant = result.task(task).constant.get("test", ())
-    if constant:
-        best = min(constant) if mode == "min" else max(constant)
-        reference_line(
-            chart, best * scale.factor, "same answer", axis="x", dash="longdashdot", above=14
-        )
-    if none is not None and none.score is not None:
-        reference_line(chart, none.score * scale.factor, "no teacher", axis="x", dash="dot")
-    if teacher is not None:
-        reference_line(chart, teacher * scale.factor, "teacher", axis="x", dash="dash")
+    best = (min if mode == "min" else max)(constant, default=None)
+    of_none = none.score if none is not None else None
+    marked = [(teacher, "teacher", "dash"), (of_none, "no teacher", "dot"),
+              (best, "same answer", "longdashdot")]  # fmt: skip
+    for row, (value, text, dash) in enumerate(marked):  # labels in rows, which cannot overlap
+        if value is not None:
+            x = value * scale.factor
+            reference_line(chart, x, text, axis="x", dash=dash, above=14 * row)
     chart.update_layout(xaxis_title=scale.axis(metric))
     chart.update_yaxes(type="category")
     return figure(
