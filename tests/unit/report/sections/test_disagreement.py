@@ -54,14 +54,14 @@ def test_rows_that_one_arm_always_gets_right_and_the_other_never_are_named():
     found = disagreement.record(answered(kd=KD, ckd=CKD))
     assert found is not None
     assert found.tasks[0].notes == (
-        "ckd is right with every seed and kd with none on 1 rows: 2",
-        "kd is right with every seed and ckd with none on 1 rows: 1",
+        "ckd is right with every seed and kd with none on 1 row: 2",
+        "kd is right with every seed and ckd with none on 1 row: 1",
     )
     assert found.heading == (
         "ckd and kd differ on 62.5 % of the test rows with the same seed; two seeds of ckd on 0.0 %"
     )
     assert (
-        "<li>kd is right with every seed and ckd with none on 1 rows: 1.</li>"
+        "<li>kd is right with every seed and ckd with none on 1 row: 1.</li>"
         in disagreement.render(found)
     )
 
