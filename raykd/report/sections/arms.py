@@ -1,4 +1,4 @@
-"""All arms: confirmed means with intervals, differences, cost; over several tasks their ranks."""
+"""All arms: confirmed means with intervals, and differences; over several tasks their ranks."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import plotly.graph_objects as go
 from raykd.report.charts import (
     Figure,
     arm_styles,
-    duration,
     figure,
-    hours,
     plain,
     reference_line,
 )
 from raykd.report.section import Section, template
 from raykd.results.differences import MIN_SEEDS
-from raykd.results.records import Status, SweepResult
+from raykd.results.records import SweepResult
 from raykd.results.scales import Scale
 from raykd.results.sentences import plural
 from raykd.results.stats import ALPHA, TaskRanks, rank_over_tasks
@@ -41,10 +39,6 @@ COLUMNS = (
     "arm", "confirmed mean", "95 % interval", "sd", "confirm runs", "difference to baseline",
     P_VALUE, "gap recovered",
 )  # fmt: skip
-COST_COLUMNS = (
-    "arm", "best in search", "completed", "pruned", "failed", "median trial",
-    "device hours of the search", "device hours of the confirm runs",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +58,6 @@ class TaskArms:
     columns: tuple[str, ...]
     caption: str
     rows: tuple[ArmRow, ...]
-    costs: tuple[tuple[str, ...], ...]
     chart: Figure | None
 
 
@@ -73,7 +66,6 @@ class ArmsRecord:
     """All tasks, and the matrix of tasks and arms when there are several."""
 
     heading: str
-    cost_columns: tuple[str, ...]
     baseline: str
     tasks: tuple[TaskArms, ...]
     matrix_columns: tuple[str, ...]
@@ -89,7 +81,6 @@ def record(result: SweepResult) -> ArmsRecord | None:
     columns, matrix = _matrix(result, ranks) if len(result.tasks) > 1 else ((), ())
     return ArmsRecord(
         heading=_heading(result, ranks),
-        cost_columns=COST_COLUMNS,
         baseline=result.baseline,
         tasks=tuple(_task(result, t.name, i) for i, t in enumerate(result.tasks)),
         matrix_columns=columns,
@@ -122,7 +113,6 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
             )
             for a in arms
         ),
-        costs=tuple(_costs(a, scale) for a in arms),
         chart=_dots(result, task, arms, f"arms-{index}") if order else None,
     )
 
@@ -198,19 +188,6 @@ def _p_value(p: float | None) -> str:
     if p is None:
         return "n/a"
     return f"{p:.3f}" if p >= LEAST_P else f"< {LEAST_P}"
-
-
-def _costs(arm: ArmSummary, scale: Scale) -> tuple[str, ...]:
-    return (
-        arm.name,
-        scale.show(arm.best.objective) if arm.best else "n/a",
-        str(arm.counts.get(Status.COMPLETED, 0)),
-        str(arm.counts.get(Status.PRUNED, 0)),
-        str(arm.counts.get(Status.FAILED, 0)),
-        duration(arm.trial_seconds),
-        hours(arm.device_seconds),
-        hours(arm.confirm_seconds),
-    )
 
 
 def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str) -> Figure:

@@ -17,8 +17,8 @@ from raykd.results.store import load_results
 from tests.synthetic_run import HOSTILE, Builder, spec, write_run
 
 LOADING = ("src", "href", "data", "action", "poster", "srcset", "xlink:href")
-ORDER = ["verdict", "arms", "budget", "stopping", "tunability", "hyperparameters", "curves",
-         "trials", "failures", "timeline", "teacher", "reproduce"]  # fmt: skip
+ORDER = ["verdict", "arms", "costs", "budget", "stopping", "tunability", "hyperparameters",
+         "curves", "trials", "failures", "timeline", "teacher", "reproduce"]  # fmt: skip
 
 
 class Page(HTMLParser):
