@@ -23,7 +23,8 @@ from raykd.report.sections import (
 from raykd.results.export import as_csv
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.store import load_results
-from tests.synthetic_run import SEEDS, Builder
+from tests.synthetic_run import SEEDS, Builder, write_run
+from tests.synthetic_run import spec as search_space
 
 TASK = "glue/rte"
 
@@ -123,6 +124,17 @@ def test_the_subtitle_is_computed_and_the_description_is_the_files(builder: Buil
     assert "A synthetic sweep" not in head
     facts = dict(reproduce.record(load_results(builder.folder)).facts)
     assert facts["description in the file"].startswith("A synthetic sweep")
+
+
+def test_the_two_most_important_parameters_are_drawn_together_from_enough_trials(tmp_path: Path):
+    for count, kinds in ((12, 0), (30, 2)):
+        run = write_run(tmp_path / str(count), search_space(trials=count)).folder
+        found = hyperparameters.record(load_results(run))
+        assert found is not None
+        panel = next(a for a in found.arms if a.title == "ckd on glue/rte")
+        pairs = [f for f in panel.figures if f.key.startswith("plot-pair-")]
+        assert len(pairs) == kinds
+        assert all(len(f.columns) == 3 and len(f.rows) > 5 for f in pairs)
 
 
 def test_validation_and_test_scores_stand_in_columns_of_their_own(builder: Builder):
