@@ -54,7 +54,7 @@ function drawCharts() {
   };
   idle(next);
   addEventListener("beforeprint", () => {
-    for (const details of document.querySelectorAll("figure details, details.arm")) details.open = true;
+    for (const details of document.querySelectorAll("details.arm")) details.open = true;
     for (const source of of.values()) draw(source);
   });
   for (const details of document.querySelectorAll("details")) {
