@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from dataclasses import dataclass
 
 from raykd.params import show
@@ -103,12 +104,13 @@ def _student(result: SweepResult, task: str, arm: str) -> tuple[tuple[str, str],
     size = f"{own:,} weights"
     if teacher is not None and teacher.parameters and own:
         size += f", {100 * own / teacher.parameters:.2g} % of the teacher's"
-    folder = f"runs/{kept[0].sweep}/{kept[0].checkpoint}"
+    run = f"runs/{kept[0].sweep}"
+    command = ["raykd", "export", run, "DIR", "--task", task, "--arm", arm]
     return (
-        ("folder", folder),
+        ("folder", f"{run}/{kept[0].checkpoint}"),
         ("size", size),
         ("trained as", kept[0].trial_id),
-        ("to use it", "AutoModelFor... and AutoTokenizer, from_pretrained(folder)"),
+        ("to use it", shlex.join(command)),
     )
 
 

@@ -238,6 +238,7 @@ def test_the_card_says_where_the_student_is_and_how_small(result: SweepResult):
     assert student["folder"] == f"runs/{result.run}/checkpoints/glue-rte/ckd/best"
     assert student["size"] == "11,000,000 weights, 10 % of the teacher's"
     assert student["trained as"] == "glue-rte.ckd.c0.11"
+    assert student["to use it"].startswith(f"raykd export runs/{result.run} DIR --task glue/rte")
     assert verdict.record(result).tasks[0].student == ()
 
 
