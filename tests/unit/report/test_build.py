@@ -136,6 +136,7 @@ def test_the_page_has_landmarks_language_and_sort_buttons(html: str, page: Page)
     scrollers = re.findall(r'<div class="scroll[^>]*>', html)
     assert len(scrollers) == page.tags.count("table")
     assert all('tabindex="0" role="group" aria-label="' in tag for tag in scrollers)
+    assert all('tabindex="0"' in tag for tag in re.findall(r"<pre[^>]*>", html))
 
 
 def test_the_scripts_stay_small():
