@@ -8,6 +8,7 @@ import pytest
 
 from raykd import registry
 from raykd.cli.names import shipped
+from raykd.cli.sweep import SMOKE
 from raykd.spec.load import load_spec, to_yaml
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"
@@ -65,3 +66,10 @@ def test_the_published_settings_are_reachable():
     ckd = load_spec(FOLDER / "ckd_glue.yaml").methods["ckd"]
     assert [point["temperature"] for point in ckd.start] == [3, 4]
     assert all(point["alpha"] == 1.0 for point in ckd.start)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_the_smoke_test_of_a_shipped_search_space_is_one_search(path):
+    spec = load_spec(path, SMOKE)
+    # 64 rows, or a part of them, could not be dealt to several searches.
+    assert (spec.search.repeats, spec.search.trials) == (1, 2)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from raykd.spec.schema import SweepSpec
 
-SMOKE = ("search.trials=2", "data.limit=64", "train.epochs=1", "confirm.seeds=[1]")
+SMOKE = (
+    "search.trials=2", "search.repeats=1", "data.limit=64", "train.epochs=1", "confirm.seeds=[1]",
+)  # fmt: skip
 """What ``--smoke`` changes: two short trials per arm prove that everything fits together."""
 
 

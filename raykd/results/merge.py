@@ -126,6 +126,10 @@ def _same_rows(parts: Sequence[SweepResult]) -> dict[str, Any]:
 def _identity(result: SweepResult) -> dict[str, Any]:
     return {
         "run": result.run,
+        "started": result.started,
+        "arms": list(result.arms),
+        "trials": len(result.trials),
+        "spec": result.spec,
         "packages": dict(result.env.get("packages", {})),
         "train": result.spec["train"],
         "data": {t.name: t.data_fingerprint for t in result.tasks},

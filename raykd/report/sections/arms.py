@@ -1,4 +1,4 @@
-"""All arms: confirmed means with intervals, differences, cost; over several tasks their ranks."""
+"""All arms: confirmed means with intervals, and differences; over several tasks their ranks."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import plotly.graph_objects as go
 from raykd.report.charts import (
     Figure,
     arm_styles,
-    duration,
     figure,
-    hours,
     plain,
     reference_line,
 )
 from raykd.report.section import Section, template
 from raykd.results.differences import MIN_SEEDS
-from raykd.results.records import Status, SweepResult
+from raykd.results.records import SweepResult
 from raykd.results.scales import Scale
 from raykd.results.sentences import plural
 from raykd.results.stats import ALPHA, TaskRanks, rank_over_tasks
@@ -36,13 +34,10 @@ from raykd.results.verdict import verdict
 
 MAX_NAMED = 4
 P_VALUE = "p (Holm)"
+LEAST_P = 0.001  # what a smaller one is written as
 COLUMNS = (
     "arm", "confirmed mean", "95 % interval", "sd", "confirm runs", "difference to baseline",
     P_VALUE, "gap recovered",
-)  # fmt: skip
-COST_COLUMNS = (
-    "arm", "best in search", "completed", "pruned", "failed", "median trial",
-    "device hours of the search", "device hours of the confirm runs",
 )  # fmt: skip
 
 
@@ -63,7 +58,6 @@ class TaskArms:
     columns: tuple[str, ...]
     caption: str
     rows: tuple[ArmRow, ...]
-    costs: tuple[tuple[str, ...], ...]
     chart: Figure | None
 
 
@@ -72,7 +66,6 @@ class ArmsRecord:
     """All tasks, and the matrix of tasks and arms when there are several."""
 
     heading: str
-    cost_columns: tuple[str, ...]
     baseline: str
     tasks: tuple[TaskArms, ...]
     matrix_columns: tuple[str, ...]
@@ -88,7 +81,6 @@ def record(result: SweepResult) -> ArmsRecord | None:
     columns, matrix = _matrix(result, ranks) if len(result.tasks) > 1 else ((), ())
     return ArmsRecord(
         heading=_heading(result, ranks),
-        cost_columns=COST_COLUMNS,
         baseline=result.baseline,
         tasks=tuple(_task(result, t.name, i) for i, t in enumerate(result.tasks)),
         matrix_columns=columns,
@@ -121,7 +113,6 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
             )
             for a in arms
         ),
-        costs=tuple(_costs(a, scale) for a in arms),
         chart=_dots(result, task, arms, f"arms-{index}") if order else None,
     )
 
@@ -188,22 +179,15 @@ def _cells(
         scale.signed(e.sd).lstrip("+") if e else "n/a",
         _runs(arm),
         difference,
-        *(["n/a" if arm.p_holm is None else f"{arm.p_holm:.3f}"] if has_p else []),
+        *([_p_value(arm.p_holm)] if has_p else []),
         share,
     )
 
 
-def _costs(arm: ArmSummary, scale: Scale) -> tuple[str, ...]:
-    return (
-        arm.name,
-        scale.show(arm.best.objective) if arm.best else "n/a",
-        str(arm.counts.get(Status.COMPLETED, 0)),
-        str(arm.counts.get(Status.PRUNED, 0)),
-        str(arm.counts.get(Status.FAILED, 0)),
-        duration(arm.trial_seconds),
-        hours(arm.device_seconds),
-        hours(arm.confirm_seconds),
-    )
+def _p_value(p: float | None) -> str:
+    if p is None:
+        return "n/a"
+    return f"{p:.3f}" if p >= LEAST_P else f"< {LEAST_P}"
 
 
 def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str) -> Figure:
@@ -232,15 +216,14 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
     teacher = teacher_score(result, task)
     none = no_teacher_arm(tuple(arms))
     constant = result.task(task).constant.get("test", ())
-    if constant:
-        best = min(constant) if mode == "min" else max(constant)
-        reference_line(
-            chart, best * scale.factor, "same answer", axis="x", dash="longdashdot", above=14
-        )
-    if none is not None and none.score is not None:
-        reference_line(chart, none.score * scale.factor, "no teacher", axis="x", dash="dot")
-    if teacher is not None:
-        reference_line(chart, teacher * scale.factor, "teacher", axis="x", dash="dash")
+    best = (min if mode == "min" else max)(constant, default=None)
+    of_none = none.score if none is not None else None
+    marked = [(teacher, "teacher", "dash"), (of_none, "no teacher", "dot"),
+              (best, "same answer", "longdashdot")]  # fmt: skip
+    for row, (value, text, dash) in enumerate(marked):  # labels in rows, which cannot overlap
+        if value is not None:
+            x = value * scale.factor
+            reference_line(chart, x, text, axis="x", dash=dash, above=14 * row)
     chart.update_layout(xaxis_title=scale.axis(metric))
     chart.update_yaxes(type="category")
     return figure(

@@ -11,6 +11,7 @@ import optuna.visualization
 import plotly.graph_objects as go
 
 from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, log_ticks, short
+from raykd.report.pair_charts import pair_charts
 from raykd.report.section import Section, template
 from raykd.report.studies import (
     importances,
@@ -38,7 +39,8 @@ class ArmHyperparameters:
     Attributes:
         title: Arm and task.
         finding: Which parameter mattered most, or why that cannot be told.
-        figures: Importances, slices, parallel coordinates; fewer when there is too little.
+        figures: Importances, slices, parallel coordinates, the two most important parameters
+            together; fewer when there is too little.
         columns: Head of the table of the best configurations.
         best: The best configurations.
         is_open: Whether the panel starts open; the first with all figures does.
@@ -128,6 +130,9 @@ def _arm(
     if any(t.params for t in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))):
         figures += _slices(study, style, unit, f"slice-{key}", arm)
         figures.append(_parallel(study, style, unit, mode, f"parallel-{key}", arm))
+    if len(weights) > 1 and num_completed(study) >= MIN_TRIALS_TO_NAME:
+        first, second = list(weights)[:2]
+        figures += pair_charts(study, (first, second), unit, f"pair-{key}", arm)
     columns, best = _best(result, task, arm, mode)
     return ArmHyperparameters(
         title=f"{arm} on {task}",

@@ -1,33 +1,50 @@
-"""Every trial in a table that sorts and filters; a row opens its parameters, curve and error."""
+"""Every trial in a table that sorts and filters; a row opens its parameters, curve and command."""
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raykd.report.charts import duration, short
 from raykd.report.section import Section, template
-from raykd.report.studies import shown_params
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.scales import Scale
 from raykd.results.summary import metric_of, scale_of
 
 COLUMNS = (
     "trial", "task", "arm", "stage", "status", "score (validation)", "score (test)", "epochs",
-    "time", "searched",
+    "time",
 )  # fmt: skip
+CHOICES = ("task", "arm", "stage", "status")
 _WIDTH, _HEIGHT = 200, 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRow:
-    """One trial as shown; `values` sort the columns in the order of `COLUMNS`."""
+    """One trial as shown.
+
+    Attributes:
+        trial_id: Its id.
+        cells: Its texts in the order of the columns.
+        values: What the columns are sorted by.
+        params: Every parameter.
+        facts: What else is known, by name.
+        again: The command that runs it again.
+        spark: Points of its learning curve.
+        spark_title: The curve in words.
+        failed: Whether it failed.
+    """
 
     trial_id: str
     cells: tuple[str, ...]
     values: tuple[str, ...]
     params: tuple[tuple[str, str], ...]
     facts: tuple[tuple[str, str], ...]
+    again: str
     spark: str
     spark_title: str
     failed: bool
@@ -35,10 +52,20 @@ class TrialRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialsRecord:
-    """All trials in order of start."""
+    """All trials, those of a task and stage together, the best first.
+
+    Attributes:
+        heading: How many there are.
+        columns: Head of the table: `COLUMNS`, then every parameter that was searched.
+        first: Which way a column is sorted at first, where that is not upwards.
+        choices: Columns of few values with these values, to choose from.
+        rows: The trials.
+    """
 
     heading: str
     columns: tuple[str, ...]
+    first: Mapping[str, str]
+    choices: tuple[tuple[str, tuple[str, ...]], ...]
     rows: tuple[TrialRow, ...]
 
 
@@ -48,11 +75,54 @@ def record(result: SweepResult) -> TrialsRecord:
     # Once for each task: a scale is found by looking at all of its trials.
     scales = {task: scale_of(result, task) for task in dict.fromkeys(t.task for t in result.trials)}
     heading = f"{search} search and {len(result.trials) - search} confirm trials"
+    names = tuple(dict.fromkeys(name for t in result.trials for name in t.searched))
+    confirmed = _confirmed(result)
+    falls = all(metric_of(result, task)[1] == "max" for task in scales)
+    rows = tuple(
+        _row(t, metric_of(result, t.task)[0], scales[t.task], names, confirmed)
+        for t in _best_first(result)
+    )
+    columns = (*COLUMNS, *names)
     return TrialsRecord(
         heading=heading if result.trials else "No trial was started",
-        columns=COLUMNS,
-        rows=tuple(_row(t, metric_of(result, t.task)[0], scales[t.task]) for t in result.trials),
+        columns=columns,
+        first={c: "descending" for c in columns if falls and c.startswith("score")},
+        choices=tuple(
+            (name, values)
+            for name in CHOICES
+            if len(values := tuple(dict.fromkeys(r.cells[columns.index(name)] for r in rows))) > 1
+        ),
+        rows=rows,
     )
+
+
+def _best_first(result: SweepResult) -> list[TrialResult]:
+    """Trials by task and stage, those with a score before the others."""
+    tasks = list(dict.fromkeys(t.task for t in result.trials))
+
+    def place(trial: TrialResult) -> tuple[int, bool, bool, float, float]:
+        score = trial.objective
+        known = score is not None and math.isfinite(score)
+        sign = 1.0 if metric_of(result, trial.task)[1] == "min" else -1.0
+        value = sign * score if score is not None and known else 0.0
+        is_late = trial.stage != "search"
+        return tasks.index(trial.task), is_late, not known, value, trial.started
+
+    return sorted(result.trials, key=place)
+
+
+def _confirmed(result: SweepResult) -> dict[tuple[str, str, int, str], list[str]]:
+    """Confirm runs by task, arm, search and configuration."""
+    runs: dict[tuple[str, str, int, str], list[str]] = defaultdict(list)
+    for trial in result.trials:
+        if trial.stage == "confirm":
+            runs[_configuration(trial)].append(trial.trial_id)
+    return runs
+
+
+def _configuration(trial: TrialResult) -> tuple[str, str, int, str]:
+    params = json.dumps(dict(trial.params), sort_keys=True, default=str)
+    return trial.task, trial.arm, trial.repeat, params
 
 
 def render(r: TrialsRecord) -> str:
@@ -60,10 +130,17 @@ def render(r: TrialsRecord) -> str:
     return template("trials", r)
 
 
-def _row(trial: TrialResult, metric: str, scale: Scale) -> TrialRow:
+def _row(
+    trial: TrialResult,
+    metric: str,
+    scale: Scale,
+    names: tuple[str, ...],
+    confirmed: Mapping[tuple[str, str, int, str], list[str]],
+) -> TrialRow:
     scores = (trial.objective, trial.metrics.get(f"test/{metric}"))
     epochs = trial.history[-1].epoch if trial.history else 0.0
-    searched = ", ".join(f"{n} {v}" for n, v in shown_params(trial))
+    runs = confirmed.get(_configuration(trial), []) if trial.stage == "search" else []
+    searched = [short(trial.params[n]) if n in trial.params else "" for n in names]
     texts = (trial.trial_id, trial.task, trial.arm, trial.stage, str(trial.status.value))
     shown = [scale.show(v) if v is not None else "" for v in scores]
     raw = [repr(v) if v is not None and math.isfinite(v) else "" for v in scores]
@@ -71,10 +148,11 @@ def _row(trial: TrialResult, metric: str, scale: Scale) -> TrialRow:
     curve = [v for v in curve if math.isfinite(v)]
     return TrialRow(
         trial_id=trial.trial_id,
-        cells=(*texts, *shown, f"{epochs:g}", duration(trial.seconds), searched),
-        values=(*texts, *raw, repr(epochs), repr(trial.seconds), searched),
+        cells=(*texts, *shown, f"{epochs:g}", duration(trial.seconds), *searched),
+        values=(*texts, *raw, f"{epochs:g}", f"{trial.seconds:.2f}", *searched),
         params=tuple((n, short(v)) for n, v in trial.params.items()),
-        facts=_facts(trial),
+        facts=_facts(trial, runs),
+        again=_again(trial),
         spark=_spark(curve),
         spark_title=f"{metric} from {scale.show(curve[0])} to {scale.show(curve[-1])}"
         if curve
@@ -83,8 +161,15 @@ def _row(trial: TrialResult, metric: str, scale: Scale) -> TrialRow:
     )
 
 
-def _facts(trial: TrialResult) -> tuple[tuple[str, str], ...]:
+def _again(trial: TrialResult) -> str:
+    """The command that trains it again; in a comparison of runs, ids begin with the run."""
+    run, _, name = trial.trial_id.rpartition("/")
+    return shlex.join(["raykd", "trial", f"runs/{run or trial.sweep}", "--trial", name])
+
+
+def _facts(trial: TrialResult, runs: Sequence[str]) -> tuple[tuple[str, str], ...]:
     facts = {
+        "confirmed by": ", ".join(runs),
         "seed": str(trial.seed),
         "precision": trial.precision,
         "rows in a pass": str(trial.micro_batch) if trial.micro_batch else "",

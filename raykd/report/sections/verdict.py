@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from dataclasses import dataclass
 
 from raykd.params import show
@@ -21,12 +22,21 @@ MAX_NAMED = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskVerdict:
-    """One task's card: the verdict, what was measured, and the winning configuration as YAML."""
+    """One task's card.
+
+    Attributes:
+        verdict: The verdict.
+        measure: What was measured.
+        config: The winning configuration as YAML.
+        key: Unique id of its element.
+        student: Where the leader's student is, and how large, by name.
+    """
 
     verdict: Verdict
     measure: str
     config: str
     key: str
+    student: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +90,27 @@ def _card(result: SweepResult, task: str, index: int) -> TaskVerdict:
         measure=_measure(result, task),
         config=as_yaml(leader) if leader else "",
         key=f"config-{index}",
+        student=_student(result, task, outcome.leader),
+    )
+
+
+def _student(result: SweepResult, task: str, arm: str) -> tuple[tuple[str, str], ...]:
+    """Where the student of an arm was kept, and its size beside the teacher's."""
+    kept = [t for t in result.of(task, arm, "confirm") if t.checkpoint]
+    record = next((t for t in result.tasks if t.name == task), None)
+    if not kept or record is None:
+        return ()
+    teacher, own = result.teacher(task), record.student_parameters
+    size = f"{own:,} weights"
+    if teacher is not None and teacher.parameters and own:
+        size += f", {100 * own / teacher.parameters:.2g} % of the teacher's"
+    run = f"runs/{kept[0].sweep}"
+    command = ["raykd", "export", run, "DIR", "--task", task, "--arm", arm]
+    return (
+        ("folder", f"{run}/{kept[0].checkpoint}"),
+        ("size", size),
+        ("trained as", kept[0].trial_id),
+        ("to use it", shlex.join(command)),
     )
 
 

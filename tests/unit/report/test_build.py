@@ -1,3 +1,5 @@
+import base64
+import gzip
 import json
 import re
 from html import unescape
@@ -5,17 +7,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from plotly.offline import get_plotlyjs
 
 from raykd.errors import RaykdError, SetupError
-from raykd.report.build import build_report, render_page, sections
+from raykd.report.build import PACKED, SCRIPTS, build_report, render_page, sections
 from raykd.report.charts import as_script_json
 from raykd.results.records import Status, SweepResult
 from raykd.results.store import load_results
 from tests.synthetic_run import HOSTILE, Builder, spec, write_run
 
 LOADING = ("src", "href", "data", "action", "poster", "srcset", "xlink:href")
-ORDER = ["verdict", "arms", "budget", "stopping", "tunability", "hyperparameters", "curves",
-         "trials", "failures", "timeline", "teacher", "reproduce"]  # fmt: skip
+ORDER = ["verdict", "arms", "costs", "budget", "stopping", "tunability", "hyperparameters",
+         "curves", "trials", "failures", "timeline", "teacher", "reproduce"]  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -76,9 +79,9 @@ def test_user_strings_are_escaped_everywhere(html: str, page: Page):
     assert HOSTILE not in html
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(" in html
-    # plotly library, data, page script, and one JSON block per chart; none of the user's
+    # data, plotly library, page scripts, and one JSON block per chart; none of the user's
     kinds = [s.get("type") for s in page.scripts if "data-plot" not in s]
-    assert kinds == ["application/json", None, None]
+    assert kinds == ["application/json", None, *(None for _ in SCRIPTS)]
 
 
 def test_a_text_in_a_chart_is_escaped_for_plotly(html: str):
@@ -110,10 +113,11 @@ def test_the_same_run_gives_the_same_bytes(run_folder: Path, tmp_path: Path):
 def test_one_file_holds_plotly_once_unless_it_lies_beside(run_folder: Path, tmp_path: Path):
     inline = build_report(run_folder, tmp_path / "one" / "r.html")
     assert [p.name for p in inline.parent.iterdir()] == ["r.html"]
-    assert inline.read_text().count("* plotly.js v") == 1
+    packed = re.findall(f'id="{PACKED}">([^<]*)<', inline.read_text())
+    assert [gzip.decompress(base64.b64decode(p)).decode() for p in packed] == [get_plotlyjs()]
     beside = build_report(run_folder, tmp_path / "two" / "r.html", plotlyjs="directory")
     assert sorted(p.name for p in beside.parent.iterdir()) == ["plotly.min.js", "r.html"]
-    assert beside.stat().st_size < inline.stat().st_size - 4_000_000
+    assert beside.stat().st_size < inline.stat().st_size - 1_500_000
 
 
 def test_the_verdict_can_be_read_without_script(html: str):
@@ -128,12 +132,17 @@ def test_the_page_has_landmarks_language_and_sort_buttons(html: str, page: Page)
     assert '<html lang="en">' in html
     assert {"main", "nav", "header", "footer", "caption"} <= set(page.tags)
     assert "main" in page.ids
-    assert '<button type="button">score (test)</button>' in html
+    assert '<th scope="col" data-first="descending">score (test)</th>' in html
+    scrollers = re.findall(r'<div class="scroll[^>]*>', html)
+    assert len(scrollers) == page.tags.count("table")
+    assert all('tabindex="0" role="group" aria-label="' in tag for tag in scrollers)
+    assert all('tabindex="0"' in tag for tag in re.findall(r"<pre[^>]*>", html))
 
 
-def test_the_script_stays_small():
-    script = Path(__file__).parents[3] / "raykd" / "report" / "assets" / "report.js"
-    assert len(script.read_text().splitlines()) < 100
+def test_the_scripts_stay_small():
+    assets = Path(__file__).parents[3] / "raykd" / "report" / "assets"
+    assert {f"{name}.js" for name in SCRIPTS} == {p.name for p in assets.glob("*.js")}
+    assert all(len(p.read_text().splitlines()) < 100 for p in assets.glob("*.js"))
 
 
 def test_every_chart_has_its_numbers_in_a_table(page: Page):

@@ -18,11 +18,13 @@ from raykd.report.sections import (
     tradeoffs,
     trials,
     tunability,
+    verdict,
 )
 from raykd.results.export import as_csv
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.store import load_results
-from tests.synthetic_run import SEEDS, Builder
+from tests.synthetic_run import SEEDS, Builder, write_run
+from tests.synthetic_run import spec as search_space
 
 TASK = "glue/rte"
 
@@ -124,6 +126,17 @@ def test_the_subtitle_is_computed_and_the_description_is_the_files(builder: Buil
     assert facts["description in the file"].startswith("A synthetic sweep")
 
 
+def test_the_two_most_important_parameters_are_drawn_together_from_enough_trials(tmp_path: Path):
+    for count, kinds in ((12, 0), (30, 2)):
+        run = write_run(tmp_path / str(count), search_space(trials=count)).folder
+        found = hyperparameters.record(load_results(run))
+        assert found is not None
+        panel = next(a for a in found.arms if a.title == "ckd on glue/rte")
+        pairs = [f for f in panel.figures if f.key.startswith("plot-pair-")]
+        assert len(pairs) == kinds
+        assert all(len(f.columns) == 3 and len(f.rows) > 5 for f in pairs)
+
+
 def test_validation_and_test_scores_stand_in_columns_of_their_own(builder: Builder):
     builder.trial(TASK, "kd", 0, objective=0.815)
     builder.trial(TASK, "kd", 0, objective=0.8, confirm_seed=11, test=0.783)
@@ -132,16 +145,6 @@ def test_validation_and_test_scores_stand_in_columns_of_their_own(builder: Build
     assert [tuple(r.cells[p] for p in places) for r in record.rows] == [
         ("81.5", ""), ("80.0", "78.3"),
     ]  # fmt: skip
-
-
-def test_the_confirm_stage_is_no_part_of_what_the_search_cost(builder: Builder):
-    search(builder, "kd", 0.7, 20.0, count=3)
-    confirm(builder, "kd", 0.7)
-    record = arms.record(load_results(builder.folder))
-    cells = dict(zip(record.cost_columns, record.tasks[0].costs[0], strict=True))
-    assert cells["device hours of the search"] == "0.018"  # 63 s
-    assert cells["device hours of the confirm runs"] == "0.11"  # five of 80 s
-    assert cells["median trial"] == "80 s"
 
 
 def test_mean_ranks_stand_beside_what_equal_arms_would_have(result: SweepResult):
@@ -221,3 +224,44 @@ def test_the_csv_has_the_scores_of_the_report(result: SweepResult):
     assert row[place : place + 2] == ["accuracy", "test"]
     assert float(row[place + 2]) == pytest.approx(100 * confirmed.metrics["test/accuracy"])
     assert row[place + 3] == "points"
+
+
+def test_the_card_says_where_the_student_is_and_how_small(result: SweepResult):
+    kept = [
+        dataclasses.replace(t, checkpoint="checkpoints/glue-rte/ckd/best")
+        if t.trial_id == "glue-rte.ckd.c0.11"
+        else t
+        for t in result.trials
+    ]
+    card = verdict.record(dataclasses.replace(result, trials=tuple(kept))).tasks[0]
+    student = dict(card.student)
+    assert student["folder"] == f"runs/{result.run}/checkpoints/glue-rte/ckd/best"
+    assert student["size"] == "11,000,000 weights, 10 % of the teacher's"
+    assert student["trained as"] == "glue-rte.ckd.c0.11"
+    assert student["to use it"].startswith(f"raykd export runs/{result.run} DIR --task glue/rte")
+    assert verdict.record(result).tasks[0].student == ()
+
+
+def test_a_trial_says_how_it_is_run_again_and_what_confirmed_it(result: SweepResult):
+    rows = {r.trial_id: r for r in trials.record(result).rows}
+    found = rows["glue-rte.ckd.s000"]
+    assert found.again == f"raykd trial runs/{result.run} --trial glue-rte.ckd.s000"
+    best = next(r for r in rows.values() if dict(r.facts).get("confirmed by"))
+    assert "c0.11" in dict(best.facts)["confirmed by"]
+    merged = dataclasses.replace(result.trials[0], trial_id="older/glue-rte.kd.s001")
+    again = trials.record(dataclasses.replace(result, trials=(merged,))).rows[0].again
+    assert again == "raykd trial runs/older --trial glue-rte.kd.s001"
+
+
+def test_trials_stand_best_first_with_a_column_for_each_searched_parameter(result: SweepResult):
+    found = trials.record(result)
+    place = found.columns.index("score (validation)")
+    scores = [
+        float(r.values[place])
+        for r in found.rows
+        if r.cells[1] == "glue/rte" and r.cells[3] == "search" and r.values[place]
+    ]
+    assert scores == sorted(scores, reverse=True)
+    assert found.first == {"score (validation)": "descending", "score (test)": "descending"}
+    assert {"lr", "alpha", "wrdist"} <= set(found.columns)
+    assert dict(found.choices)["arm"] == ("ckd", "kd", "none")

@@ -108,7 +108,7 @@ def test_hyperparameters_draw_few_of_many_trials_and_the_best_among_them(
         builder_with.trial(TASK, "kd", n, objective=0.6 + (7 * n % 20) / 100)
     record = hyperparameters.record(load_results(builder_with.folder))
     assert record is not None
-    drawn = record.arms[0].figures[-1]
+    drawn = next(f for f in record.arms[0].figures if f.key.startswith("plot-parallel"))
     assert drawn.title == "Completed trials of kd"
     assert drawn.finding == "8 of 20 trials; the 5 best are coloured."
     assert len(drawn.rows) == 8

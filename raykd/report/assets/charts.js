@@ -1,0 +1,72 @@
+"use strict";
+// Draws the charts from the JSON beside them: those that are seen first, the others when it is idle.
+const config = {
+  displaylogo: false,
+  responsive: true,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+};
+
+async function unpacked(id) {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+async function loadPlotly() {
+  if (window.Plotly) return;
+  const script = document.createElement("script");
+  script.textContent = await unpacked("plotly-packed");
+  document.head.append(script);
+}
+
+function draw(source) {
+  if (source.dataset.drawn) return;
+  source.dataset.drawn = "yes";
+  const target = document.getElementById(source.dataset.plot);
+  const spec = JSON.parse(source.textContent);
+  Plotly.newPlot(target, spec.data, spec.layout, config).then(() => {
+    target.on("plotly_click", (event) => showTrial(event.points[0]));
+  });
+}
+
+function showTrial(point) {
+  const id = Array.isArray(point.customdata) ? point.customdata[0] : point.customdata;
+  const row = [...document.querySelectorAll("tr[data-trial]")].find((r) => r.dataset.trial === id);
+  if (!row) return;
+  row.hidden = false;
+  row.querySelector("details").open = true;
+  row.scrollIntoView({ block: "center" });
+}
+
+function drawCharts() {
+  const waiting = [...document.querySelectorAll("script[data-plot]")];
+  const of = new Map(waiting.map((s) => [document.getElementById(s.dataset.plot), s]));
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) if (entry.isIntersecting) draw(of.get(entry.target));
+  }, { rootMargin: "300px" });
+  for (const target of of.keys()) seen.observe(target);
+  const idle = window.requestIdleCallback ?? ((f) => setTimeout(f, 50));
+  const next = () => {
+    const source = waiting.shift();
+    if (!source) return;
+    draw(source);
+    idle(next);
+  };
+  idle(next);
+  addEventListener("beforeprint", () => {
+    for (const details of document.querySelectorAll("details.arm")) details.open = true;
+    for (const source of of.values()) draw(source);
+  });
+  for (const details of document.querySelectorAll("details")) {
+    details.addEventListener("toggle", () => {
+      for (const plot of details.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(plot);
+    });
+  }
+}
+
+loadPlotly().then(drawCharts, () => {
+  for (const target of document.querySelectorAll(".plot")) {
+    target.style.height = "auto";
+    target.textContent = "This browser cannot unpack the charts; the numbers are below.";
+  }
+});

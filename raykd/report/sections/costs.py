@@ -1,0 +1,73 @@
+"""What each arm cost: device time of its search, its confirm runs and its share of the teacher."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from raykd.report.charts import duration, hours
+from raykd.report.section import Section, template
+from raykd.results.costs import teacher_share
+from raykd.results.records import Status, SweepResult
+from raykd.results.scales import Scale
+from raykd.results.summary import ArmSummary, arm_summaries, scale_of
+
+COLUMNS = (
+    "arm", "best in search", "completed", "pruned", "failed", "median trial",
+    "device hours of the search", "of the confirm runs", "share of the teacher", "in all",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostsRecord:
+    """A table of each task."""
+
+    heading: str
+    columns: tuple[str, ...]
+    tasks: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+
+
+def record(result: SweepResult) -> CostsRecord | None:
+    """None before any trial."""
+    if not result.trials:
+        return None
+    tasks, totals, shares = [], [], []
+    for task in (t.name for t in result.tasks):
+        scale, rows = scale_of(result, task), []
+        for arm in arm_summaries(result, task):
+            share = teacher_share(result, task, arm.name)
+            total = arm.device_seconds + arm.confirm_seconds + share
+            rows.append(_row(arm, scale, share, total))
+            totals.append(total)
+            shares.append(share)
+        tasks.append((task, tuple(rows)))
+    spent = math.fsum(totals)
+    teachers = 100 * math.fsum(shares) / spent if spent else 0.0
+    return CostsRecord(
+        heading=f"{hours(spent)} device hours in all, {teachers:.2g} % of them for teachers",
+        columns=COLUMNS,
+        tasks=tuple(tasks),
+    )
+
+
+def render(r: CostsRecord) -> str:
+    """The tables."""
+    return template("costs", r)
+
+
+def _row(arm: ArmSummary, scale: Scale, share: float, total: float) -> tuple[str, ...]:
+    return (
+        arm.name,
+        scale.show(arm.best.objective) if arm.best else "n/a",
+        str(arm.counts.get(Status.COMPLETED, 0)),
+        str(arm.counts.get(Status.PRUNED, 0)),
+        str(arm.counts.get(Status.FAILED, 0)),
+        duration(arm.trial_seconds),
+        hours(arm.device_seconds),
+        hours(arm.confirm_seconds),
+        hours(share),
+        hours(total),
+    )
+
+
+SECTION = Section(order=22, title="What did it cost?", record=record, render=render)

@@ -1,0 +1,45 @@
+"""What the report says that arms cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raykd.report.sections import costs
+from raykd.results.records import SweepResult
+from raykd.results.store import load_results
+from tests.synthetic_run import Builder
+
+TASK = "glue/rte"
+
+
+def test_the_parts_of_what_an_arm_cost_stand_apart(tmp_path: Path):
+    builder = Builder(tmp_path / "run")
+    builder.start()
+    builder.teacher(TASK)  # prepared in 80 s
+    for number, seconds in enumerate((20.0, 21.0, 22.0)):
+        builder.trial(TASK, "kd", number, objective=0.7, device_seconds=seconds)
+    for seed in (11, 12):
+        builder.trial(TASK, "kd", 0, objective=0.7, confirm_seed=seed, test=0.7)
+    found = costs.record(load_results(builder.folder))
+    assert found is not None
+    rows = {row[0]: dict(zip(found.columns, row, strict=True)) for row in found.tasks[0][1]}
+    kd = rows["kd"]
+    assert kd["completed"] == "3"
+    assert kd["median trial"] == "80 s"
+    assert kd["device hours of the search"] == "0.018"  # 63 s
+    assert kd["of the confirm runs"] == "0.044"  # two of 80 s
+    # kd alone ran, and ckd would read the teacher, too. Trials held 0.27 of a device, or 1.
+    assert float(kd["share of the teacher"]) < 80 / 2 / 3600
+    assert float(kd["in all"]) > 0.062
+
+
+def test_the_heading_is_the_sum(result: SweepResult):
+    found = costs.record(result)
+    assert found is not None
+    trials = sum(t.device_seconds for t in result.trials)
+    teachers = sum(t.seconds for t in result.teachers)
+    share = 100 * teachers / (trials + teachers)
+    assert found.heading == (
+        f"{(trials + teachers) / 3600:.2f} device hours in all, {share:.2g} % of them for teachers"
+    )
+    assert "borne in equal parts" in costs.render(found)
