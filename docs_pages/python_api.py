@@ -18,9 +18,9 @@ import raykd
 
 run = raykd.sweep("search_spaces/quickstart.yaml", overrides=["search.trials=2"], progress=True)
 print(run.verdict().headline)
-run.trials              # a pandas.DataFrame; run.confirmed has the confirm runs alone
+run.trials  # a pandas.DataFrame; run.confirmed has the confirm runs alone
 model, tokenizer = run.best(arm="kd")
-run.figure("arms-0")    # for plotly; run.figures has the names
+run.figure("arms-0")  # for plotly; run.figures has the names
 ```
 """
 FIRST = ("sweep", "load", "load_spec", "load_results", "build_report")
