@@ -98,13 +98,6 @@ class SweepArguments:
         typer.Option("--allow-changes", help="With --resume: go on with other data or models."),
     ] = False
 
-    @property
-    def runs_here(self) -> bool:
-        """Whether a sweep runs, and on a local cluster."""
-        given = self.file is not None or self.resume is not None
-        here = self.submit is None and self.address in (None, "local")
-        return given and here and not self.dry_run
-
     def overrides(self) -> list[str]:
         """``KEY=VALUE`` of ``--set`` and of the options that are short for one."""
         shortcuts = {
@@ -119,6 +112,9 @@ class SweepArguments:
 
 def sweep(output: Output, typed: SweepArguments) -> int:
     """Run a search space: prepare teachers, search, confirm, report."""
+    from raykd.cli.validate import look_at, raise_all, show_plan
+    from raykd.spec.load import placed
+
     overrides = typed.overrides()
     limit_imports(typed.allow_imports, Path.cwd() if typed.file is None else typed.file.parent)
     if typed.submit is not None and (typed.resume is not None or typed.address is not None):
@@ -126,22 +122,6 @@ def sweep(output: Output, typed: SweepArguments) -> int:
             "--submit sends a search space away: it goes with neither --resume nor --address",
             hint="to continue a run there: ray job submit -- raykd sweep --resume RUN",
         )
-    with _cluster_ahead() if typed.runs_here else contextlib.nullcontext():
-        return _sweep(output, typed, overrides)
-
-
-def _cluster_ahead() -> contextlib.AbstractContextManager[None]:
-    """A local cluster whose processes start while this one imports and reads."""
-    from raykd.clusters import local_cluster
-
-    return local_cluster.ahead()
-
-
-def _sweep(output: Output, typed: SweepArguments, overrides: list[str]) -> int:
-    """Read the search space, and do with it what was typed."""
-    from raykd.cli.validate import look_at, raise_all, show_plan
-    from raykd.spec.load import placed
-
     spec, source = _read(typed.file, typed.resume, overrides)
     if typed.start_from is not None:
         if typed.resume is not None or typed.submit is not None:
@@ -168,12 +148,20 @@ def _sweep(output: Output, typed: SweepArguments, overrides: list[str]) -> int:
         arguments += [ALLOW] if typed.allow_imports else []
         return _submit(typed, spec, source, arguments, output)
     try:
-        return _run(typed, spec, source, output)
+        with _cluster_ahead() if typed.address in (None, "local") else contextlib.nullcontext():
+            return _run(typed, spec, source, output)
     except (SpecError, DataError) as exc:
         if typed.file is None:
             raise
         problems = [placed(problem, typed.file, overrides) for problem in exc.problems()]
         raise exc.with_problems(problems) from exc
+
+
+def _cluster_ahead() -> contextlib.AbstractContextManager[None]:
+    """A local cluster whose processes start while this one imports and reads."""
+    from raykd.clusters import local_cluster
+
+    return local_cluster.ahead()
 
 
 def _run(typed: SweepArguments, spec: SweepSpec, source: str, output: Output) -> int:
