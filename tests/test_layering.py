@@ -87,8 +87,9 @@ LAYERS = {
         # Augmented rows are kept in the cache of teachers.
         raykd={"errors", "params", "registry", "losses", "data.augment", "data.base",
                "data.bits_per_byte",
-               "data.classification", "data.collate", "data.hold_out", "data.prompts",
-               "data.task_kinds", "data.token_logprobs", "data.unlabelled", "data.values",
+               "data.classification", "data.collate", "data.hold_out", "data.kinds",
+               "data.prompts", "data.soft_labels", "data.task_kinds", "data.token_logprobs",
+               "data.unlabelled", "data.values",
                "data.vectors", "models", "methods.base",
                "training", "results.records", "whole_file"},
         packages={"filelock", "numpy", "torch", "safetensors"},

@@ -125,7 +125,8 @@ class Lines(Console):
             score = self._state.score(event["task"], self._state.teachers[event["task"]])
             how = "from the cache" if event["teacher"]["cached"] else "prepared"
             how = how if event["teacher"].get("parameters", 1) else "read as it was given"
-            return [f"teacher of {event['task']} {how}: {event['record']['metric']} {score}"]
+            named = f" {name}" if (name := event["teacher"].get("name")) else ""
+            return [f"teacher{named} of {event['task']} {how}: {event['record']['metric']} {score}"]
         if kind == "trial_finished":
             return [_finished(self._state, event)]
         line = _line(event)

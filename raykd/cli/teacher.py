@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,15 +99,19 @@ def _prepare(output: Output, file: Path, override: Sequence[str]) -> None:
     def progress(phase: str, done: int, total: int, detail: str) -> None:
         output.note(f"{phase} {done:,}/{total:,} {detail}".rstrip())
 
-    for task in spec.tasks:
+    every = [name for name, one in spec.teachers.items() if not one.members] or [""]
+    for task, name in itertools.product(spec.tasks, every):
         try:
-            made = prepared_teacher(spec, task, progress, lambda note: output.note(f"note: {note}"))
+            made = prepared_teacher(
+                spec, task, progress, lambda note: output.note(f"note: {note}"), name
+            )
         except (SpecError, DataError) as exc:
             problems = [placed(p, file, override) for p in exc.problems()]
             raise exc.with_problems(problems) from exc
         if output.is_json:
-            output.record({"task": task, "cached": made.cached, "metrics": dict(made.metrics),
-                           "fingerprint": made.fingerprint, "folder": made.folder})  # fmt: skip
+            output.record({"task": task, "teacher": name, "cached": made.cached,
+                           "metrics": dict(made.metrics), "fingerprint": made.fingerprint,
+                           "folder": made.folder})  # fmt: skip
             continue
         scores = ", ".join(f"{name} {value:.4f}" for name, value in made.metrics.items())
         output.text(f"{task}: {'from the cache' if made.cached else 'prepared'}; {scores}")

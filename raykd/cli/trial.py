@@ -66,8 +66,9 @@ def trial(output: Output, typed: TrialArguments) -> None:
 
     try:
         setup, prepared, _ = prepare_task(
-            spec, config.task, None, progress, lambda note: output.note(f"note: {note}")
-        )
+            spec, config.task, None, progress, lambda note: output.note(f"note: {note}"),
+            name=str(config.coefficients.get("teacher", "")),
+        )  # fmt: skip
     except (SpecError, DataError) as exc:
         if typed.again is not None:
             raise

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from raykd.params import Scalar
-    from raykd.spec.schema import DataSpec, FromTeacher, ParameterSpec, RandomInitSpec, SweepSpec
+    from raykd.spec.schema import (
+        DataSpec,
+        FromTeacher,
+        ParameterSpec,
+        RandomInitSpec,
+        SweepSpec,
+        TeacherSpec,
+    )
     from raykd.sweep.preflight import TaskPreflight
 
 
@@ -230,9 +237,14 @@ def _sources(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str,
 
 
 def _teacher(spec: SweepSpec) -> str:
+    if not spec.teachers:
+        return _one_teacher(spec.teacher)
+    return "; ".join(f"{name}: {_one_teacher(one)}" for name, one in spec.teachers.items())
+
+
+def _one_teacher(teacher: TeacherSpec) -> str:
     from raykd.spec.descriptions import describe_teacher
 
-    teacher = spec.teacher
     if teacher.checkpoint is not None:
         return f"checkpoint {teacher.checkpoint}"
     if not teacher.runs_here:

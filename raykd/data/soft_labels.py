@@ -172,7 +172,7 @@ def _impossible(numbers: Sequence[float], form: str, kind: TaskKind) -> tuple[st
     return "", ""
 
 
-def class_logits(probabilities: Sequence[Sequence[float]], kind: TaskKind) -> Array:
+def class_logits(probabilities: Sequence[Sequence[float]] | Array, kind: TaskKind) -> Array:
     """Probabilities of the classes of every row as logits, float32 ``[N, C]``."""
     return _as_logits(np.asarray(probabilities), "probabilities", kind).astype(np.float32)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from raykd.data.route_column import RouteColumn
     from raykd.data.teacher_columns import TeacherColumns
 
 
@@ -18,10 +19,11 @@ class DataSettings:
             GLUE script's folders; None = hub.
         limit: Most rows per split, None = all. Taken from a seeded shuffle.
         seed: Seeds generated data, holding out and sampling of rows.
-        teacher: Where a teacher's outputs stand that are read beside the rows, None: nowhere.
+        teacher: Where a teacher's outputs stand that are read beside the rows, or which teacher
+            each row has; None: nowhere.
     """
 
     root: str | None = None
     limit: int | None = None
     seed: int = 0
-    teacher: TeacherColumns | None = None
+    teacher: TeacherColumns | RouteColumn | None = None

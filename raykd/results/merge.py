@@ -39,7 +39,7 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
     first = parts[0]
     methods = {name: m for p in parts for name, m in p.spec["methods"].items()}
     tasks = {t.name: t for p in reversed(parts) for t in p.tasks}
-    teachers = {t.task: t for p in reversed(parts) for t in p.teachers}
+    teachers = {(t.task, t.name): t for p in reversed(parts) for t in p.teachers}
     spec = {**first.spec, "methods": methods, "train": {"fixed": {}, "domains": {}}}
     env = {**first.env, "merged": [_identity(r) for r in results]}
     trials = sorted((t for p in parts for t in p.trials), key=lambda t: (t.started, t.trial_id))
@@ -133,5 +133,5 @@ def _identity(result: SweepResult) -> dict[str, Any]:
         "packages": dict(result.env.get("packages", {})),
         "train": result.spec["train"],
         "data": {t.name: t.data_fingerprint for t in result.tasks},
-        "teachers": {t.task: t.fingerprint for t in result.teachers},
+        "teachers": {t.task: t.fingerprint for t in reversed(result.teachers)},
     }

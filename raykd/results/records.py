@@ -122,6 +122,7 @@ class TeacherRecord:
 
     Attributes:
         task: Task name.
+        name: What the file calls it among several teachers; empty where it has one.
         model: What the user named.
         fingerprint: Identity of teacher, rows, tokenizer, length, precision and outputs.
         rows: Rows it was fine-tuned on (0 for a loaded checkpoint).
@@ -171,6 +172,7 @@ class TeacherRecord:
     history: tuple[Evaluation, ...] = ()
     tried: tuple[FinetuneTrial, ...] = ()
     asked: Mapping[str, int] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -327,5 +329,5 @@ class SweepResult:
         return next(t for t in self.tasks if t.name == name)
 
     def teacher(self, task: str) -> TeacherRecord | None:
-        """The teacher of one task, None when it was not prepared."""
+        """The teacher of one task, the first of several; None when it was not prepared."""
         return next((t for t in self.teachers if t.task == task), None)

@@ -35,7 +35,7 @@ class Replay:
 
     Attributes:
         tasks: Task name to record.
-        teachers: Task name to record.
+        teachers: Task name and name of the teacher to record.
         finished_trials: Trial id to its latest result; of confirm runs, whose ids say nothing of
             the configuration, one for each configuration that bore the id.
         derived: Task name and key to derived teacher.
@@ -53,7 +53,7 @@ class Replay:
     run: str
     spec: Mapping[str, Any]
     tasks: dict[str, TaskRecord] = field(default_factory=dict)
-    teachers: dict[str, TeacherRecord] = field(default_factory=dict)
+    teachers: dict[tuple[str, str], TeacherRecord] = field(default_factory=dict)
     finished_trials: dict[tuple[str, str], TrialResult] = field(default_factory=dict)
     derived: dict[tuple[str, str], DerivedTeacher] = field(default_factory=dict)
     spans: list[Mapping[str, Any]] = field(default_factory=list)
@@ -137,13 +137,13 @@ class Replay:
             _add(self.notes, "the sweep ended with an error; --resume goes on with it")
 
     def _teacher_ready(self, event: Event) -> None:
-        task = str(event["task"])
-        self.teachers[task] = from_dict(TeacherRecord, event["teacher"])
+        task, made = str(event["task"]), from_dict(TeacherRecord, event["teacher"])
+        self.teachers[task, made.name] = made
         self.tasks[task] = from_dict(TaskRecord, event["record"])
         end = float(event["time"])
-        start = end - self.teachers[task].seconds
-        if not self.teachers[task].cached:
-            self.spans.append(_span(f"teacher {task}", "teacher", start, end))
+        if not made.cached:
+            label = f"teacher {made.name} of {task}" if made.name else f"teacher {task}"
+            self.spans.append(_span(label, "teacher", end - made.seconds, end))
 
     def _slot(self, event: Event) -> None:
         slot, state, time = int(event["slot"]), event["state"], float(event["time"])

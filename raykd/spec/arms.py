@@ -257,7 +257,7 @@ def use_of_unlabelled(arm: ArmSpec, context: DistillationContext) -> str:
 
 
 def _unused_rows(method: Method[Any]) -> Mapping[str, str]:
-    """That it makes no difference whether rows without a label are there."""
+    """What the settings of every arm do not change, with the reason."""
     if not method.context.unlabelled:
         return {"unlabelled": "there are no rows without a label (data.unlabelled)"}
     if not method.learns_without_labels():

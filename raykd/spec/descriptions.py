@@ -52,6 +52,11 @@ def describe_teacher(teacher: TeacherSpec) -> str:
     outputs = teacher.outputs
     if teacher.endpoint is not None:
         return f"{teacher.model} at {teacher.endpoint}"
+    if teacher.routes is not None:
+        return f"{', '.join(teacher.members)} by column {teacher.by}"
+    if teacher.members:
+        parts = [f"{share:.3g} {name}" for name, share in teacher.weights.items()]
+        return f"the mean of {' + '.join(parts)}"
     if outputs is None:
         return describe_model(teacher.checkpoint or teacher.model)
     named = [(key, getattr(outputs, key)) for key in outputs.given()]

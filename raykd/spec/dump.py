@@ -25,7 +25,7 @@ def to_yaml(spec: SweepSpec) -> str:
         "description": spec.description,
         "tasks": _flow([_task(spec, name) for name in spec.tasks]),
         "data": _section(spec.data),
-        "teacher": _section(spec.teacher),
+        **_teachers(spec),
         "student": _student(spec),
         "train": _arm(_apart(spec.train, adapter=False)),
         "methods": {name: _method(arm) for name, arm in spec.methods.items()},
@@ -45,6 +45,13 @@ def as_text(plain: Mapping[str, Any]) -> str:
     stream = io.StringIO()
     yaml.dump(dict(plain), stream)
     return stream.getvalue()
+
+
+def _teachers(spec: SweepSpec) -> dict[str, Any]:
+    """The teacher, or all of them by name."""
+    if not spec.teachers:
+        return {"teacher": _section(spec.teacher)}
+    return {"teachers": {name: _section(one) for name, one in spec.teachers.items()}}
 
 
 def _student(spec: SweepSpec) -> dict[str, Any]:

@@ -49,6 +49,7 @@ _ABOUT = {
     "tasks": "Names of shipped tasks, or descriptions of your own.",
     "data": "Rows: where they are, how long they may be, which part drives the search.",
     "teacher": "A model to fine-tune, a fine-tuned checkpoint, or outputs made elsewhere.",
+    "teachers": "Several teachers by name, in place of teacher; arms name theirs.",
     "student": "A model, sizes for random weights, or blocks of the teacher.",
     "train": "What all arms share: settings of training, each one value or a domain.",
     "methods": "The arms: a method each, with one value or a domain for every coefficient.",
@@ -71,6 +72,7 @@ def file_schema() -> Schema:
         "tasks": {"type": "array", "minItems": 1, "items": _task()},
         "train": _or_null(_mapping(_settings(train_infos().values()))),
         "methods": _methods(),
+        "teachers": {"type": "object", "additionalProperties": _reference(TeacherSpec)},
         **{name: _or_null(_reference(part)) for name, part in sections.items()},
     }
     return {
@@ -82,7 +84,8 @@ def file_schema() -> Schema:
             for key in SweepSpec.model_fields
             if key in properties
         },
-        "required": list(REQUIRED),
+        "required": [key for key in REQUIRED if key != "teacher"],
+        "oneOf": [{"required": ["teacher"]}, {"required": ["teachers"]}],
         "additionalProperties": False,
         "$defs": {
             **{part.__name__: _section(part) for part in KEYS},

@@ -22,12 +22,20 @@ from raykd.spec.model_section import read_student, read_teacher
 from raykd.spec.name_rules import name_problem
 from raykd.spec.overrides import apply_overrides
 from raykd.spec.report_path import path_problem
-from raykd.spec.schema import ArmSpec, DataSpec, RationaleSpec, SplitRef, SweepSpec
+from raykd.spec.schema import (
+    ArmSpec,
+    DataSpec,
+    RationaleSpec,
+    SplitRef,
+    SweepSpec,
+    TeacherSpec,
+)
 from raykd.spec.schema_stages import ConfirmSpec, ReportSpec, ResourceSpec, SearchSpec, SeedPlan
 from raykd.spec.search_section import read_search
 from raykd.spec.sections import read_section, unknown_keys
 from raykd.spec.splits import split_problems
 from raykd.spec.tasks_section import read_tasks
+from raykd.spec.teachers_section import arms_with_teachers, check_students, read_teachers
 from raykd.spec.yaml_loader import read_file
 from raykd.spec.yaml_nodes import Findings, Mark, YamlEntry, YamlNode
 
@@ -105,6 +113,8 @@ def _read_root(root: YamlNode, findings: Findings) -> SweepSpec | None:
     known = [key for key in SweepSpec.model_fields if key != "own_tasks"]
     meant = unknown_keys(entries, known, "", findings)
     missing = [key for key in REQUIRED if key not in entries and key not in meant]
+    if "teachers" in entries and "teacher" in missing:
+        missing.remove("teacher")
     for key in missing:
         findings.problems.append(
             Problem(message="this section is required", path=key, file=root.mark.source.name)
@@ -113,7 +123,7 @@ def _read_root(root: YamlNode, findings: Findings) -> SweepSpec | None:
     description = _read_text(entries.get("description"), "description", findings)
     tasks = read_tasks(entries.get("tasks"), findings)
     data = _read_data(entries.get("data"), findings)
-    teacher = read_teacher(entries["teacher"], findings) if "teacher" in entries else None
+    teacher, teachers = _read_teachers(entries, findings)
     lora, adapter = read_lora(entries.get("student"), findings)
     student = (
         read_student(entries["student"], teacher, lora, findings) if "student" in entries else None
@@ -125,6 +135,8 @@ def _read_root(root: YamlNode, findings: Findings) -> SweepSpec | None:
         adapter,
     )
     methods = read_methods(entries["methods"], train, findings) if "methods" in entries else {}
+    methods = arms_with_teachers(methods, teachers, entries, findings)
+    check_students(student, teachers, findings, entries)
     search = read_search(entries.get("search"), tasks.metrics, findings)
     confirm = _read_confirm(entries.get("confirm"), findings)
     _check_repeats(search, confirm, entries.get("confirm"), findings)
@@ -138,10 +150,29 @@ def _read_root(root: YamlNode, findings: Findings) -> SweepSpec | None:
         {
             "name": name, "description": description, "tasks": tuple(tasks.names),
             "own_tasks": tasks.own, "data": data,
-            "teacher": teacher, "student": student, "train": as_params(train), "methods": methods,
+            "teacher": teacher, "teachers": teachers, "student": student,
+            "train": as_params(train), "methods": methods,
             "search": search, "confirm": confirm, "resources": resources, "report": report,
         }
     )  # fmt: skip
+
+
+def _read_teachers(
+    entries: Mapping[str, YamlEntry], findings: Findings
+) -> tuple[TeacherSpec | None, dict[str, TeacherSpec]]:
+    """The teacher, or the first of several, and all of them by name where there are several."""
+    one, several = entries.get("teacher"), entries.get("teachers")
+    if several is None:
+        found = None if one is None else read_teacher(one, findings)
+        if one is not None and found is not None and found.members:
+            message = "a combination needs the teachers that it combines, each with a name"
+            findings.add(one.mark, "teacher", message, "teachers: {a: ..., b: ..., both: ...}")
+        return found, {}
+    if one is not None:
+        message = "give either 'teacher' or 'teachers', not both"
+        findings.add(several.mark, "teachers", message, "move teacher among teachers, by a name")
+    teachers = read_teachers(several, findings)
+    return next(iter(teachers.values()), None), teachers
 
 
 def _read_text(entry: YamlEntry | None, key: str, findings: Findings) -> str:

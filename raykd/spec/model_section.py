@@ -15,6 +15,8 @@ from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 from raykd.training.settings import FULL
 
 FROM_TEACHER = "student.from_teacher"
+_COMBINED = ("mean", "routes")
+"""What stands in place of a model where a teacher is a combination of others."""
 _TRIED = ("lr", "epochs")
 """What a search of fine-tuning tries other values of."""
 
@@ -54,7 +56,7 @@ def read_teacher(entry: YamlEntry, findings: Findings) -> TeacherSpec | None:
     finetune = _read_finetune(entry, findings)
     outputs = read_outputs(entry, findings)
     ask = read_ask(entry, findings)
-    _exactly_one(entry, "teacher", ("model", "checkpoint", "outputs"), findings)
+    _exactly_one(entry, "teacher", ("model", "checkpoint", "outputs"), findings, _COMBINED)
     made = read_section(
         TeacherSpec, entry, "teacher", findings,
         parsed={"model": model, "finetune": finetune, "outputs": outputs, "ask": ask},
@@ -72,11 +74,21 @@ def read_teacher(entry: YamlEntry, findings: Findings) -> TeacherSpec | None:
         findings.add(mark, "teacher.sharding", f"{message}of checkpoints only", hint)
     if made is not None:
         check_endpoint(made, entry, findings)
+        _check_routes(made, entry, findings)
     if made is not None and not made.runs_here:
         check_alone(made, entry, findings)
     elif made is not None and made.cache not in ("sampled", "top_k"):
         _check_cache_size(made, entry, findings)
     return made if findings.count == before else None
+
+
+def _check_routes(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> None:
+    """A column and where its values lead belong together."""
+    if (made.by is None) != (made.routes is None):
+        key, other = ("by", "routes") if made.routes is None else ("routes", "by")
+        message = f"'{key}' stands beside '{other}', which is missing"
+        hint = "for example by: domain, routes: {law: a, medicine: b}"
+        findings.add(entry.node.entries[key].mark, f"teacher.{key}", message, hint)
 
 
 def _check_cache_size(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> None:
@@ -132,11 +144,18 @@ def _check_saved(model: str | RandomInitSpec | None, lora: YamlEntry, findings: 
         findings.add(mark, "student.lora.save", message, "set save: merged, or leave it out")
 
 
-def _exactly_one(entry: YamlEntry, path: str, keys: tuple[str, ...], findings: Findings) -> None:
+def _exactly_one(
+    entry: YamlEntry,
+    path: str,
+    keys: tuple[str, ...],
+    findings: Findings,
+    more: tuple[str, ...] = (),
+) -> None:
+    """Refuse none and several of some keys; `more` of them are not named where there is none."""
     given = [
         key
         for key, value in entry.node.entries.items()
-        if key in keys and value.node.value is not None
+        if key in (*keys, *more) and value.node.value is not None
     ]
     if len(given) >= 2:
         mark = entry.node.entries[given[1]].mark

@@ -57,6 +57,8 @@ def _instead(made: TeacherSpec) -> str:
     """What there is in place of a model."""
     if made.endpoint is not None:
         return "teacher.endpoint is asked for its answers"
+    if made.members:
+        return "this one is a combination of others"
     return "teacher.outputs is read from columns"
 
 

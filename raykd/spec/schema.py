@@ -220,7 +220,8 @@ class ArmSpec(ParameterSpec):
 class SweepSpec(SpecSection):
     """A whole search-space file.
 
-    `train` is what all arms share: settings of training, and those of the student's adapter.
+    `train` is what all arms share: settings of training, and those of the student's adapter. Where
+    there are `teachers`, `teacher` is the first of them.
     """
 
     name: str
@@ -229,6 +230,7 @@ class SweepSpec(SpecSection):
     own_tasks: Mapping[str, OwnTaskSpec] = Field(default_factory=dict)
     data: DataSpec = DataSpec()
     teacher: TeacherSpec
+    teachers: Mapping[str, TeacherSpec] = Field(default_factory=dict)
     student: StudentSpec
     train: ParameterSpec
     methods: Mapping[str, ArmSpec]

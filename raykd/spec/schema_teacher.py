@@ -78,6 +78,9 @@ class AskSpec(SpecSection):
 class TeacherSpec(SpecSection):
     """The teacher: a model to fine-tune, a checkpoint, outputs made elsewhere, or an address.
 
+    Among several, also a combination of others: the `mean` of their targets, or `routes` from the
+    values of a column, `by`, to the teacher of such rows.
+
     `finetune` holds `TrainSettings` by name, plus ``rows``, ``seed`` and ``explain``. `cache` is
     what is recorded of distributions over a vocabulary, and `cache_size` the draws or tokens that
     are kept.
@@ -88,6 +91,9 @@ class TeacherSpec(SpecSection):
     outputs: OutputsSpec | None = None
     endpoint: str | None = None
     ask: AskSpec | None = None
+    mean: Mapping[str, Number] | tuple[str, ...] | None = None
+    by: str | None = None
+    routes: Mapping[str, str] | None = None
     finetune: Mapping[str, Scalar] = Field(default_factory=dict)
     serve: Literal["auto", "outputs", "weights"] = "auto"
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
@@ -104,7 +110,21 @@ class TeacherSpec(SpecSection):
     @property
     def runs_here(self) -> bool:
         """Whether it is a model here; otherwise all that there is of it are outputs."""
-        return self.outputs is None and self.endpoint is None
+        return self.outputs is None and self.endpoint is None and not self.members
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Teachers by name, with their share of a mean of theirs; they add up to 1."""
+        given = self.mean or {}
+        parts = given if isinstance(given, Mapping) else dict.fromkeys(given, 1)
+        return {name: float(part) / sum(parts.values()) for name, part in parts.items()}
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the teachers that this one is a combination of."""
+        if self.mean is not None:
+            return tuple(self.mean)
+        return tuple(dict.fromkeys((self.routes or {}).values()))
 
     @property
     def explain(self) -> float:

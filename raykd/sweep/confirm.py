@@ -60,7 +60,7 @@ def confirm(
     recorder: TrialRecorder,
     coordinator: Any,
     *,
-    key: str,
+    key: Callable[[TrialConfig], str],
     metric: str,
     on_saved: Callable[[str], None],
 ) -> None:
@@ -70,7 +70,7 @@ def confirm(
         jobs: What to run.
         recorder: Launches and records trials.
         coordinator: Handle of the coordinator actor.
-        key: Fingerprint under which workers find the teacher.
+        key: Fingerprint under which workers find the teacher of a trial.
         metric: The objective.
         on_saved: Called with the folder of a student that was saved.
     """
@@ -86,14 +86,14 @@ class _ConfirmRuns:
 
     recorder: TrialRecorder
     coordinator: Any
-    key: str
+    key: Callable[[TrialConfig], str]
     metric: str
     on_saved: Callable[[str], None]
 
     def all(self, jobs: Sequence[Job], *, again: bool) -> list[Job]:
         """Run some; returns those that failed."""
         for config, searched in jobs:
-            self.recorder.launch(config, searched, self.key, again=again)
+            self.recorder.launch(config, searched, self.key(config), again=again)
         by_id = {config.trial_id: (config, searched) for config, searched in jobs}
         failed: list[Job] = []
 

@@ -10,7 +10,8 @@ from raykd.data.overview import Lengths, Sample, class_counts, lengths, samples
 from raykd.errors import Unreachable
 from raykd.spec.descriptions import describe_data
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.task_setup import load_roles, set_up_task, setup_notes
+from raykd.sweep.named_teachers import set_up_named, teacher_names
+from raykd.sweep.task_setup import load_roles, setup_notes
 from raykd.sweep.tasks import task_of
 
 
@@ -54,7 +55,7 @@ def data_overview(spec: SweepSpec, name: str, count: int = 3) -> DataOverview:
     """
     source, length = describe_data(spec, name), spec.data.max_length
     try:
-        setup = set_up_task(spec, name)
+        setup = set_up_named(spec, name, teacher_names(spec)[0])
     except Unreachable as exc:
         with listening() as heard:
             task = task_of(spec, name)

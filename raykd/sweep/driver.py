@@ -23,6 +23,7 @@ from raykd.results.records import TEACHER_NOTE
 from raykd.results.store import load_results
 from raykd.search.arms import Arm, ArmsSearch
 from raykd.spec.schema import SweepSpec
+from raykd.spec.teachers_section import TEACHER
 from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.resume import cut_short, finished_confirmations, rebuild_studies, settle
@@ -56,13 +57,18 @@ class _TaskWork:
         name: Its name.
         arm_studies: Its arms, each as often as it is searched.
         arms: Studies by `ArmStudy.name`.
-        key: Fingerprint under which workers find the teacher.
+        teachers: Fingerprints under which workers find its teachers, by their names.
     """
 
     name: str
     arm_studies: Sequence[ArmStudy]
     arms: Mapping[str, Arm]
-    key: str
+    teachers: Mapping[str, str]
+
+    def key(self, config: TrialConfig) -> str:
+        """Fingerprint under which workers find the teacher of a trial."""
+        named = str(config.coefficients.get(TEACHER, ""))
+        return self.teachers.get(named) or next(iter(self.teachers.values()))
 
 
 class Driver:
@@ -72,7 +78,7 @@ class Driver:
         spec: What to run.
         run: The run folder.
         log: The event log.
-        setups: Tasks by name.
+        setups: Tasks with their teachers, by `raykd.sweep.named_teachers.teacher_key`.
         cache: Folder of prepared teachers, None for the usual one.
         resumed: Whether an earlier driver worked on this run folder.
         with_confirm: Whether to run the confirm stage.
@@ -124,7 +130,7 @@ class Driver:
             self._log.emit("note", message=without_cache(cache, why), about=TEACHER_NOTE)
         room = cache_bytes(cache.folder) if cache.folder is not None else 0
         ability = ability_of_nodes(cluster)
-        widths = {task: student_width(setup) for task, setup in self._setups.items()}
+        widths = {setup.task.name: student_width(setup) for setup in self._setups.values()}
         with slots(self._spec, cluster, self._run, self._log, self._closing) as autoscaler:
             coordinator = autoscaler.coordinator
             retries = self._spec.resources.max_failures
@@ -134,12 +140,10 @@ class Driver:
             recorder.precision = lambda precision, task: resolve_precision(
                 precision, ability, widths[task]
             )
-            plans = {
-                task: plan_teacher(self._spec, setup, cluster.store_bytes, ability)
-                for task, setup in self._setups.items()
-            }
             teachers = TeacherProvider(
-                self._setups, plans, retries, coordinator, self._log, self._run, cache, room,
+                self._setups,
+                lambda setup: plan_teacher(setup.spec, setup, cluster.store_bytes, ability),
+                retries, coordinator, self._log, self._run, cache, room,
             )  # fmt: skip
             if self._elastic:
                 teachers.expect_nodes()
@@ -180,8 +184,8 @@ class Driver:
     ) -> None:
         teachers.request()
         for task in self._spec.tasks:
-            handle = teachers.wait(task, self._stop.is_set)
-            if handle is None:
+            ready = teachers.wait_for_task(task, self._stop.is_set)
+            if ready is None:
                 return
             of_task = [c for c in arm_studies(self._spec) if c.task == task]
             if self._resumed:
@@ -190,7 +194,7 @@ class Driver:
                 c.name: make_arm(self._spec, c, self._storage, self._run, slots=autoscaler.wanted)
                 for c in of_task
             }
-            work = _TaskWork(name=task, arm_studies=of_task, arms=arms, key=handle.fingerprint)
+            work = _TaskWork(name=task, arm_studies=of_task, arms=arms, teachers=ready)
             if self._resumed:
                 settle(self._run, of_task, arms)
             if not self._stop.is_set():
@@ -247,7 +251,8 @@ class Driver:
         if not jobs:
             return
         self._log.emit("stage", stage="confirm", task=work.name)
-        tokenizer = self._setups[work.name].tokenizers.student
+        one = next(setup for setup in self._setups.values() if setup.task.name == work.name)
+        tokenizer = one.tokenizers.student
         confirm(
             jobs,
             recorder,

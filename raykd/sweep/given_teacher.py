@@ -49,6 +49,8 @@ def held(teacher: TeacherSpec, task: Task) -> tuple[str, ...] | None:
     outputs = teacher.outputs
     if teacher.endpoint is not None:
         return askable(teacher, task)
+    if teacher.members:
+        return (Logits().kind,) if task.task_kind.labels_of == "row" else ()
     if outputs is None:
         return None
     kinds = [Logits().kind] if outputs.scores or outputs.logprobs else []

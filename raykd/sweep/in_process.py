@@ -23,7 +23,8 @@ from raykd.spec.method_section import arm_infos
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies, search_trial
 from raykd.sweep.endpoint_teacher import with_answers
-from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
+from raykd.sweep.named_teachers import combined, set_up_named, teacher_names
+from raykd.sweep.task_setup import TaskSetup, setup_notes
 from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.user_cache import open_cache, without_cache
 from raykd.teachers.cache_index import ANSWERS, TEACHER
@@ -63,7 +64,7 @@ class PreparedTeacher:
 
 
 def prepared_teacher(
-    spec: SweepSpec, task: str, progress: Progress, note: Callable[[str], None]
+    spec: SweepSpec, task: str, progress: Progress, note: Callable[[str], None], name: str = ""
 ) -> PreparedTeacher:
     """Make sure that the cache holds the teacher of a task and everything a sweep records of it.
 
@@ -72,12 +73,14 @@ def prepared_teacher(
         task: Task name.
         progress: Told how far it is.
         note: Told what is worth knowing.
+        name: The teacher among several.
 
     Raises:
         SetupError: Something is missing and the cache cannot be written, said before any work.
         SpecError: The teacher is no model that could be prepared.
     """
-    if spec.teacher.outputs is not None:
+    teacher = spec.teachers.get(name, spec.teacher)
+    if teacher.outputs is not None:
         raise SpecError(
             "teacher.outputs is read as it is: there is no teacher to prepare",
             hint="raykd validate FILE reads and checks it",
@@ -85,12 +88,12 @@ def prepared_teacher(
     cache, why = open_cache()
     with contextlib.closing(cache):
         _, plan, prepared, cached = _prepared(
-            spec, task, cache, progress, note, must_keep=True, refusal=why
+            spec, task, cache, progress, note, name=name, must_keep=True, refusal=why
         )
-    folder = spec.teacher.checkpoint
+    folder = teacher.checkpoint
     if folder is None:
         assert cache.folder is not None
-        is_asked = spec.teacher.endpoint is not None
+        is_asked = teacher.endpoint is not None
         folder = str(cache.folder / (ANSWERS if is_asked else f"{plan.keys.teacher}/{TEACHER}"))
     return PreparedTeacher(
         folder=folder, fingerprint=plan.keys.teacher, metrics=prepared.metrics, cached=cached
@@ -103,6 +106,8 @@ def prepare_task(
     folder: Path | None,
     progress: Progress,
     note: Callable[[str], None] = lambda message: None,
+    *,
+    name: str = "",
 ) -> tuple[TaskSetup, PreparedTask, bool]:
     """Load the teacher of a task from the cache, and prepare missing parts in this process.
 
@@ -112,6 +117,7 @@ def prepare_task(
         folder: The cache, None for the usual place; without one that can be written it goes on.
         progress: Told how far it is.
         note: Told what is worth knowing.
+        name: The teacher among several; empty: the first, or the only one.
 
     Returns:
         The setup of the task, the prepared task, and whether all of it was in the cache.
@@ -120,7 +126,8 @@ def prepare_task(
     if why is not None:
         note(without_cache(cache, why))
     with contextlib.closing(cache):
-        setup, _, prepared, cached = _prepared(spec, task, cache, progress, note)
+        name = name or teacher_names(spec)[0]
+        setup, _, prepared, cached = _prepared(spec, task, cache, progress, note, name=name)
     return setup, prepared, cached
 
 
@@ -131,16 +138,21 @@ def _prepared(
     progress: Progress,
     note: Callable[[str], None],
     *,
+    name: str = "",
     must_keep: bool = False,
     refusal: SetupError | None = None,
 ) -> tuple[TaskSetup, ServingPlan, PreparedTask, bool]:
     """The prepared task; a `refusal` is raised where anything has to be made."""
     set_float32_products()
-    setup = set_up_task(spec, task)
+    setup = set_up_named(spec, task, name)
     for message, _ in setup_notes(setup):
         note(message)
     setup = with_answers(setup, cache.folder, progress, note)
-    plan = plan_teacher(spec, setup, free_memory())
+    if members := setup.spec.teacher.members:
+        parts = {m: _prepared(spec, task, cache, progress, note, name=m)[2] for m in members}
+        recorded = {m: part.cached_outputs for m, part in parts.items()}
+        setup = combined(setup, {m: of.all_logits() for m, of in recorded.items() if of})
+    plan = plan_teacher(setup.spec, setup, free_memory())
     inputs, keys = plan.inputs, plan.keys
     lookup, made = cache.look_up(inputs, keys), None
     if lookup.missing and refusal is not None:

@@ -11,7 +11,8 @@ from raykd.data.row_roles import is_selecting
 from raykd.errors import RaykdError, Unreachable
 from raykd.spec.descriptions import describe_data
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.task_setup import load_roles, set_up_task, setup_notes
+from raykd.sweep.named_teachers import check_same_students, set_up_named, teacher_names
+from raykd.sweep.task_setup import load_roles, setup_notes
 from raykd.sweep.tasks import task_of
 from raykd.sweep.teacher_plan import plan_teacher
 
@@ -61,14 +62,18 @@ def _check_task(spec: SweepSpec, task: str) -> TaskPreflight:
     """One task: its rows and models, or only its rows, or neither."""
     source = describe_data(spec, task)
     try:
-        setup = set_up_task(spec, task)
-        if setup.questions is None:  # nothing is known of a teacher that was not asked yet
-            plan_teacher(spec, setup, ASSUMED_STORE_BYTES)
+        setups = [set_up_named(spec, task, name) for name in teacher_names(spec)]
+        for setup in setups:
+            # Nothing is known of what was not asked or combined yet.
+            if setup.questions is None and not setup.spec.teacher.members:
+                plan_teacher(setup.spec, setup, ASSUMED_STORE_BYTES)
+        check_same_students(task, setups)
     except Unreachable as exc:
         missing = exc.message
     else:
-        notes = tuple(message for message, _ in setup_notes(setup))
-        return TaskPreflight(task=task, source=source, rows=_counts(setup.rows), notes=notes)
+        notes = dict.fromkeys(message for one in setups for message, _ in setup_notes(one))
+        counts = _counts(setups[0].rows)
+        return TaskPreflight(task=task, source=source, rows=counts, notes=tuple(notes))
     try:
         with listening() as heard:
             rows = load_roles(task_of(spec, task), spec, task)

@@ -20,7 +20,8 @@ from raykd.sweep import input_hashes, run_folder
 from raykd.sweep.driver import Driver
 from raykd.sweep.endpoint_teacher import with_answers
 from raykd.sweep.input_hashes import hash_inputs
-from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
+from raykd.sweep.named_teachers import set_up_all
+from raykd.sweep.task_setup import TaskSetup, setup_notes
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
@@ -58,7 +59,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         RaykdError: What is wrong; what was done before stays in the run folder.
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
-    setups = {task: set_up_task(spec, task) for task in spec.tasks}
+    setups = set_up_all(spec)
     inputs = {task: hash_inputs(setup) for task, setup in setups.items()}
     commits = input_hashes.hub_commits(spec)
     run = options.resume
@@ -76,7 +77,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         _warn(setups, log)
         conclusion = Conclusion(spec, run, log)
         with conclusion:
-            setups = {task: _asked(task, setup, options, log) for task, setup in setups.items()}
+            setups = {key: _asked(setup, options, log) for key, setup in setups.items()}
             with connected(options.address):
                 Driver(
                     spec, run, log, setups, cache=options.cache,
@@ -217,14 +218,19 @@ def _warn(setups: Mapping[str, TaskSetup], log: EventLog) -> None:
 
     Rows that stand in two splits are a caveat of the report.
     """
-    for task, setup in setups.items():
+    said = set()
+    for setup in setups.values():
         for message, is_caveat in setup_notes(setup):
+            if (task := setup.task.name, message) in said:
+                continue  # of its rows and arms, with every teacher
+            said.add((task, message))
             caveat = {"caveat": True} if is_caveat else {}
             log.emit("note", message=f"{task}: {message}", **caveat)
 
 
-def _asked(task: str, setup: TaskSetup, options: SweepOptions, log: EventLog) -> TaskSetup:
+def _asked(setup: TaskSetup, options: SweepOptions, log: EventLog) -> TaskSetup:
     """The task with what a teacher behind an address says of its rows."""
+    task = setup.task.name
 
     def progress(phase: str, done: int, total: int, detail: str) -> None:
         log.emit(

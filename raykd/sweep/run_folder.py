@@ -270,5 +270,6 @@ def _devices() -> list[str]:
 def write_teacher(run: Path, task: str, teacher: TeacherRecord, record: TaskRecord) -> None:
     """Write the record of how the teacher of a task was prepared."""
     plain = {"teacher": to_dict(teacher), "record": to_dict(record)}
-    path = run / "teachers" / f"{task.replace('/', '-')}.json"
+    name = task.replace("/", "-").replace(" (", ".").removesuffix(")")
+    path = run / "teachers" / f"{name}.json"
     _write(path, plain)

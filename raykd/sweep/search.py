@@ -26,8 +26,9 @@ from raykd.search.sampler_state import SamplerState
 from raykd.search.space import domains_of
 from raykd.search.study import StudySearch
 from raykd.search.study_journal import open_journal
-from raykd.spec.schema import SweepSpec
+from raykd.spec.schema import ArmSpec, SweepSpec
 from raykd.spec.schema_stages import Named
+from raykd.spec.teachers_section import teachers_of
 from raykd.sweep.arm_studies import ArmStudy, max_epochs, study_space
 from raykd.training.seeding import derive_seed
 from raykd.trial.tune_trainable import tune_trainable
@@ -132,7 +133,7 @@ def device_budget(
 ) -> DeviceBudget:
     """The device time of each search of a task, less what an earlier driver and the teacher took.
 
-    The teacher is shared by those that read it, in equal parts, also where it was in the cache.
+    A teacher is shared by those that may read it, in equal parts, also where it was in the cache.
 
     Args:
         spec: The sweep.
@@ -142,15 +143,21 @@ def device_budget(
     """
     if spec.search.device_budget_s is None:
         return DeviceBudget()
-    teacher = result.teacher(searches[0].task)
-    prepared = 0.0 if teacher is None else teacher.seconds * devices
-    reading = [s.name for s in searches if s.arm.method not in METHODS_WITHOUT_TEACHER]
     used = {
-        s.name: sum(t.device_seconds for t in trials_of(result, s) if is_over(t))
-        + (prepared / len(reading) if s.name in reading else 0.0)
-        for s in searches
+        s.name: sum(t.device_seconds for t in trials_of(result, s) if is_over(t)) for s in searches
     }
+    for teacher in (t for t in result.teachers if t.task == searches[0].task):
+        reading = [s.name for s in searches if _may_read(s.arm, teacher.name)]
+        for name in reading:
+            used[name] += teacher.seconds * devices / len(reading)
     return DeviceBudget(spec.search.device_budget_s, used)
+
+
+def _may_read(arm: ArmSpec, teacher: str) -> bool:
+    """Whether trials of an arm learn from a teacher, which has no name where it is the only one."""
+    if arm.method in METHODS_WITHOUT_TEACHER:
+        return False
+    return not teacher or teacher in teachers_of(arm)
 
 
 def trials_of(result: SweepResult, search: ArmStudy) -> list[TrialResult]:

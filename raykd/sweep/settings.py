@@ -7,7 +7,9 @@ from typing import Literal
 from raykd.data.balance import Balance
 from raykd.data.base import DataSettings, Examples, Task
 from raykd.data.keys import at_key
+from raykd.data.route_column import RouteColumn
 from raykd.data.row_roles import RoleSettings, SplitPart
+from raykd.data.teacher_columns import TeacherColumns
 from raykd.errors import Problem, SpecError
 from raykd.models.base import RandomInitConfig
 from raykd.models.lora import LoraPlan
@@ -22,6 +24,7 @@ from raykd.spec.schema import (
     RandomInitSpec,
     SplitRef,
     SweepSpec,
+    TeacherSpec,
 )
 from raykd.spec.splits import split_problems
 from raykd.sweep.given_teacher import teacher_columns
@@ -52,7 +55,7 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
             root=data.root,
             limit=data.limit,
             seed=data.seed,
-            teacher=teacher_columns(spec.teacher.outputs),
+            teacher=_beside_rows(spec.teacher),
         ),
         validation=_split_part(data, "select_on"),
         test=_split_part(data, "report_on"),
@@ -70,6 +73,13 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
             seed=data.seed,
         ),
     )
+
+
+def _beside_rows(teacher: TeacherSpec) -> TeacherColumns | RouteColumn | None:
+    """What is read beside the rows for a teacher: what it said, or which teacher a row has."""
+    if teacher.by is None or teacher.routes is None:
+        return teacher_columns(teacher.outputs)
+    return RouteColumn(column=teacher.by, values=tuple(teacher.routes))
 
 
 def unlabelled_files(data: DataSpec) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from raykd.data.base import EXPLAIN, PREDICT
 from raykd.data.chance_level import constant_scores
 from raykd.data.unlabelled_files import unlabelled_count
@@ -54,6 +56,19 @@ def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
         },
         shared=setup.shared,
     )
+
+
+def joined_record(first: TaskRecord | None, more: TaskRecord) -> TaskRecord:
+    """The record of a task with several teachers: that of the first, and what arms of others add.
+
+    Args:
+        first: That of the teachers before, None for none.
+        more: That of one more.
+    """
+    if first is None:
+        return more
+    rows = {**more.rows, **first.rows}
+    return replace(first, rows=rows, unlabelled={**more.unlabelled, **first.unlabelled})
 
 
 def _unit(setup: TaskSetup, metric: str) -> str:
@@ -115,4 +130,5 @@ def teacher_record(
         history=prepared.history,
         tried=prepared.tried,
         asked=dict(setup.usage),
+        name=setup.named,
     )

@@ -67,6 +67,7 @@ class TaskSetup:
         teacher_splits: Rows as the teacher reads them.
         student_splits: Rows as the student reads them.
         own_prompts: Prompts for texts of the teacher, by the name of the signal that needs them.
+        named: The name of the teacher, empty where the file has one alone.
         given: All that there is of a teacher that is no model here, or None.
         questions: What a teacher behind an address is asked, None for another one.
         usage: What asking it took, see `raykd.teachers.endpoint.asking.Usage`.
@@ -95,6 +96,7 @@ class TaskSetup:
     questions: Questions | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    named: str = ""
 
 
 def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
@@ -148,7 +150,7 @@ def _set_up(
     context = replace(_context(spec, task, pair), unlabelled=unlabelled_count(rows["train"]))
     check_training(spec)
     check_sharding(spec)
-    check_models(spec, student if context.holds else teacher.without_memory(), student)
+    check_models(spec, teacher.without_memory() if context.holds is None else student, student)
     _refuse(spec, name, context)
     check_arms(spec, context)
     check_sharded_arms(spec, context)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -16,13 +15,15 @@ from raykd.clusters import nodes
 from raykd.errors import SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
-from raykd.results.records import TEACHER_NOTE
+from raykd.results.records import TEACHER_NOTE, TaskRecord
 from raykd.results.serialization import to_dict
 from raykd.sweep import run_folder
-from raykd.sweep.task_records import task_record, teacher_record
+from raykd.sweep.named_teachers import combined, teacher_key
+from raykd.sweep.task_records import joined_record, task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup
 from raykd.sweep.teacher_work import TeacherWork
-from raykd.teachers import cache_index, object_store
+from raykd.sweep.user_cache import make_room
+from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.serving_plan import ServingPlan
 from raykd.teachers.stepwise_store import StepwiseStore
@@ -50,8 +51,9 @@ class TeacherProvider:
     sweep that waits for the same teacher goes on.
 
     Args:
-        setups: Tasks by name.
-        plans: How the teacher of each task is served.
+        setups: Tasks with their teachers, by `raykd.sweep.named_teachers.teacher_key`, which is the
+            name of the task where it has one teacher; combinations behind those they combine.
+        plan: How a teacher is served.
         retries: How often a teacher is prepared again after a failure.
         coordinator: Handle of the coordinator actor.
         log: The event log.
@@ -63,7 +65,7 @@ class TeacherProvider:
     def __init__(
         self,
         setups: Mapping[str, TaskSetup],
-        plans: Mapping[str, ServingPlan],
+        plan: Callable[[TaskSetup], ServingPlan],
         retries: int,
         coordinator: Any,
         log: EventLog,
@@ -78,7 +80,10 @@ class TeacherProvider:
         self._cache = cache
         self._cache_bytes = cache_bytes
         self._retries = retries
-        self._plans = plans
+        self._plan = plan
+        self._plans = {
+            key: plan(setup) for key, setup in setups.items() if not setup.spec.teacher.members
+        }
         self._work: dict[str, TeacherWork] = {}
         self._elsewhere: set[str] = set()
         self._inputs: list[Any] = []  # keeps what the jobs read alive
@@ -86,6 +91,7 @@ class TeacherProvider:
         drafts.clear(run / "teachers")  # of an earlier driver
         self._ready: dict[str, object_store.TeacherHandle] = {}
         self._turn = ""
+        self._records: dict[str, TaskRecord] = {}
 
     def expect_nodes(self) -> None:
         """Nodes may join that do not reach the files of this machine."""
@@ -96,7 +102,7 @@ class TeacherProvider:
 
         One that another process makes at this time is waited for when its turn comes.
         """
-        missing = [task for task in self._plans if self._request_missing(task)]
+        missing = [task for task in tuple(self._plans) if self._request_missing(task)]
         if missing:
             threading.Thread(
                 target=self._collect, args=(missing,), daemon=True, name=f"{RAY_THREAD} teachers"
@@ -115,7 +121,7 @@ class TeacherProvider:
             TeacherError: Its preparation failed.
             SetupError: A disk is full.
         """
-        self._turn = task
+        self._turn = self._setups[task].task.name
         plan, work = self._plans[task], self._work[task]
         if task in self._elsewhere:
             if not self._cache.wait(plan.keys, stop):
@@ -134,6 +140,37 @@ class TeacherProvider:
         if task not in self._ready:
             self._publish(task, work)
         return self._ready[task]
+
+    def wait_for_task(
+        self, task: str, stop: Callable[[], bool] = lambda: False
+    ) -> dict[str, str] | None:
+        """Every teacher of a task, published: its name to the key that slots find it by.
+
+        Combinations are made of what the others have said; None as in `wait`.
+        """
+        found = {}
+        for key, setup in self._setups.items():
+            if setup.task.name != task:
+                continue
+            if setup.spec.teacher.members:
+                self._combine(key, setup)
+            handle = self.wait(key, stop)
+            if handle is None:
+                return None
+            found[setup.named] = handle.fingerprint
+        return found
+
+    def _combine(self, key: str, setup: TaskSetup) -> None:
+        """Make the outputs of a combination, of teachers that are published."""
+        logits = {}
+        for name in setup.spec.teacher.members:
+            handle = self._ready[teacher_key(setup.task.name, name)]
+            outputs = object_store.fetch(handle).cached_outputs
+            assert outputs is not None
+            logits[name] = outputs.all_logits()
+        made = combined(setup, logits)
+        self._plans = {**self._plans, key: self._plan(made)}
+        self._look_up(key).over.set()
 
     def _request_missing(self, task: str) -> bool:
         """Look for a teacher, and submit a job for what is missing; whether there is a job."""
@@ -188,7 +225,7 @@ class TeacherProvider:
         if event["kind"] == "progress":
             self._log.emit(
                 "teacher_progress",
-                task=task,
+                task=self._setups[task].task.name,
                 unit=_UNITS.get(event["phase"], "rows"),
                 **{k: event[k] for k in ("phase", "done", "total", "detail")},
             )
@@ -212,10 +249,12 @@ class TeacherProvider:
         assert work.made is not None
         try:
             work.store.rest(work.made, work.block)
-            self._make_room()
+            needed = {plan.keys.teacher for plan in self._plans.values()}
+            if message := make_room(self._cache, self._cache_bytes, needed):
+                self._note(message)
             if self._cache.writable:
                 self._take_weights_from_cache(work)
-            if task != self._turn and self._cache.writable:
+            if self._setups[task].task.name != self._turn and self._cache.writable:
                 self._leave_to_the_cache(work)
         except (SetupError, OSError) as exc:
             self._note(f"the teacher of {task} is not kept for the next sweep: {exc}")
@@ -227,11 +266,7 @@ class TeacherProvider:
         state = work.made.state if lookup.state is None else lookup.state()
         student = lookup.made.student or work.made.student
         work.made = replace(work.made, state=state, student=student)
-        self._delete_files(work)
-
-    def _delete_files(self, work: TeacherWork) -> None:
-        if work.files is not None:
-            shutil.rmtree(work.files, ignore_errors=True)
+        work.delete_files()
 
     def _leave_to_the_cache(self, work: TeacherWork) -> None:
         """Free the object store until the turn of a task comes: it is read from the cache then."""
@@ -239,18 +274,6 @@ class TeacherProvider:
         if not lookup.missing:
             work.lookup, work.made, work.blocks = lookup, None, ()
             answer(self._coordinator.delete.remote(work.plan.inputs.fingerprint))
-
-    def _make_room(self) -> None:
-        if not self._cache.writable or self._cache.folder is None:
-            return
-        needed = {plan.keys.teacher for plan in self._plans.values()}
-        gone = cache_index.prune(self._cache.folder, self._cache_bytes, needed)
-        if gone:
-            freed = sum(entry.nbytes for entry in gone) / 2**30
-            self._note(
-                f"the cache of teachers was over {self._cache_bytes / 2**30:,.0f} GiB: "
-                f"{len(gone)} entries not used for longest were deleted ({freed:,.2f} GiB)"
-            )
 
     def _publish(self, task: str, work: TeacherWork) -> None:
         """Publish a teacher for the trials of its task."""
@@ -262,9 +285,12 @@ class TeacherProvider:
             cached=not work.fresh,
             plan=work.plan,
         )
-        record = task_record(self._setups[task], bare)
+        name = self._setups[task].task.name
+        record = self._records[name] = joined_record(
+            self._records.get(name), task_record(self._setups[task], bare)
+        )
         run_folder.write_teacher(self._run, task, teacher, record)
-        self._log.emit("teacher_ready", task=task, teacher=to_dict(teacher), record=to_dict(record))
+        self._log.emit("teacher_ready", task=name, teacher=to_dict(teacher), record=to_dict(record))
         self._ready[task] = handle
 
     def _published(
@@ -304,9 +330,10 @@ class TeacherProvider:
 
     def release(self, task: str) -> None:
         """Free the object store of a task that is done."""
-        handle = self._ready.pop(task)
-        self._delete_files(self._work[task])
-        answer(self._coordinator.delete.remote(handle.fingerprint))
+        for key in [k for k in self._ready if self._setups[k].task.name == task]:
+            handle = self._ready.pop(key)
+            self._work[key].delete_files()
+            answer(self._coordinator.delete.remote(handle.fingerprint))
 
     def close(self) -> None:
         """Let other processes have what this one holds of the cache; nothing reads drafts now."""

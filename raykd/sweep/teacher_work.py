@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,3 +47,8 @@ class TeacherWork:
         """The values of a block that was recorded now."""
         values: Block = ray.get(self.blocks[number].ref)
         return values
+
+    def delete_files(self) -> None:
+        """Delete what a slot wrote of its weights."""
+        if self.files is not None:
+            shutil.rmtree(self.files, ignore_errors=True)

@@ -238,7 +238,7 @@ class SearchRecorder(ArmsRecorder):
         trials: Records single trials.
         arm_studies: Studies of the task by arm.
         configure: Makes the configuration of a trial from study, number and searched parameters.
-        key: Fingerprint under which workers find the teacher.
+        key: Fingerprint under which workers find the teacher of a trial.
         trainable_config: Part of the Tune config that is the same for every trial.
     """
 
@@ -247,7 +247,7 @@ class SearchRecorder(ArmsRecorder):
         trials: TrialRecorder,
         arm_studies: Mapping[str, ArmStudy],
         configure: Callable[[ArmStudy, int, Mapping[str, Scalar]], TrialConfig],
-        key: str,
+        key: Callable[[TrialConfig], str],
         trainable_config: Mapping[str, str],
     ) -> None:
         self._trials = trials
@@ -261,7 +261,7 @@ class SearchRecorder(ArmsRecorder):
         """Submit the job of a suggested trial to the coordinator."""
         config = self._configure(self._arm_studies[arm], number, params)
         self._ids[arm, number] = config.trial_id
-        self._trials.launch(config, tuple(params), self._key)
+        self._trials.launch(config, tuple(params), self._key(config))
         return {**self._trainable_config, "job": config.trial_id}
 
     def evaluated(self, arm: str, number: int, event: Mapping[str, Any]) -> None:

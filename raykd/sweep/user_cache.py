@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,26 @@ def cache_bytes(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return held + shutil.disk_usage(folder).free // 2
+
+
+def make_room(cache: TeacherCache, most: int, needed: Collection[str]) -> str:
+    """Delete what was not used for longest of a cache that is too large; what to say of it.
+
+    Args:
+        cache: The cache.
+        most: Bytes that it may hold.
+        needed: Names of teachers that stay.
+    """
+    if not cache.writable or cache.folder is None:
+        return ""
+    gone = cache_index.prune(cache.folder, most, needed)
+    if not gone:
+        return ""
+    freed = sum(entry.nbytes for entry in gone) / 2**30
+    return (
+        f"the cache of teachers was over {most / 2**30:,.0f} GiB: {len(gone)} entries not used for "
+        f"longest were deleted ({freed:,.2f} GiB)"
+    )
 
 
 def cached_teachers() -> tuple[CacheEntry, ...]:

@@ -158,11 +158,14 @@ def check_optimizer(name: object) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowSettings:
-    """Which rows an arm learns from; parameters of every arm beside those of its method."""
+    """What an arm learns from; parameters of every arm beside those of its method."""
 
     unlabelled: bool = param(
         True,
         help="Learn from the rows of data.unlabelled, too; the task loss counts rows with a label.",
+    )
+    teacher: str = param(
+        "", help="The one of teachers that the arm learns from; empty = the first, or the only one."
     )
 
 

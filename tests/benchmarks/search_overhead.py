@@ -65,7 +65,7 @@ class Search:
             TrialRecorder(coordinator, log, run, 1.0, 2),
             {"ckd": arm_study},
             lambda c, number, chosen: search_trial(search_space, run, c, number, chosen),
-            "key",
+            lambda config: "key",
             {"coordinator": COORDINATOR, "namespace": namespace},
         )
         arm = make_arm(search_space, arm_study, open_storage(run))

@@ -147,7 +147,7 @@ def search_figures(count: int) -> None:
             ),
             chosen,
             lambda c, number, params: search_trial(spec, run, c, number, params),
-            "key",
+            lambda config: "key",
             {"coordinator": name, "namespace": namespace},
         )
         storage = open_storage(run)

@@ -98,11 +98,9 @@ def one_size(rows: int) -> dict[str, float]:
             coordinator = autoscaler.coordinator
             for stage in ("prepare", "from the cache"):
                 began = time.monotonic()
-                plans = {
-                    task: plan_teacher(spec, of, cluster.store_bytes) for task, of in setups.items()
-                }
                 teachers = TeacherProvider(
-                    setups, plans, spec.resources.max_failures, coordinator, log, run,
+                    setups, lambda of: plan_teacher(spec, of, cluster.store_bytes),
+                    spec.resources.max_failures, coordinator, log, run,
                     open_cache(folder / "cache")[0], CACHE_BYTES,
                 )  # fmt: skip
                 teachers.request()

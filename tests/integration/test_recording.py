@@ -244,8 +244,10 @@ def test_the_driver_publishes_a_lost_teacher_from_the_cache(
     run = run_folder.create(tmp_path, spec, "", "", "")
     log = EventLog(run / "events.jsonl", lambda event: None)
     cache, _ = open_cache(cache_folder)
-    plans, retries = {TASK: plan_teacher(spec, setups[TASK], 1 << 30)}, spec.resources.max_failures
-    teachers = TeacherProvider(setups, plans, retries, bench.coordinator, log, run, cache, 1 << 40)
+    teachers = TeacherProvider(
+        setups, lambda setup: plan_teacher(spec, setup, 1 << 30), spec.resources.max_failures,
+        bench.coordinator, log, run, cache, 1 << 40,
+    )  # fmt: skip
     teachers.request()
     first = teachers.wait(TASK)
     assert first is not None

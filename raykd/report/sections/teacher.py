@@ -28,6 +28,7 @@ class TeacherSectionRecord:
     searched: tuple[str, ...]
     notes: tuple[str, ...]
     asked: tuple[str, ...]
+    used: tuple[str, ...]
 
 
 def record(result: SweepResult) -> TeacherSectionRecord | None:
@@ -50,6 +51,7 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
         searched=tuple(describe_search(result, t) for t in result.teachers if t.tried),
         notes=result.teacher_notes,
         asked=tuple(describe_asked(t) for t in result.teachers if t.asked),
+        used=tuple(describe_use(result, t) for t in result.teachers if t.name),
     )
 
 
@@ -103,6 +105,19 @@ def describe_asked(teacher: TeacherRecord) -> str:
     return text
 
 
+def describe_use(result: SweepResult, teacher: TeacherRecord) -> str:
+    """The trials that learnt from one of several teachers, and what it cost."""
+    used = [
+        t for t in result.trials
+        if t.task == teacher.task and t.params.get("teacher") == teacher.name
+    ]  # fmt: skip
+    arms = ", ".join(dict.fromkeys(t.arm for t in used)) or "no arm"
+    return (
+        f"{teacher.task}: {len(used)} trials ({arms}) learnt from {teacher.name}, which took "
+        f"{duration(teacher.seconds)} to prepare"
+    )
+
+
 def _times(ratio: float) -> str:
     return "once" if ratio == 1 else f"{ratio:.3g} times"
 
@@ -123,7 +138,7 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
     if teacher.asked:
         trained = "n/a (it was asked)"
     return (
-        teacher.task,
+        teacher.task + (f" ({teacher.name})" if teacher.name else ""),
         teacher.model,
         "n/a" if elsewhere else f"{teacher.parameters:,}",
         scores or "n/a",

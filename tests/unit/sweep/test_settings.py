@@ -104,6 +104,9 @@ ELSEWHERE = {
         f"teacher.{name}": "sweep/test_given_teacher.py::test_a_file_beside_the_rows_goes_by_id"
         for name in ("outputs", "outputs.logits", "outputs.path", "outputs.id")
     },
+    "teacher.mean": "sweep/test_named_teachers.py::test_a_mean_of_teachers_is_what_students_read",
+    "teacher.by": "sweep/test_named_teachers.py::test_rows_are_taught_by_the_teacher_of_their",
+    "teacher.routes": "sweep/test_named_teachers.py::test_rows_are_taught_by_the_teacher_of_their",
     "teacher.endpoint": "sweep/test_endpoint_teacher.py::test_what_will_not_do",
     "teacher.ask": "sweep/test_endpoint_teacher.py::test_a_setting_of_texts",
     "teacher.ask.key": "sweep/test_endpoint_teacher.py::test_what_will_not_do",

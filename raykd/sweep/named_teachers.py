@@ -1,0 +1,179 @@
+"""Several teachers of a sweep: the sweep as each of them sees it, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from raykd.data.base import Array
+from raykd.data.route_column import ROUTE
+from raykd.errors import DataError, Problem, RaykdError, SpecError
+from raykd.models.signals.base import OutputSpec
+from raykd.models.signals.logits import Logits
+from raykd.registry import METHODS_WITHOUT_TEACHER
+from raykd.spec.schema import ArmSpec, SweepSpec
+from raykd.spec.teachers_section import TEACHER, WHERE, renamed, teachers_of
+from raykd.sweep.task_setup import TaskSetup, set_up_task
+from raykd.sweep.tasks import task_of
+from raykd.teachers.combined import mean_logits, routed_logits
+from raykd.teachers.digest import digest
+from raykd.teachers.given_outputs import GivenOutputs, given_logits
+
+if TYPE_CHECKING:
+    from raykd.data.base import Task
+
+
+def teacher_names(spec: SweepSpec) -> tuple[str, ...]:
+    """The teachers by name, combinations last; one without a name where the file has one alone."""
+    return tuple(sorted(spec.teachers, key=lambda n: bool(spec.teachers[n].members))) or ("",)
+
+
+def members_of(spec: SweepSpec) -> frozenset[str]:
+    """Teachers that others are combinations of."""
+    return frozenset(member for one in spec.teachers.values() for member in one.members)
+
+
+def teacher_key(task: str, name: str) -> str:
+    """What a teacher of a task is called among those of the sweep."""
+    return f"{task} ({name})" if name else task
+
+
+def for_teacher(spec: SweepSpec, name: str) -> SweepSpec:
+    """The sweep with one teacher: itself where it has one, else with the arms that may learn of it.
+
+    Arms without a teacher go with the first one.
+
+    Args:
+        spec: The whole sweep.
+        name: The teacher; empty where there is one alone.
+    """
+    if not name:
+        return spec
+    is_first = name == teacher_names(spec)[0]
+    arms = {
+        arm_name: _with_teacher(arm, name)
+        for arm_name, arm in spec.methods.items()
+        if name in teachers_of(arm) or (is_first and arm.method in METHODS_WITHOUT_TEACHER)
+    }
+    teacher = spec.teachers[name]
+    if name in members_of(spec):  # its logits are recorded, whatever its own arms need
+        teacher = teacher.model_copy(update={"serve": "outputs"})
+    return spec.model_copy(update={"teacher": teacher, "methods": arms})
+
+
+def _with_teacher(arm: ArmSpec, name: str) -> ArmSpec:
+    """An arm that learns from one of its teachers."""
+    if arm.method in METHODS_WITHOUT_TEACHER:
+        return arm
+    domains = {n: domain for n, domain in arm.domains.items() if n != TEACHER}
+    return arm.model_copy(update={"fixed": {**arm.fixed, TEACHER: name}, "domains": domains})
+
+
+def set_up_named(spec: SweepSpec, task: str, name: str) -> TaskSetup:
+    """A task with one of the teachers, see `raykd.sweep.task_setup.set_up_task`.
+
+    Raises:
+        RaykdError: As there; what stands under ``teacher`` there has its place among the teachers.
+    """
+    with _placed(name):
+        own = for_teacher(spec, name)
+        if own.teacher.members:
+            _check_combination(task_of(own, task), name)
+        setup = replace(set_up_task(own, task), named=name)
+        if name not in members_of(spec):
+            return setup
+        also = OutputSpec(Logits())
+        return replace(
+            setup,
+            output_spec=setup.output_spec.union(also),
+            transformed=setup.transformed.union(also),
+        )
+
+
+def set_up_all(spec: SweepSpec) -> dict[str, TaskSetup]:
+    """Every task with every teacher, by `teacher_key`.
+
+    Raises:
+        RaykdError: See `set_up_named`; or students of two teachers would not be the same.
+    """
+    found: dict[str, TaskSetup] = {}
+    for task in spec.tasks:
+        setups = [set_up_named(spec, task, name) for name in teacher_names(spec)]
+        check_same_students(task, setups)
+        found |= {teacher_key(task, setup.named): setup for setup in setups}
+    return found
+
+
+def combined(setup: TaskSetup, logits: Mapping[str, Array]) -> TaskSetup:
+    """The task with what a combination of teachers says.
+
+    Args:
+        setup: Of the combination.
+        logits: What each of them says of the train rows, ``[N, C]``.
+    """
+    teacher, kind = setup.spec.teacher, setup.task.task_kind
+    if teacher.routes is None:
+        made = mean_logits(logits, teacher.weights, kind)
+    else:
+        values = setup.rows["train"].fields[ROUTE]
+        made = routed_logits(logits, [teacher.routes[value] for value in values])
+    return replace(setup, given=GivenOutputs(recorded=given_logits(made)))
+
+
+def _check_combination(task: Task, name: str) -> None:
+    """Refuse tasks whose rows do not have one target each.
+
+    Raises:
+        DataError: With the reason.
+    """
+    if task.task_kind.labels_of != "row":
+        raise DataError(
+            f"teachers are combined by the logits of whole rows, and {task.name} is a {task.kind} "
+            "task",
+            hint="let arms name one teacher each, or search it: teacher: {choice: [a, b]}",
+        ).at(f"{WHERE}.{name}")
+
+
+def check_same_students(task: str, setups: Sequence[TaskSetup]) -> None:
+    """Refuse teachers whose students would read other rows or tokens, or begin otherwise.
+
+    Args:
+        task: Task name.
+        setups: The task with each of the teachers.
+
+    Raises:
+        SpecError: Names the first such teacher.
+    """
+    wanted = _what_students_are(setups[0]) if len(setups) > 1 else ""
+    for setup in setups[1:]:
+        if _what_students_are(setup) != wanted:
+            message = (
+                f"on {task}, students of teacher '{setup.named}' would not be those of "
+                f"'{setups[0].named}': they read other rows or tokens, or begin with other weights"
+            )
+            hint = "name a student that has a tokenizer of its own, which sizes alone do not"
+            problem = Problem(path=f"{WHERE}.{setup.named}", message=message, hint=hint)
+            raise SpecError(problems=[problem])
+
+
+def _what_students_are(setup: TaskSetup) -> str:
+    """A name for rows, tokens and beginnings of the students of a task."""
+    splits = {
+        role: [e.input_ids, e.offsets, e.labels] for role, e in sorted(setup.student_splits.items())
+    }
+    return digest(splits, setup.student.dims, setup.tokenizers.student.backend_tokenizer.to_str())
+
+
+@contextmanager
+def _placed(name: str) -> Iterator[None]:
+    """Give problems of a named teacher their place in the file."""
+    try:
+        yield
+    except RaykdError as exc:
+        if not name:
+            raise
+        place = f"{WHERE}.{name}"
+        problems = [replace(p, path=renamed(p.path, place)) for p in exc.problems()]
+        raise exc.with_problems(problems) from exc
