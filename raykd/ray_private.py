@@ -10,7 +10,8 @@ import asyncio
 import importlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -78,6 +79,9 @@ TOKEN = PrivateName(
 AGENT = PrivateName(
     "ray._private.utils", "get_dashboard_dependency_error", f"{_START} without a job server"
 )
+REACHABLE = PrivateName(
+    "ray._private.ray_constants", "ENABLE_RAY_CLUSTER", "keeping a local cluster on this machine"
+)
 DASHBOARD = PrivateName(NODE.module, "Node.start_api_server", f"{_START} without a dashboard")
 CONFIG = PrivateName("ray._raylet", "Config", "connecting to a cluster with new settings")
 PROVIDERS = PrivateName(
@@ -91,6 +95,7 @@ VALIDATE = PrivateName(f"{_LAUNCHER}.util", "validate_config", "checking a clust
 SWEEP = (
     CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
     NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT, PROGRESS, CONFIG,
+    REACHABLE,
 )  # fmt: skip
 """What a sweep uses."""
 
@@ -103,6 +108,9 @@ SUBMITTED = (JOB_CONFIG, JOB_ID, JOB_STORE, ADDRESSES, CLIENT)
 CLUSTER_FILES = (PROVIDERS, PREPARE, VALIDATE)
 """What checks of cluster files use, besides ``ray-schema.json`` in the folder of the autoscaler."""
 
+
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""The environment of processes of Ray that listen on the loopback address alone."""
 
 ASK_S = 10
 """A cluster has this long to say whether it knows a job."""
@@ -153,6 +161,26 @@ def cluster_of_job(environment: Mapping[str, str]) -> str | None:
 def read_environment_again() -> None:
     """Let Ray read its settings from the environment, as it did when it was imported."""
     CONFIG.find().initialize("")
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """What Ray starts and connects to in the block is on the loopback address of this machine.
+
+    Ray does so by itself on other systems than Linux, where a firewall would ask. Processes that it
+    starts learn it from the environment, as `ON_LOOPBACK`.
+
+    Raises:
+        SetupError: This version of Ray lacks a part of `SWEEP`.
+    """
+    RAY.require(SWEEP)
+    owner = importlib.import_module(REACHABLE.module)
+    given = REACHABLE.find()
+    setattr(owner, REACHABLE.name, False)
+    try:
+        yield
+    finally:
+        setattr(owner, REACHABLE.name, given)
 
 
 def start_local_cluster() -> str:

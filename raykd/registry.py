@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from raykd import user_code
 from raykd.errors import SetupError, SpecError, UnknownName, shortened
 
 _KINDS: Mapping[str, tuple[str, str]] = {
@@ -109,13 +110,16 @@ def module(kind: str, name: str) -> ModuleType:
     Raises:
         UnknownName: If there is no such module; the message suggests near ones.
         SetupError: If the module exists but something it imports does not.
-        SpecError: If it is one of the user's and fails while it is imported.
+        SpecError: If it is one of the user's and fails while it is imported, or must not be
+            (`raykd.user_code`).
     """
     package, _ = _KINDS[kind]
     base = name.partition("/")[0]
     if not all(part.isidentifier() for part in base.split(".")):
         raise unknown(kind, name, names(kind))
     path = base if "." in base else f"{package}.{base}"
+    if "." in base:
+        user_code.check(path)
     try:
         return importlib.import_module(path)
     except ModuleNotFoundError as exc:

@@ -31,8 +31,10 @@ class Layer:
 
 LAYERS = {
     "errors": Layer(),
+    # Extensions and the metrics of texts are named by modules, and the command line limits which.
+    "user_code": Layer(raykd={"errors"}),
     # A missing extension is an error of raykd's own.
-    "registry": Layer(raykd={"errors"}),
+    "registry": Layer(raykd={"errors", "user_code"}),
     # Near misses are suggested the same way for parameters and for extensions.
     "params": Layer(raykd={"errors", "registry"}),
     # What to say when the hub is out of reach is the same for data and models.
@@ -46,7 +48,7 @@ LAYERS = {
     "data": Layer(
         # A batch is made of tensors, and the loss of a task is torch's; what losses want to know of
         # it without asking a device is known where it is made.
-        raykd={"errors", "hub", "losses.token_mask", "losses.transfer"},
+        raykd={"errors", "hub", "losses.token_mask", "losses.transfer", "user_code"},
         packages={"numpy", "torch"},
         later={"datasets", "jinja2", "pyarrow", "rouge_score", "sacrebleu", "scipy", "tokenizers"},
     ),
@@ -143,7 +145,7 @@ LAYERS = {
     ),
     "cli": Layer(
         raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report",
-               "export", "clusters"},
+               "export", "clusters", "user_code"},
         packages={"typer", "rich"},
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
         later={"torch"},

@@ -42,6 +42,7 @@ def runs(incomplete: str) -> list[str]:
 
 def arms(context: typer.Context, incomplete: str) -> list[str]:
     """The arms of the search space that the command line names."""
+    from raykd import user_code
     from raykd.errors import RaykdError
     from raykd.spec.load import load_spec
 
@@ -50,10 +51,13 @@ def arms(context: typer.Context, incomplete: str) -> list[str]:
     file = next((str(word) for word in words if word and Path(str(word)).is_file()), None)
     if file is None:
         return []
+    user_code.limit_to()
     try:
         return _beginning(load_spec(file).methods, incomplete)
     except RaykdError:
         return []
+    finally:
+        user_code.allow_all()
 
 
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raykd.cli.imports import AllowImports, limit_imports
 from raykd.cli.output import Output
 from raykd.errors import SpecError
 
@@ -24,12 +25,14 @@ def data(
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
     ] = None,
+    allow_imports: AllowImports = False,
 ) -> None:
     """Show the rows of a search space: how many, how long, which classes, what is cut, samples."""
     from raykd.errors import RaykdError
     from raykd.spec.load import load_spec, placed
     from raykd.sweep.data_overview import data_overview
 
+    limit_imports(allow_imports)
     spec = load_spec(file, override or ())
     if task is not None and task not in spec.tasks:
         raise SpecError(f"there is no task '{task}'", hint=f"one of {', '.join(spec.tasks)}")

@@ -29,12 +29,13 @@ import typer
 from typer.main import get_command
 
 import raykd
-from raykd import cli
+from raykd import cli, user_code
 from raykd.cli.output import Format, Output
 from raykd.errors import Problem, RaykdError, Stopped
 
 _NOT_COMMANDS = {
-    "main", "output", "console", "ending", "live_view", "progress", "signals", "watchdog"
+    "main", "output", "console", "ending", "imports", "live_view", "progress", "signals",
+    "watchdog"
 }  # fmt: skip
 
 
@@ -72,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     finally:
+        user_code.allow_all()  # commands that read files limit it
         output.close()
 
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raykd.cli.completions import runs
+from raykd.cli.imports import AllowImports, limit_imports
 from raykd.cli.output import Output
 from raykd.errors import DataError, SpecError
+from raykd.user_code import ALLOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +58,10 @@ class SweepArguments:
         str | None,
         typer.Option("--submit", metavar="URL", help="Run it as a job of the cluster there."),
     ] = None
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="With --submit: send the token over plain http, too."),
+    ] = False
     trials: Annotated[
         int | None, typer.Option("--trials", help="Trials per arm; on a resumed run the new total.")
     ] = None
@@ -69,6 +75,7 @@ class SweepArguments:
             "--isolate", help="New worker processes for every trial: some ten seconds each."
         ),
     ] = False
+    allow_imports: AllowImports = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at data and models, and show the plan only.")
     ] = False
@@ -111,6 +118,7 @@ class SweepArguments:
 def sweep(output: Output, typed: SweepArguments) -> int:
     """Run a search space: prepare teachers, search, confirm, report."""
     overrides = typed.overrides()
+    limit_imports(typed.allow_imports, Path.cwd() if typed.file is None else typed.file.parent)
     if typed.submit is not None and (typed.resume is not None or typed.address is not None):
         raise SpecError(
             "--submit sends a search space away: it goes with neither --resume nor --address",
@@ -155,7 +163,8 @@ def _sweep(output: Output, typed: SweepArguments, overrides: list[str]) -> int:
     if typed.submit is not None:
         arguments = [part for change in overrides for part in ("--set", change)]
         arguments += ["--no-confirm"] if typed.no_confirm else []
-        return _submit(typed.submit, spec, source, arguments, typed.out, output)
+        arguments += [ALLOW] if typed.allow_imports else []
+        return _submit(typed, spec, source, arguments, output)
     try:
         return _run(typed, spec, source, output)
     except (SpecError, DataError) as exc:
@@ -180,7 +189,7 @@ def _run(typed: SweepArguments, spec: SweepSpec, source: str, output: Output) ->
         allow_changes=typed.allow_changes,
         command=shlex.join(["raykd", *sys.argv[1:]]),
     )
-    where = _Where(output)
+    where = _Where(output, f" {ALLOW}" if typed.allow_imports else "")
     try:
         with Signals(where.last_words), where.watchdog, open_console(output) as console:
 
@@ -207,13 +216,14 @@ class _Where:
         watchdog: Says it when this process cannot.
     """
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, options: str) -> None:
         from raykd.cli.watchdog import Watchdog
 
         self.run = ""
         self.report = ""
         self.watchdog = Watchdog()
         self._output = output
+        self._options = options
         self._told = False
 
     def handle(self, event: Mapping[str, Any]) -> None:
@@ -242,22 +252,24 @@ class _Where:
         return f"stopped at once, without a report; {self._to_continue()}"
 
     def _to_continue(self) -> str:
-        return f"continue with: raykd sweep --resume {shlex.quote(self.run)}"
+        return f"continue with: raykd sweep --resume {shlex.quote(self.run)}{self._options}"
 
 
 def _submit(
-    address: str, spec: SweepSpec, source: str, arguments: list[str], out: Path, output: Output
+    typed: SweepArguments, spec: SweepSpec, source: str, arguments: list[str], output: Output
 ) -> int:
     """Run the search space as a job of a cluster; returns what it ended with there."""
     from raykd.cli.console import open_console
     from raykd.cli.ending import show_end
     from raykd.clusters.job_submission import submit
 
+    assert typed.submit is not None
     report = Path(spec.report.path.format(name=spec.name))
     with open_console(output) as console:
         done = submit(
-            address, source, arguments,
-            out=out, report=report, listener=console.handle, note=output.note,
+            typed.submit, source, arguments,
+            out=typed.out, report=report, listener=console.handle, note=output.note,
+            insecure=typed.insecure,
         )  # fmt: skip
     if done.run is not None and not output.is_json:
         show_end(done.run, report, output)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from raykd.cli.imports import AllowImports, limit_imports
 from raykd.cli.output import Output
 from raykd.errors import DataError, SpecError
 
@@ -28,11 +29,13 @@ def teacher(
             metavar="GB", min=0.0, help="Delete those not used for longest until GB are left."
         ),
     ] = None,
+    allow_imports: AllowImports = False,
 ) -> None:
     """Prepare the teachers of a search space in this process and keep them in the cache."""
     if show or prune is not None:
         _list_cache(output, prune)
     if file is not None:
+        limit_imports(allow_imports, file.parent)
         _prepare(output, file, override or ())
     elif not show and prune is None:
         raise SpecError("FILE is missing", hint="name a search space, or use --list or --prune")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raykd.cli.completions import arms
+from raykd.cli.imports import AllowImports, limit_imports
 from raykd.cli.output import Output
 from raykd.errors import DataError, SpecError
 
@@ -40,6 +41,7 @@ class TrialArguments:
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
     ] = None
+    allow_imports: AllowImports = False
 
 
 def trial(output: Output, typed: TrialArguments) -> None:
@@ -47,6 +49,8 @@ def trial(output: Output, typed: TrialArguments) -> None:
     from raykd.spec.load import placed
     from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 
+    folder = typed.source.parent if typed.source.is_file() else Path.cwd()
+    limit_imports(typed.allow_imports, folder)
     spec, chosen = _chosen(typed)
     config = trial_of(spec, Path("runs"), chosen.task, chosen.arm, chosen.parameters, chosen.repeat)
     if chosen.seed is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raykd.cli.imports import AllowImports, limit_imports
 from raykd.cli.output import Output
 from raykd.errors import RaykdError, SpecError
 
@@ -27,10 +28,12 @@ def validate(
     no_data: Annotated[
         bool, typer.Option("--no-data", help="Check the files only, not data and models.")
     ] = False,
+    allow_imports: AllowImports = False,
 ) -> None:
     """Check search spaces, their data and models; show all errors, or what would be run."""
     from raykd.spec.load import load_spec
 
+    limit_imports(allow_imports)
     errors: list[RaykdError] = []
     for file in files:
         try:
@@ -174,6 +177,8 @@ def _setup(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, s
     budget = "" if search.time_budget_s is None else f", at most {search.time_budget_s:.0f} s"
     if search.device_budget_s is not None:
         budget += f", {search.device_budget_s:.0f} s of device time a search"
+    if search.trial_time_limit_s is not None:
+        budget += f", {search.trial_time_limit_s:.0f} s for a trial"
     return {
         "data": _data(spec.data),
         **_sources(spec, seen),

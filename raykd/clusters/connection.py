@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import signal
@@ -16,7 +17,14 @@ import ray
 from raykd.clusters import local_cluster
 from raykd.clusters.environment import set_environment
 from raykd.errors import SetupError
-from raykd.ray_private import RAY, SWEEP, cluster_of_job, read_environment_again, require_head
+from raykd.ray_private import (
+    RAY,
+    SWEEP,
+    cluster_of_job,
+    on_loopback,
+    read_environment_again,
+    require_head,
+)
 from raykd.trial.coordinator import RAY_THREAD
 
 LEAVE_S = 10.0
@@ -43,7 +51,8 @@ def connected(address: str | None) -> Iterator[None]:
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with _local_cluster() if address is None else _cluster(address) as found:
-        _connect(found)
+        with on_loopback() if address is None else contextlib.nullcontext():
+            _connect(found)
         # Ray puts handlers of its own in place, whose SIGTERM ends the process in the middle of
         # things.
         if threading.current_thread() is threading.main_thread():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import ipaddress
 import json
-import os
 import shlex
 import shutil
 import tempfile
@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from raykd.clusters.auth_token import read_token
 from raykd.errors import SetupError
 from raykd.results.event_log import Listener
 from raykd.results.run_archive import unpack
@@ -54,13 +56,16 @@ class Submission:
 
     Args:
         address: ``http://HOST:8265``, as ``ray dashboard`` makes it reachable.
+        insecure: Whether to send the token without encryption to another machine.
 
     Raises:
-        SetupError: The extra is not installed, or the cluster does not answer.
+        SetupError: The extra is not installed, the cluster does not answer, or it is reached
+            without encryption.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, insecure: bool = False) -> None:
         self._address = address
+        credentials = _credentials(address, insecure)
         from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
 
@@ -70,7 +75,7 @@ class Submission:
                 hint="pip install 'raykd[cluster]'",
             )
         try:
-            self._client = JobSubmissionClient(address, headers=_credentials())
+            self._client = JobSubmissionClient(address, headers=credentials)
         except AuthenticationError as exc:
             raise SetupError(
                 f"the cluster at {address} asks for another token: {_first_line(exc)}",
@@ -186,6 +191,7 @@ def submit(
     report: Path,
     listener: Listener,
     note: Callable[[str], None],
+    insecure: bool = False,
 ) -> Submitted:
     """Run a search space on a cluster, follow it, and bring its run folder and report here.
 
@@ -197,12 +203,14 @@ def submit(
         report: Where the report goes here.
         listener: Gets events.
         note: Gets lines that are none.
+        insecure: Whether to send the token without encryption to another machine.
 
     Raises:
-        SetupError: The cluster does not answer, or what it sent cannot be written.
+        SetupError: The cluster does not answer, or is reached without encryption, or what it sent
+            cannot be written.
         KeyboardInterrupt: The user stopped following; the sweep goes on.
     """
-    submission = Submission(address)
+    submission = Submission(address, insecure)
     job = submission.send(text, arguments, str(out) if out.is_absolute() else None)
     note(f"job {job} of {address}")
     try:
@@ -223,13 +231,33 @@ def submit(
     return Submitted(job=job, exit_code=code, run=fetched)
 
 
-def _credentials() -> dict[str, str]:
-    """The header with the token that clusters ask for, from where Ray keeps it."""
-    token = os.environ.get("RAY_AUTH_TOKEN", "")
-    path = Path(os.path.expanduser(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")))
-    if not token and path.is_file():
-        token = path.read_text(encoding="utf-8").strip()
-    return {"Authorization": f"Bearer {token}"} if token else {}
+def _credentials(address: str, insecure: bool) -> dict[str, str]:
+    """The header with the token that clusters ask for.
+
+    Raises:
+        SetupError: It would travel where others can read it, and nobody asked for that.
+    """
+    token = read_token()
+    if not token:
+        return {}
+    url = urlsplit(address)
+    if url.scheme != "https" and not insecure and not _is_loopback(url.hostname or ""):
+        raise SetupError(
+            f"{address} is reached without encryption: whoever is on the way could read the token "
+            "of the cluster, and run code there",
+            hint="ray dashboard CLUSTER.yaml brings it to http://localhost:8265 through SSH; or "
+            "send it all the same with --insecure",
+        )
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _event(text: str) -> Mapping[str, Any] | None:

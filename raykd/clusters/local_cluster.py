@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from raykd import ray_private
+from raykd.clusters.auth_token import make_private
 from raykd.clusters.environment import set_environment
 from raykd.clusters.processes import descendants, kill
 from raykd.errors import SetupError
@@ -39,12 +40,14 @@ class LocalCluster:
 
     def __init__(self) -> None:
         set_environment(local=True)
+        make_private()
         self._address = ""
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, **ray_private.ON_LOOPBACK},
             start_new_session=True,  # Ctrl-C is for the driver
         )
 

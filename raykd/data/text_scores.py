@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from raykd import user_code
 from raykd.data.rouge import rouge_l, same_words
 from raykd.errors import DataError, SetupError, SpecError
 
@@ -116,10 +117,11 @@ def user_score(name: str) -> TextScore:
     """The function that a dotted name reaches.
 
     Raises:
-        SpecError: There is none.
+        SpecError: There is none, or its module must not be imported.
     """
     module, _, function = name.rpartition(".")
     hint = "a metric of your own is MODULE.FUNCTION, a function of texts and accepted texts"
+    user_code.check(module)
     try:
         scorer = getattr(importlib.import_module(module), function, None)
     except Exception as exc:  # a module of the user's may fail in any way

@@ -18,6 +18,8 @@ _COLUMNS = (
     "started", "seconds", "device_seconds", "node", "slot", "attempts", "precision",
     "error",
 )  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What texts begin with that spreadsheets compute."""
 _SCORE = ("metric", "split", "score", "unit")
 
 
@@ -50,7 +52,8 @@ def as_csv(result: SweepResult) -> str:
     """One row per trial; each parameter and metric that occurs has a column of its own.
 
     ``score`` is what the report shows of a trial: ``metric`` on ``split``, in ``unit``. Objective
-    and metrics are as they were measured, shares in [0, 1].
+    and metrics are as they were measured, shares in [0, 1]. A text that a spreadsheet would compute
+    begins with an apostrophe.
     """
     params = sorted({n for t in result.trials for n in t.params})
     metrics = sorted({n for t in result.trials for n in t.metrics})
@@ -63,7 +66,7 @@ def as_csv(result: SweepResult) -> str:
     ]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(head)
+    writer.writerow([_cell(name) for name in head])
     for trial in result.trials:
         plain = to_dict(trial)
         row = [plain[name] for name in _COLUMNS]
@@ -71,8 +74,19 @@ def as_csv(result: SweepResult) -> str:
         row += [trial.params.get(n, "") for n in params] + [
             trial.metrics.get(n, "") for n in metrics
         ]
-        writer.writerow(row)
+        writer.writerow([_cell(value) for value in row])
     return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A value that no spreadsheet takes for a formula."""
+    if not isinstance(value, str) or not value.startswith(_FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _score(result: SweepResult, trial: TrialResult, scale: Scale) -> list[str]:

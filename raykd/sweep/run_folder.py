@@ -168,8 +168,7 @@ def reopen(run: Path) -> tuple[SweepSpec, Mapping[str, Any]]:
         ) from exc
     if (wrong := other_version(env)) is not None:
         raise SpecError(
-            f"{run / 'env.json'} says that the run folder is {wrong}, this raykd goes on with "
-            f"version {VERSION}",
+            f"{run} is a run folder {wrong}, this raykd goes on with {VERSION}",
             hint="go on with the version of raykd that its env.json names",
         )
     try:

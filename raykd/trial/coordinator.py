@@ -224,6 +224,8 @@ class CoordinatorState(SharedObjects):
         if job is None:
             return STOP
         if event["kind"] in ("done", "failed"):
+            if job.slot is not None:
+                self._release_claims_of(job.slot)  # what it made is there; the rest it never will
             self._end(job_id, event)
         else:
             job.events.append({**event, "lease": job.lease})

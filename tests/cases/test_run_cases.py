@@ -110,7 +110,7 @@ def test_a_run_folder_of_another_version_is_refused_and_left_as_it_was(tmp_path,
     (run / "env.json").write_text(json.dumps({**env, "version": 99}))
     before = written(run)
     assert main(["sweep", "--resume", str(run)]) == 2
-    assert "the run folder is of version 99" in capsys.readouterr().err
+    assert "run folder of version 99" in capsys.readouterr().err
     assert written(run) == before
 
 
@@ -127,9 +127,9 @@ def test_runs_from_before_the_columns_had_their_names_are_refused_in_one_line(
     code = main([*command, *([] if command[0] == "ls" else [str(run)])])
     out, err = capsys.readouterr()
     assert (code == 0) == (command[0] == "ls")
-    said = [line for line in (out + err).splitlines() if "the run folder is of" in line]
+    said = [line for line in (out + err).splitlines() if "is a run folder of" in line]
     assert len(said) == 1
-    assert f"{run}/env.json says that the run folder is of version 1, this raykd" in said[0]
+    assert f"{run} is a run folder of version 1, this raykd" in said[0]
 
 
 @pytest.mark.parametrize(

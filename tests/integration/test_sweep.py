@@ -88,7 +88,9 @@ def _killed_and_resumed(folder: Path, cache: Path, slots: int) -> Resumed:
     file = _file(folder, methods=methods, search=search, train=slow)
     out = folder / "runs"
     address = ray.get_runtime_context().gcs_address
-    driver = _command("sweep", str(file), "--out", str(out), "--address", address, cache=cache)
+    driver = _command(
+        "sweep", str(file), "--out", str(out), "--address", address, "--allow-imports", cache=cache
+    )
     _read_until(driver, "trial_finished", 4)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()

@@ -17,7 +17,7 @@ from raykd.errors import SetupError
 
 COMMON = {"--quiet", "--verbose", "--format", "--log-file"}
 OPTIONS = {
-    "validate": {"--set", "--no-data", *COMMON},
+    "validate": {"--set", "--no-data", "--allow-imports", *COMMON},
     "ls": COMMON,
     "show": COMMON,
     "init": {"--output", "--from", "--teacher", "--label", *COMMON},
@@ -39,11 +39,22 @@ OPTIONS = {
         "--smoke",
         "--no-confirm",
         "--allow-changes",
+        "--allow-imports",
+        "--insecure",
         *COMMON,
     },
     "cluster check": COMMON,
-    "teacher": {"--set", "--list", "--prune", *COMMON},
-    "trial": {"--arm", "--task", "--param", "--trial", "--seed", "--set", *COMMON},
+    "teacher": {"--set", "--list", "--prune", "--allow-imports", *COMMON},
+    "trial": {
+        "--arm",
+        "--task",
+        "--param",
+        "--trial",
+        "--seed",
+        "--set",
+        "--allow-imports",
+        *COMMON,
+    },
 }
 
 

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import math
 from pathlib import Path
@@ -139,6 +141,17 @@ def test_export_has_every_trial(full_run: Builder):
     assert lines[0].startswith("task,arm,method")
     assert "params.wrangle" in lines[0]
     assert len(lines) > len(result.trials)
+
+
+def test_no_cell_of_a_table_is_a_formula(builder: Builder):
+    texts = ["=HYPERLINK(1)", "+1+1", "-1-1", "@SUM(A1)", "\tx", "-0.5", "plain", "a=b"]
+    builder.teacher("glue/rte")
+    for number, text in enumerate(texts):
+        builder.trial("glue/rte", "kd", number, params={"alpha": text}, error=text)
+    table = list(csv.DictReader(io.StringIO(as_csv(load_results(builder.folder)))))
+    shown = ["'=HYPERLINK(1)", "'+1+1", "'-1-1", "'@SUM(A1)", "'\tx", "-0.5", "plain", "a=b"]
+    assert [row["params.alpha"] for row in table] == [row["error"] for row in table] == shown
+    assert all(float(row["started"]) > 0 for row in table)
 
 
 def test_the_lag_of_a_search_is_that_of_its_last_driver(builder: Builder):

@@ -208,7 +208,9 @@ def test_what_a_run_cannot_do_without_is_refused_and_left_alone(run, name):
 
 def refused(run, name):
     for read in (load_results, run_folder.reopen):
-        with pytest.raises(RaykdError, match=name.replace(".", r"\.") + "|not a run folder"):
+        with pytest.raises(
+            RaykdError, match=name.replace(".", r"\.") + "|not a run folder|of no version"
+        ):
             read(run)
     assert meaning_of("runs", str(run)).startswith("cannot be read: ")
 
