@@ -37,7 +37,7 @@ class JobLost(BaseException):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limit:
+class TimeLimit:
     """How long a job may take.
 
     Attributes:
@@ -74,7 +74,7 @@ class Heartbeat:
         *,
         interrupts: bool,
         every_s: float = HEARTBEAT_S,
-        limit: Limit | None = None,
+        limit: TimeLimit | None = None,
     ) -> None:
         self._ask = ask
         self._interrupts = interrupts

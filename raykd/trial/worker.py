@@ -32,7 +32,7 @@ from raykd.training.peers import SILENCE, SILENCE_HINT, is_lost, is_silent
 from raykd.trial import drafts
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
-from raykd.trial.heartbeat import Heartbeat, JobLost, Limit
+from raykd.trial.heartbeat import Heartbeat, JobLost, TimeLimit
 from raykd.trial.own_state import with_own_state
 from raykd.trial.preparation import PrepareJob, SlotPreparation
 from raykd.trial.run import TrialConfig, run_trial
@@ -175,7 +175,7 @@ class SlotWorker:
                 answer(self.coordinator.heartbeat.remote(job_id, attempt, timeout_s))
             ),
             interrupts=self.world.size == 1,
-            limit=Limit(
+            limit=TimeLimit(
                 seconds=limit_s, passed=lambda stack: _too_long(push, limit_s, stack), hung=hung
             ),
         )

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from raykd.trial.coordinator import GO, STOP
-from raykd.trial.heartbeat import HUNG_EXIT, Heartbeat, JobLost, Limit
+from raykd.trial.heartbeat import HUNG_EXIT, Heartbeat, JobLost, TimeLimit
 
 EVERY_S = 0.05
 
@@ -143,7 +143,7 @@ def test_a_job_that_takes_too_long_is_told_with_where_it_was():
         told.append(stack)
         answers.stop.set()
 
-    limit = Limit(seconds=0.2, passed=passed, hung=told.append)
+    limit = TimeLimit(seconds=0.2, passed=passed, hung=told.append)
     began = time.monotonic()
     with (
         Heartbeat(answers, interrupts=True, every_s=5.0, limit=limit) as heartbeat,
@@ -158,7 +158,7 @@ def test_a_job_that_takes_too_long_is_told_with_where_it_was():
 
 def test_a_job_within_its_limit_is_not_disturbed():
     told = []
-    limit = Limit(seconds=5.0, passed=told.append, hung=told.append)
+    limit = TimeLimit(seconds=5.0, passed=told.append, hung=told.append)
     with (
         Heartbeat(Answers(), interrupts=True, every_s=EVERY_S, limit=limit) as heartbeat,
         heartbeat.interruptible(),
@@ -170,14 +170,14 @@ def test_a_job_within_its_limit_is_not_disturbed():
 HANGS = """
 import threading, time
 from raykd.trial.coordinator import STOP
-from raykd.trial.heartbeat import Heartbeat, Limit
+from raykd.trial.heartbeat import Heartbeat, TimeLimit
 
 def never_returns():
     lock = threading.Lock()
     lock.acquire()
     lock.acquire()  # in C, without an end: no exception gets in
 
-limit = Limit(seconds=None, passed=print, hung=lambda stack: print(stack, flush=True), hung_s=0.3)
+limit = TimeLimit(seconds=None, passed=print, hung=lambda stack: print(stack, flush=True), hung_s=0.3)
 
 def ask(timeout_s):
     time.sleep(0.3)  # after the code has begun
