@@ -177,7 +177,10 @@ def never_returns():
     lock.acquire()
     lock.acquire()  # in C, without an end: no exception gets in
 
-limit = TimeLimit(seconds=None, passed=print, hung=lambda stack: print(stack, flush=True), hung_s=0.3)
+def hung(stack):
+    print(stack, flush=True)
+
+limit = TimeLimit(seconds=None, passed=print, hung=hung, hung_s=0.3)
 
 def ask(timeout_s):
     time.sleep(0.3)  # after the code has begun
