@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -79,10 +79,10 @@ TOKEN = PrivateName(
 AGENT = PrivateName(
     "ray._private.utils", "get_dashboard_dependency_error", f"{_START} without a job server"
 )
-DASHBOARD = PrivateName(NODE.module, "Node.start_api_server", f"{_START} without a dashboard")
 REACHABLE = PrivateName(
     "ray._private.ray_constants", "ENABLE_RAY_CLUSTER", "keeping a local cluster on this machine"
 )
+DASHBOARD = PrivateName(NODE.module, "Node.start_api_server", f"{_START} without a dashboard")
 CONFIG = PrivateName("ray._raylet", "Config", "connecting to a cluster with new settings")
 PROVIDERS = PrivateName(
     f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows"
@@ -109,8 +109,8 @@ CLUSTER_FILES = (PROVIDERS, PREPARE, VALIDATE)
 """What checks of cluster files use, besides ``ray-schema.json`` in the folder of the autoscaler."""
 
 
-REACHABLE_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""What the processes of Ray read `REACHABLE` from."""
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""The environment of processes of Ray that listen on the loopback address alone."""
 
 ASK_S = 10
 """A cluster has this long to say whether it knows a job."""
@@ -163,6 +163,26 @@ def read_environment_again() -> None:
     CONFIG.find().initialize("")
 
 
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """What Ray starts and connects to in the block is on the loopback address of this machine.
+
+    Ray does so by itself on other systems than Linux, where a firewall would ask. Processes that it
+    starts learn it from the environment, as `ON_LOOPBACK`.
+
+    Raises:
+        SetupError: This version of Ray lacks a part of `SWEEP`.
+    """
+    RAY.require(SWEEP)
+    owner = importlib.import_module(REACHABLE.module)
+    given = REACHABLE.find()
+    setattr(owner, REACHABLE.name, False)
+    try:
+        yield
+    finally:
+        setattr(owner, REACHABLE.name, given)
+
+
 def start_local_cluster() -> tuple[str, str]:
     """Start the processes of a local cluster, which end with this one.
 
@@ -191,28 +211,6 @@ def start_local_cluster() -> tuple[str, str]:
 
     node = WithoutDashboard(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)
     return str(node.gcs_address), str(node.get_session_dir_path())
-
-
-@contextmanager
-def on_loopback(environment: MutableMapping[str, str]) -> Iterator[None]:
-    """Clusters are started, and connected to, on this machine's loopback address alone.
-
-    Ray does so on other systems than Linux. Its processes learn it from the `environment` that they
-    begin with, this process's own.
-    """
-    RAY.require((REACHABLE,))
-    owner, given = importlib.import_module(REACHABLE.module), REACHABLE.find()
-    before = environment.get(REACHABLE_VARIABLE)
-    environment[REACHABLE_VARIABLE] = "0"
-    setattr(owner, REACHABLE.name, False)
-    try:
-        yield
-    finally:
-        setattr(owner, REACHABLE.name, given)
-        if before is None:
-            del environment[REACHABLE_VARIABLE]
-        else:
-            environment[REACHABLE_VARIABLE] = before
 
 
 class EndableTrainer:

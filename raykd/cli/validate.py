@@ -184,6 +184,8 @@ def _setup(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, s
     budget = "" if search.time_budget_s is None else f", at most {search.time_budget_s:.0f} s"
     if search.device_budget_s is not None:
         budget += f", {search.device_budget_s:.0f} s of device time a search"
+    if search.trial_time_limit_s is not None:
+        budget += f", {search.trial_time_limit_s:.0f} s for a trial"
     return {
         "data": _data(spec.data),
         **_sources(spec, seen),

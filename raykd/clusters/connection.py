@@ -51,7 +51,7 @@ def connected(address: str | None) -> Iterator[None]:
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with _local_cluster() if address is None else _cluster(address) as found:
-        with on_loopback(os.environ) if address is None else contextlib.nullcontext():
+        with on_loopback() if address is None else contextlib.nullcontext():
             _connect(found)
         # Ray puts handlers of its own in place, whose SIGTERM ends the process in the middle of
         # things.

@@ -54,6 +54,7 @@ class LocalCluster:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, **ray_private.ON_LOOPBACK},
             start_new_session=True,  # Ctrl-C is for the driver
         )
 
@@ -155,8 +156,7 @@ def start() -> tuple[str, str]:
     for attempt in range(1, START_TRIES + 1):
         before = descendants(os.getpid())
         try:
-            with ray_private.on_loopback(os.environ):
-                return ray_private.start_local_cluster()
+            return ray_private.start_local_cluster()
         except SetupError:
             raise
         except Exception as exc:

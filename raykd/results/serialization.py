@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import types
+import typing
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, TypeVar
@@ -11,6 +13,9 @@ from typing import Any, TypeVar
 from raykd.results.records import Evaluation, Status, TaskRecord, TeacherRecord, TrialResult
 
 R = TypeVar("R", TrialResult, TeacherRecord, TaskRecord, Evaluation)
+
+
+_FIELDS: dict[type[Any], Mapping[str, Any]] = {}
 
 
 def to_dict(record: TrialResult | TeacherRecord | TaskRecord | Evaluation) -> dict[str, Any]:
@@ -22,11 +27,38 @@ def from_dict(kind: type[R], plain: Mapping[str, Any]) -> R:
     """A record from plain data; keys it does not know are left out, so that newer runs can be read.
 
     Raises:
-        TypeError: If a field without default is missing.
+        TypeError: If a field without default is missing, or holds a value of another type.
+        ValueError: If the status is none.
     """
-    known = {f.name for f in dataclasses.fields(kind)}
-    values = {name: _revive(name, value) for name, value in plain.items() if name in known}
+    fields = _types(kind)
+    values = {name: _revive(name, value) for name, value in plain.items() if name in fields}
+    for name, value in values.items():
+        if not _is(value, fields[name]):
+            raise TypeError(f"{name} of a {kind.__name__} is {value!r:.80}")
     return kind(**values)
+
+
+def _types(kind: type[Any]) -> Mapping[str, Any]:
+    """The types of the fields of a record, by name."""
+    if kind not in _FIELDS:
+        hints = typing.get_type_hints(kind)
+        _FIELDS[kind] = {f.name: hints[f.name] for f in dataclasses.fields(kind)}
+    return _FIELDS[kind]
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    """Whether a value read from JSON is of the type of a field."""
+    if wanted is float or wanted is int:
+        numbers = (int, float) if wanted is float else (int,)
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    outer, inner = typing.get_origin(wanted), typing.get_args(wanted)
+    if outer is None:
+        return wanted is Any or isinstance(value, type(None) if wanted is None else wanted)
+    if outer in (typing.Union, types.UnionType):
+        return any(_is(value, one) for one in inner)
+    if outer is Mapping:
+        return isinstance(value, Mapping) and all(_is(one, inner[1]) for one in value.values())
+    return isinstance(value, list | tuple) and all(_is(one, inner[0]) for one in value)
 
 
 def json_safe(value: Any) -> Any:  # any plain data

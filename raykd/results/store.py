@@ -99,7 +99,27 @@ def _beginning(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for part in ("methods", "train"):
         if not isinstance(spec.get(part), Mapping):
             raise RaykdError(f"{folder / 'resolved.json'} has no '{part}'", hint="is it complete?")
+    parts: dict[str, object] = {f"methods.{name}": arm for name, arm in spec["methods"].items()}
+    parts |= {name: spec.get(name) for name in ("train", "data", "search", "confirm", "report")}
+    for place, section in parts.items():
+        if not _is_section(section):
+            raise RaykdError(
+                f"{folder / 'resolved.json'}: {place} cannot be understood, got {section!r:.80}",
+                hint="written by another version of raykd (env.json), or changed since",
+            )
     return spec, env
+
+
+def _is_section(part: object) -> bool:
+    """Whether a part of a search space is a mapping, and its parameters and domains are, too."""
+    if not isinstance(part, Mapping):
+        return False
+    fixed, domains = part.get("fixed", {}), part.get("domains", {})
+    return (
+        isinstance(fixed, Mapping)
+        and isinstance(domains, Mapping)
+        and all(isinstance(domain, Mapping) for domain in domains.values())
+    )
 
 
 def read_events(path: Path) -> tuple[list[Event], int]:

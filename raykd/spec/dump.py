@@ -128,7 +128,8 @@ def _domain(domain: Domain) -> Any:
 
 def _search(search: SearchSpec) -> dict[str, Any]:
     plain = _section(search)
-    budgets = {key: plain.pop(f"{key}_s", None) for key in ("time_budget", "device_budget")}
+    durations = ("time_budget", "device_budget", "trial_time_limit")
+    budgets = {key: plain.pop(f"{key}_s", None) for key in durations}
     objectives = [_flow(objective.model_dump()) for objective in search.objective]
     return (
         {"algorithm": _named(search.algorithm), "scheduler": _named(search.scheduler)}

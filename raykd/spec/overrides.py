@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from raykd.errors import SpecError
 from raykd.spec.yaml_loader import parse
 from raykd.spec.yaml_nodes import Findings, Mark, Source, YamlEntry, YamlNode
+from raykd.spec.yaml_tree import DEEPEST
 
 OPTION = "--set"
 
@@ -31,6 +32,10 @@ def apply_overrides(root: YamlNode, overrides: Sequence[str], findings: Findings
             message = f"expected KEY=VALUE, got '{text}'"
             hint = "for example --set train.epochs=2 or --set tasks=[glue/rte]"
             findings.add(Mark(source, 0, len(OPTION) + 2), "", message, hint)
+            continue
+        if len(keys) > DEEPEST:
+            message = f"nested too deeply: more than {DEEPEST} levels"
+            findings.add(Mark(source, 0, len(OPTION) + 2), "", message)
             continue
         start = len(OPTION) + 1
         try:

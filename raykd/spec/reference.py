@@ -188,6 +188,8 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "time_budget": "What the searches of all tasks take together at most, in equal shares; 6h.",
         "device_budget": "Device time of each search of an arm on a task, e.g. 2h, its share of "
         "the teacher included; trials is then the most there are.",
+        "trial_time_limit": "What a trial or a confirm run may take at a time, e.g. 2h; one that "
+        "takes longer fails, and its traceback shows where it was.",
         "max_concurrent": "Trials at the same time.",
         "control": "The share of trials that are never stopped early, by which stopping is judged.",
         "lag": "How many of the trials before it a trial does without the results of, so that the "

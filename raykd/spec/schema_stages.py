@@ -34,6 +34,7 @@ class SearchSpec(SpecSection):
     repeats: int = Field(default=1, ge=1, le=1000)
     time_budget_s: float | None = None
     device_budget_s: float | None = None
+    trial_time_limit_s: float | None = None
     max_concurrent: int | Literal["auto"] = "auto"
     control: Number = Field(default=0.1, ge=0, le=0.5)
     lag: Annotated[int, Field(ge=0, le=100_000)] | Literal["auto", "none"] = "auto"

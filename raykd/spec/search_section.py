@@ -20,7 +20,7 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
 LONGEST_S = 10 * 365 * 86400.0
 """Of a time budget; more is a slip."""
 
-_BUDGETS = ("time_budget", "device_budget")
+_BUDGETS = ("time_budget", "device_budget", "trial_time_limit")
 _BY_HAND = ("algorithm", "scheduler", "objective", *_BUDGETS)
 
 

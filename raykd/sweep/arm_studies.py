@@ -194,5 +194,6 @@ def _config(
         seed=seed,
         lora=lora_plan(spec),
         latency=LATENCY in arm_study.metrics,
+        limit_s=spec.search.trial_time_limit_s,
         state_path=str((run / "state" / f"{identifier}.{decisive:08x}.safetensors").resolve()),
     )

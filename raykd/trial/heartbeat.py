@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
+import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Self
 
 import ray
@@ -14,12 +19,38 @@ from raykd.trial.coordinator import STOP
 
 HEARTBEAT_S = 5.0
 
+HUNG_S = 60.0
+"""Code that was interrupted, and is still at it so much later, is in a call that never returns."""
+
+HUNG_EXIT = 75
+"""What the process of a worker ends with that hung."""
+
+_STACK = 12
+"""Calls of a stack that are told, the innermost ones."""
+
 
 class JobLost(BaseException):
     """The job was cancelled or moved to another slot, or its driver is gone: drop the result.
 
     Not an `Exception`, so that the code of a method does not catch it as one of its own.
     """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeLimit:
+    """How long a job may take.
+
+    Attributes:
+        seconds: From its beginning in this process; None for any time.
+        passed: Called with the stack of the code when it took longer; ends the job.
+        hung: Called with the stack where the code cannot be interrupted, before its process ends.
+        hung_s: How long code may go on that was interrupted.
+    """
+
+    seconds: float | None
+    passed: Callable[[str], None]
+    hung: Callable[[str], None]
+    hung_s: float = HUNG_S
 
 
 class Heartbeat:
@@ -34,10 +65,16 @@ class Heartbeat:
         interrupts: Whether to interrupt. Several ranks stop together or not at all: they learn it
             with their next report.
         every_s: How long the coordinator may wait.
+        limit: How long the job may take; None for any time, without an end for code that hangs.
     """
 
     def __init__(
-        self, ask: Callable[[float], str], *, interrupts: bool, every_s: float = HEARTBEAT_S
+        self,
+        ask: Callable[[float], str],
+        *,
+        interrupts: bool,
+        every_s: float = HEARTBEAT_S,
+        limit: TimeLimit | None = None,
     ) -> None:
         self._ask = ask
         self._interrupts = interrupts
@@ -46,9 +83,14 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._lost = False
         self._worker: int | None = None
+        self._limit = limit
+        self._ends: float | None = None
+        self._interrupted: float | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
+        if self._limit is not None and self._limit.seconds is not None:
+            self._ends = time.monotonic() + self._limit.seconds
         self._thread.start()
         return self
 
@@ -78,18 +120,48 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._over.is_set():
             try:
-                answer = self._ask(self._every_s)
+                answer = self._ask(self._wait_s())
             except ray.exceptions.RayActorError:  # the coordinator is gone, and its driver with it
                 answer = STOP
             if answer == STOP:
                 self._interrupt()
                 self._over.wait(self._every_s)
+                self._end_what_hangs()
+            elif self._ends is not None and time.monotonic() >= self._ends:
+                self._ends = None
+                assert self._limit is not None
+                self._limit.passed(self._stack())
+
+    def _wait_s(self) -> float:
+        """How long the coordinator may wait for a reason to stop."""
+        if self._ends is None:
+            return self._every_s
+        return min(self._every_s, max(self._ends - time.monotonic(), 0.0))
 
     def _interrupt(self) -> None:
         with self._lock:
             self._lost = self._interrupts
             if self._interrupts and self._worker is not None:
+                self._interrupted = self._interrupted or time.monotonic()
                 _raise_in(self._worker, JobLost)
+
+    def _end_what_hangs(self) -> None:
+        """End this process where its code does not come back; its slot begins with a new one."""
+        begun, limit = self._interrupted, self._limit
+        if limit is None or begun is None or time.monotonic() - begun < limit.hung_s:
+            return
+        with self._lock:
+            hangs = self._worker is not None
+        if hangs:
+            limit.hung(self._stack())
+            os._exit(HUNG_EXIT)
+
+    def _stack(self) -> str:
+        """Where the code is now, as far as Python knows."""
+        frame = None if self._worker is None else sys._current_frames().get(self._worker)
+        if frame is None:
+            return ""
+        return "".join(traceback.format_stack(frame)[-_STACK:])
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:

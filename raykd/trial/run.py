@@ -54,6 +54,7 @@ class TrialConfig:
         state_path: Where to keep the state that an interrupted trial continues from, or None.
         save_path: Where the trained student is to be saved, or None.
         lora: Where the student has adapters, None without any.
+        limit_s: How long it may take at a time, None for any time.
         precision: What ``precision`` means in this sweep, ``fp32`` or ``bf16``; empty: what it
             means on this device.
     """
@@ -75,6 +76,7 @@ class TrialConfig:
     state_path: str | None = None
     save_path: str | None = None
     lora: LoraPlan | None = None
+    limit_s: float | None = None
     precision: str = ""
 
 

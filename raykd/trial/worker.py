@@ -32,7 +32,7 @@ from raykd.training.peers import SILENCE, SILENCE_HINT, is_lost, is_silent
 from raykd.trial import drafts
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
-from raykd.trial.heartbeat import Heartbeat, JobLost
+from raykd.trial.heartbeat import Heartbeat, JobLost, TimeLimit
 from raykd.trial.own_state import with_own_state
 from raykd.trial.preparation import PrepareJob, SlotPreparation
 from raykd.trial.run import TrialConfig, run_trial
@@ -51,6 +51,10 @@ class TrialJob:
 
     config: TrialConfig
     key: str
+
+
+Push = Callable[[dict[str, Any]], str]
+"""Sends an event of a job to the coordinator; its answer is whether to go on."""
 
 
 class SlotWorker:
@@ -129,7 +133,8 @@ class SlotWorker:
         def push(event: dict[str, Any]) -> str:
             return str(answer(self.coordinator.push.remote(job_id, attempt, event)))
 
-        with self._heartbeat(job_id, attempt) as heartbeat:
+        limit_s = payload.config.limit_s if isinstance(payload, TrialJob) else None
+        with self._heartbeat(job_id, attempt, limit_s, push) as heartbeat:
             try:
                 with heartbeat.interruptible():
                     end = self._work(payload, attempt, push)
@@ -155,21 +160,31 @@ class SlotWorker:
         if self.world.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _heartbeat(self, job_id: str, attempt: int) -> Heartbeat | NoHeartbeat:
+    def _heartbeat(
+        self, job_id: str, attempt: int, limit_s: float | None, push: Push
+    ) -> Heartbeat | NoHeartbeat:
         if self.world.rank != 0:
             return NoHeartbeat()
+
+        def hung(stack: str) -> None:
+            what = {"message": f"{job_id} hangs, and its process is ended:\n{stack}"}
+            answer(self.coordinator.notify.remote("note", what))
+
         return Heartbeat(
             lambda timeout_s: str(
                 answer(self.coordinator.heartbeat.remote(job_id, attempt, timeout_s))
             ),
             interrupts=self.world.size == 1,
+            limit=TimeLimit(
+                seconds=limit_s, passed=lambda stack: _too_long(push, limit_s, stack), hung=hung
+            ),
         )
 
     def _work(
         self,
         payload: PrepareJob | RecordJob | TrialJob,
         attempt: int,
-        push: Callable[[dict[str, Any]], str],
+        push: Push,
     ) -> dict[str, Any] | None:
         """Run a job; returns its final event, None where another rank reports it or it was stopped.
 
@@ -182,9 +197,7 @@ class SlotWorker:
             return self._record(payload)
         return self._trial(payload, attempt, push)
 
-    def _prepare(
-        self, job: PrepareJob, push: Callable[[dict[str, Any]], str]
-    ) -> dict[str, Any] | None:
+    def _prepare(self, job: PrepareJob, push: Push) -> dict[str, Any] | None:
         self._recording = None
         preparation = SlotPreparation(job, self.coordinator, self.slot, self.world, push)
         return preparation.run(alone=self.recycle_after is not None)
@@ -198,9 +211,7 @@ class SlotWorker:
             self._recording = (job.key, open_recording(job, self.world))
         return self._recording[1].job_done(self.world, self.coordinator, self.slot, job.number)
 
-    def _trial(
-        self, job: TrialJob, attempt: int, push: Callable[[dict[str, Any]], str]
-    ) -> dict[str, Any] | None:
+    def _trial(self, job: TrialJob, attempt: int, push: Push) -> dict[str, Any] | None:
         handle, prepared, teacher = self._open(job.key)
         object_store.verify(handle, prepared)
 
@@ -275,6 +286,15 @@ class NoHeartbeat:
     def interruptible(self) -> contextlib.AbstractContextManager[None]:
         """Nothing interrupts."""
         return contextlib.nullcontext()
+
+
+def _too_long(push: Push, limit_s: float | None, stack: str) -> None:
+    """Report that a trial took longer than it may, and where it was."""
+    push({
+        "kind": "failed", "error": f"took longer than search.trial_time_limit ({limit_s:.0f} s)",
+        "hint": "the traceback shows where it was; raise the limit, or look there",
+        "traceback": stack,
+    })  # fmt: skip
 
 
 def _failure(exc: BaseException) -> dict[str, Any]:

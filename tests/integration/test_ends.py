@@ -18,13 +18,13 @@ from tests.integration.test_sweep import _command, _file, _read_until
 SEARCH = {"trials": 4, "algorithm": {"name": "tpe"}, "max_concurrent": 1}
 
 
-def _busy(tmp_path: Path, how: str, slots: int) -> Path:
+def _busy(tmp_path: Path, how: str, slots: int, **search: Any) -> Path:
     """A sweep whose second arm never comes back from a step."""
     stuck = {
         "name": "stuck", "method": "tests.integration.stuck_method", "fixed": {"how": how},
     }  # fmt: skip
     methods = {"none": {"name": "none", "method": "none"}, "stuck": stuck}
-    return _file(tmp_path, methods=methods, search={**SEARCH, "max_concurrent": slots})
+    return _file(tmp_path, methods=methods, search={**SEARCH, "max_concurrent": slots, **search})
 
 
 def _until_stuck(process: subprocess.Popen[str]) -> None:
@@ -77,6 +77,25 @@ def test_a_signal_while_a_slot_is_busy_ends_the_sweep_well(
     assert (run / "report.html").stat().st_size > 100_000
     assert "Traceback" not in errors
     assert "core_worker" not in errors
+
+
+@pytest.mark.slow
+def test_a_trial_that_never_ends_fails_with_where_it_was_and_the_sweep_goes_on(
+    cache_folder: Path, prepared: object, tmp_path: Path
+) -> None:
+    file = _busy(tmp_path, "loop", 1, trials=1, trial_time_limit_s=8.0)
+    out = tmp_path / "runs"
+    driver = _command("sweep", str(file), "--out", str(out), "--allow-imports", cache=cache_folder)
+    returned, errors = _ended(driver)
+    assert returned == 3, errors  # an arm without a completed trial
+    (run,) = out.iterdir()
+    result = load_results(run)
+    (stuck,) = result.of("toy/sentiment", "stuck", "search")
+    assert stuck.status is Status.FAILED
+    assert stuck.error.startswith("took longer than search.trial_time_limit (8 s)")
+    assert "stuck_method.py" in stuck.traceback
+    done = [t for t in result.trials if t.arm == "none" and t.status is Status.COMPLETED]
+    assert len(done) == 3
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from raykd.report.charts import duration
 from raykd.report.section import Section, template
 from raykd.results.records import SweepResult
 
-_BUDGETS = ("time_budget", "device_budget")
+_BUDGETS = ("time_budget", "device_budget", "trial_time_limit")
 _BLIND = ("random", "grid")
 """Search algorithms that read no results."""
 _SHOWN_ELSEWHERE = ("version", "command", "baseline", "started", "merged", "packages")

@@ -72,7 +72,7 @@ ACCEPTED = {
         "train: {lr: {loguniform: [1e-5, 1e-3]}, epochs: {int: [1, 3]}, optimizer: sgd}",
         "train: {micro_batch: auto, compile: true, max_grad_norm: null}",
         "train: {lr: 1e-3}\ndata: {select_on: {split: train, fraction: 0.2}, unlabelled: a.txt}",
-        "train: {lr: 1e-3}\nsearch: {time_budget: 1h30m, device_budget: 90}",
+        "train: {lr: 1e-3}\nsearch: {time_budget: 1h30m, device_budget: 90, trial_time_limit: 2h}",
         "train: {lr: 1e-3}\nsearch: {objective: {metric: auto}}",
         "train: {lr: 1e-3}\nsearch: {algorithm: random, objective: [{metric: accuracy}]}",
         "train: {lr: 1e-3}\nsearch: {scheduler: {name: asha, grace_period: 2}, lag: none}",

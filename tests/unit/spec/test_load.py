@@ -338,6 +338,8 @@ def test_a_pruned_student_has_the_weights_of_the_finetuned_teacher(tmp_path):
          "'max_concurrent' must be >= 1 or auto, got 0"),
         ("search: {time_budget: 6 hours}", "search.time_budget",
          "'time_budget' must be a duration, got 6 hours"),
+        ("search: {trial_time_limit: never}", "search.trial_time_limit",
+         "'trial_time_limit' must be a duration, got never"),
         ("search: {time_budget: 0}", "search.time_budget",
          "'time_budget' must be a duration, got 0"),
         ("search: {time_budget_s: 5}", "search.time_budget_s", "unknown key 'time_budget_s'"),

@@ -386,6 +386,7 @@ def test_every_setting_of_fine_tuning_reaches_the_teacher(plain):
 # The processes of Ray that these change are started by a sweep alone.
 STARTED = {
     "search.device_budget_s": "DeviceBudget(spec.search.device_budget_s",
+    "search.trial_time_limit_s": "limit_s=spec.search.trial_time_limit_s",
     "search.time_budget_s": "SearchClock(spec.search.time_budget_s",
     "resources.isolate": "1 if spec.resources.isolate else None",
     "report.path": "Path(spec.report.path.format(name=spec.name))",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from raykd.trial.coordinator import GO, STOP
-from raykd.trial.heartbeat import Heartbeat, JobLost
+from raykd.trial.heartbeat import HUNG_EXIT, Heartbeat, JobLost, TimeLimit
 
 EVERY_S = 0.05
 
@@ -127,3 +129,72 @@ def test_many_jobs_that_end_as_they_are_lost_leave_nothing_behind():
             except JobLost:
                 continue
             sum(range(1000))
+
+
+def waits_here():
+    while True:
+        time.sleep(0.01)
+
+
+def test_a_job_that_takes_too_long_is_told_with_where_it_was():
+    answers, told = Answers(), []
+
+    def passed(stack):
+        told.append(stack)
+        answers.stop.set()
+
+    limit = TimeLimit(seconds=0.2, passed=passed, hung=told.append)
+    began = time.monotonic()
+    with (
+        Heartbeat(answers, interrupts=True, every_s=5.0, limit=limit) as heartbeat,
+        pytest.raises(JobLost),
+        heartbeat.interruptible(),
+    ):
+        waits_here()
+    assert 0.2 <= time.monotonic() - began < 5
+    (stack,) = told
+    assert "in waits_here" in stack
+
+
+def test_a_job_within_its_limit_is_not_disturbed():
+    told = []
+    limit = TimeLimit(seconds=5.0, passed=told.append, hung=told.append)
+    with (
+        Heartbeat(Answers(), interrupts=True, every_s=EVERY_S, limit=limit) as heartbeat,
+        heartbeat.interruptible(),
+    ):
+        time.sleep(4 * EVERY_S)
+    assert not told
+
+
+HANGS = """
+import threading, time
+from raykd.trial.coordinator import STOP
+from raykd.trial.heartbeat import Heartbeat, TimeLimit
+
+def never_returns():
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()  # in C, without an end: no exception gets in
+
+def hung(stack):
+    print(stack, flush=True)
+
+limit = TimeLimit(seconds=None, passed=print, hung=hung, hung_s=0.3)
+
+def ask(timeout_s):
+    time.sleep(0.3)  # after the code has begun
+    return STOP
+
+with Heartbeat(ask, interrupts=True, every_s=0.1, limit=limit) as heartbeat:
+    with heartbeat.interruptible():
+        never_returns()
+"""
+
+
+def test_a_process_whose_code_never_comes_back_is_ended_with_where_it_was():
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == HUNG_EXIT, done.stderr
+    assert "in never_returns" in done.stdout
