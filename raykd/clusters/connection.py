@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,11 @@ from raykd.ray_private import (
     require_head,
 )
 from raykd.trial.coordinator import RAY_THREAD
+
+_LOOPBACK = ("127.0.0.1", "localhost")
+
+ANSWER_S = 2.0
+"""A machine has this long to accept a connection to its own address."""
 
 LEAVE_S = 10.0
 """Threads that call Ray have this long to end before it is left."""
@@ -51,7 +57,7 @@ def connected(address: str | None) -> Iterator[None]:
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with _local_cluster() if address is None else _cluster(address) as found:
-        with on_loopback() if address is None else contextlib.nullcontext():
+        with on_loopback() if _listens_here_alone(found) else contextlib.nullcontext():
             _connect(found)
         # Ray puts handlers of its own in place, whose SIGTERM ends the process in the middle of
         # things.
@@ -85,6 +91,22 @@ def _local_cluster() -> Iterator[str]:
 def _cluster(address: str) -> Iterator[str]:
     """The address of a cluster that goes on after the block."""
     yield (cluster_of_job(os.environ) or address) if address == "auto" else address
+
+
+def _listens_here_alone(address: str) -> bool:
+    """Whether a cluster is on the loopback address alone, where another address is in vain.
+
+    Ray itself takes the loopback address for another name of this machine's own.
+    """
+    host, _, port = address.rpartition(":")
+    if host not in _LOOPBACK or not port.isdigit():
+        return False
+    own = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    try:
+        with socket.create_connection((own, int(port)), timeout=ANSWER_S):
+            return False
+    except OSError:
+        return True
 
 
 @contextmanager
