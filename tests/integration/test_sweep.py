@@ -194,7 +194,7 @@ def test_the_exported_student_gives_the_recorded_predictions(
     answers = pipeline("text-classification", model=str(to))(list(rows.texts[0]))
     labels = registry.load("tasks", trial.task).labels
     right = [a["label"] == labels[k] for a, k in zip(answers, rows.labels, strict=True)]
-    assert right == result.row_outcomes[trial.trial_id].astype(bool).tolist()
+    assert right == result.row_outcomes[trial.row_outcomes].astype(bool).tolist()
     assert np.mean(right) == trial.metrics["test/accuracy"]
 
 
