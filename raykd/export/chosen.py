@@ -57,7 +57,7 @@ def choose(run: str | Path, task: str | None = None, arm: str | None = None) -> 
     if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
         raise SpecError(
             f"the student of '{name}' on {of} was saved in {folder}, where there is no model now",
-            hint="was it moved or deleted? raykd sweep --resume RUN does not train it again",
+            hint="was it moved or deleted? raykd sweep --resume RUN trains it again",
         )
     return ChosenStudent(result=result, trial=trial, folder=folder, verdict=found)
 

@@ -36,7 +36,7 @@ _PIPELINES = {
 }
 """The task of a model on the hub, by how the name of its class ends."""
 
-_FOLDERS = re.compile(r"(?<![\w.:/-])(?:~|\.{1,2})?/(?:[^\s/,'\"\]}]+/)*(?=[^\s/,'\"\]}])")
+_FOLDERS = re.compile(r"(?<![\w.:/-])(?:~\w*|\.{1,2})?/(?:[^\s/,'\"\]}]+/)*(?=[^\s/,'\"\]}])")
 """The folders of a path that begins with one, or with where a user is."""
 
 NO_LICENCE = (
@@ -52,16 +52,30 @@ def model_card(student: ChosenStudent, licence: str | None = None) -> str:
         student: What is exported.
         licence: The licence under which it is given on, as the hub names it.
     """
-    return "\n".join([*_metadata(student, licence), "", *_body(student, licence), ""])
+    body = without_folders("\n".join(_body(student, licence)))
+    return "\n".join([*_metadata(student, licence), "", body, ""])
 
 
 def public_name(name: str) -> str:
-    """A model or data set as others may read it: a path is cut to its last part."""
-    return without_folders(name)
+    """A model, a file or a data set as others may read it: a path is cut to its last part."""
+    path = name.removeprefix("file:")
+    is_path = name != path or path.startswith(("/", "~", "./", "../")) or "\\" in path
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1] if is_path else name
+
+
+def public(value: Any) -> Any:  # plain data
+    """Plain data with every path in it cut to its last part."""
+    if isinstance(value, str):
+        return public_name(value)
+    if isinstance(value, Mapping):
+        return {str(key): public(of) for key, of in value.items()}
+    if isinstance(value, list | tuple):
+        return [public(of) for of in value]
+    return value
 
 
 def without_folders(text: str) -> str:
-    """A text with every path cut to its last part."""
+    """A sentence without the folders of the paths in it."""
     return _FOLDERS.sub("", text)
 
 
@@ -180,7 +194,7 @@ def _coefficients(student: ChosenStudent) -> dict[str, str]:
     return {
         "method": trial.method,
         **{
-            name: f"{show(value)}{' (searched)' if name in trial.searched else ''}"
+            name: f"{show(public(value))}{' (searched)' if name in trial.searched else ''}"
             for name, value in trial.params.items()
         },
     }
@@ -220,5 +234,5 @@ def _made_with(student: ChosenStudent) -> Iterator[str]:
                 **(env.get("packages") or {})}  # fmt: skip
     named = [name for name in ("raykd", "Python", "torch", "transformers") if packages.get(name)]
     yield from ["", "## Made with", ""]
-    yield ", ".join(f"{name} {packages[name]}" for name in named) + ". The search space:"
-    yield from ["", "```yaml", without_folders(student.result.spec_text).rstrip(), "```"]
+    yield ", ".join(f"{name} {packages[name]}" for name in named) + "."
+    yield "The search space is in `raykd.json`."

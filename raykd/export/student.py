@@ -11,7 +11,13 @@ from typing import Any
 
 from raykd.errors import SetupError
 from raykd.export.chosen import ChosenStudent
-from raykd.export.model_card import model_card, public_name, summary_of, without_folders
+from raykd.export.model_card import (
+    model_card,
+    public,
+    public_name,
+    summary_of,
+    without_folders,
+)
 from raykd.results.diagnose import diagnose
 from raykd.results.serialization import json_safe
 from raykd.results.summary import confirm_seed, task_metric, teacher_score
@@ -34,7 +40,7 @@ def export(student: ChosenStudent, to: str | Path, licence: str | None = None) -
     Raises:
         SetupError: There is something in it, or it cannot be written.
     """
-    target = Path(to)
+    target = Path(to).absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise SetupError(f"{target} exists and is not empty", hint="name another folder")
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
@@ -47,11 +53,12 @@ def export(student: ChosenStudent, to: str | Path, licence: str | None = None) -
             target.rmdir()
         os.replace(draft, target)
     except OSError as exc:
-        shutil.rmtree(draft, ignore_errors=True)
         raise SetupError(
             f"cannot write the student to {target}: {exc.strerror or exc}",
             hint="is there room, and may you write there?",
         ) from exc
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)  # nothing, where it has its name
     return target
 
 
@@ -71,7 +78,7 @@ def provenance_of(student: ChosenStudent) -> dict[str, Any]:
         "task": trial.task,
         "arm": trial.arm,
         "method": trial.method,
-        "parameters": dict(trial.params),
+        "parameters": public(trial.params),
         "searched": list(trial.searched),
         "seed": confirm_seed(trial),
         "precision": trial.precision,
@@ -82,7 +89,9 @@ def provenance_of(student: ChosenStudent) -> dict[str, Any]:
         "interval": [interval.low, interval.high] if interval and interval.has_interval else None,
         "verdict": [student.verdict.headline, *student.verdict.details],
         "caveats": {
-            c.code: c.message for c in diagnose(result) if c.task in ("", trial.task)
+            caveat.code: without_folders(caveat.message)
+            for caveat in diagnose(result)
+            if caveat.task in ("", trial.task)
         },
         "teacher": teacher and {
             "model": public_name(teacher.model),
@@ -91,5 +100,5 @@ def provenance_of(student: ChosenStudent) -> dict[str, Any]:
         },
         "data": {"fingerprint": task.data_fingerprint, "rows": dict(task.rows)},
         "search": {"trials": summary.num_search, "device_seconds": summary.device_seconds},
-        "search_space": without_folders(result.spec_text),
+        "search_space": public(dict(result.spec)),
     }  # fmt: skip

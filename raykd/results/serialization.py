@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
+from raykd.results.finetune_trial import FinetuneTrial
 from raykd.results.records import Evaluation, Status, TaskRecord, TeacherRecord, TrialResult
 
 R = TypeVar("R", TrialResult, TeacherRecord, TaskRecord, Evaluation)
@@ -75,6 +76,8 @@ def json_safe(value: Any) -> Any:  # any plain data
 def _plain(value: Any) -> Any:
     if isinstance(value, Evaluation):
         return to_dict(value)
+    if isinstance(value, FinetuneTrial):
+        return json_safe(dataclasses.asdict(value))
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
@@ -87,6 +90,14 @@ def _plain(value: Any) -> Any:
 def _revive(name: str, value: Any) -> Any:
     if name == "history":
         return tuple(from_dict(Evaluation, e) for e in value)
+    if name == "tried":
+        return tuple(_tried(one) for one in value)
     if name == "status":
         return Status(value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _tried(plain: Mapping[str, Any]) -> FinetuneTrial:
+    """A training of a teacher's search; JSON has no NaN for one that diverged."""
+    score = math.nan if plain["score"] is None else plain["score"]
+    return FinetuneTrial(**{**plain, "score": score})

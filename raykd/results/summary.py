@@ -175,7 +175,12 @@ def rows_of(result: SweepResult, task: str, split: str = "test") -> int | None:
 
 
 def teacher_score(result: SweepResult, task: str, split: str = "test") -> float | None:
-    """The teacher's value of the task's metric on the ``test`` or ``validation`` split."""
+    """The teacher's value of the task's metric on the ``test`` or ``validation`` split.
+
+    None where there are several: arms learn from one or another of them.
+    """
+    if sum(t.task == task for t in result.teachers) > 1:
+        return None
     teacher = result.teacher(task)
     metric, _ = metric_of(result, task)
     value = teacher.metrics.get(f"{split}/{metric}") if teacher else None

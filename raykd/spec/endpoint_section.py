@@ -11,7 +11,9 @@ from raykd.spec.sections import read_section
 from raykd.spec.yaml_nodes import Findings, YamlEntry
 
 WHERE = "teacher.ask"
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+"""Names are upper case, and keys are not: what is one is never written anywhere."""
+
 _PLACES = ("text", "text_a", "text_b", "choices", "response")
 
 

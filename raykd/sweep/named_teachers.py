@@ -82,6 +82,8 @@ def set_up_named(spec: SweepSpec, task: str, name: str) -> TaskSetup:
         if own.teacher.members:
             _check_combination(task_of(own, task), name)
         setup = replace(set_up_task(own, task), named=name)
+        if own.teacher.routes is not None:
+            _check_routes(setup)
         if name not in members_of(spec):
             return setup
         also = OutputSpec(Logits())
@@ -134,6 +136,20 @@ def _check_combination(task: Task, name: str) -> None:
             "task",
             hint="let arms name one teacher each, or search it: teacher: {choice: [a, b]}",
         ).at(f"{WHERE}.{name}")
+
+
+def _check_routes(setup: TaskSetup) -> None:
+    """Refuse rows that do not say which teacher they go to.
+
+    Raises:
+        DataError: With the reason.
+    """
+    if ROUTE not in setup.rows["train"].fields:
+        why = "words of its rows are replaced" if setup.spec.data.augment else "it is made here"
+        raise DataError(
+            f"rows of {setup.task.name} have no column '{setup.spec.teacher.by}' to go by: {why}",
+            hint="combine teachers by their mean, or route a task of files without data.augment",
+        ).at(f"{WHERE}.{setup.named}.by")
 
 
 def check_same_students(task: str, setups: Sequence[TaskSetup]) -> None:

@@ -147,17 +147,22 @@ def device_budget(
         s.name: sum(t.device_seconds for t in trials_of(result, s) if is_over(t)) for s in searches
     }
     for teacher in (t for t in result.teachers if t.task == searches[0].task):
-        reading = [s.name for s in searches if _may_read(s.arm, teacher.name)]
+        reading = [s.name for s in searches if _may_read(spec, s.arm, teacher.name)]
         for name in reading:
             used[name] += teacher.seconds * devices / len(reading)
     return DeviceBudget(spec.search.device_budget_s, used)
 
 
-def _may_read(arm: ArmSpec, teacher: str) -> bool:
-    """Whether trials of an arm learn from a teacher, which has no name where it is the only one."""
+def _may_read(spec: SweepSpec, arm: ArmSpec, teacher: str) -> bool:
+    """Whether trials of an arm learn from a teacher, alone or in a combination.
+
+    One that has no name is the only one.
+    """
     if arm.method in METHODS_WITHOUT_TEACHER:
         return False
-    return not teacher or teacher in teachers_of(arm)
+    named = teachers_of(arm)
+    members = {member for name in named for member in spec.teachers[name].members}
+    return not teacher or teacher in named or teacher in members
 
 
 def trials_of(result: SweepResult, search: ArmStudy) -> list[TrialResult]:

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 
 from raykd.clusters import nodes
-from raykd.errors import SetupError, TeacherError
+from raykd.errors import DataError, SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
 from raykd.results.records import TEACHER_NOTE, TaskRecord
@@ -166,7 +166,12 @@ class TeacherProvider:
         for name in setup.spec.teacher.members:
             handle = self._ready[teacher_key(setup.task.name, name)]
             outputs = object_store.fetch(handle).cached_outputs
-            assert outputs is not None
+            if outputs is None:
+                raise DataError(
+                    f"teacher '{name}' has no outputs on the rows of {setup.task.name} for "
+                    f"'{setup.named}' to combine",
+                    hint="let an arm of its own learn from its logits, e.g. kd",
+                )
             logits[name] = outputs.all_logits()
         made = combined(setup, logits)
         self._plans = {**self._plans, key: self._plan(made)}

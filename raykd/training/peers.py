@@ -6,7 +6,10 @@ import torch.distributed as dist
 
 from raykd.training.settings import COLLECTIVE_TIMEOUT_S
 
-_LOST = ("connection closed by peer", "connection reset by peer", "remote process exited")
+_LOST = (
+    "connection closed by peer", "connection reset by peer", "remote process exited",
+    "broken pipe", "got 0 bytes",
+)  # fmt: skip
 _SILENT = (
     "timed out waiting",
     "application timeout",

@@ -141,9 +141,10 @@ class Heartbeat:
     def _interrupt(self) -> None:
         with self._lock:
             self._lost = self._interrupts
-            if self._interrupts and self._worker is not None:
+            if self._worker is not None:
                 self._interrupted = self._interrupted or time.monotonic()
-                _raise_in(self._worker, JobLost)
+                if self._interrupts:
+                    _raise_in(self._worker, JobLost)
 
     def _end_what_hangs(self) -> None:
         """End this process where its code does not come back; its slot begins with a new one."""

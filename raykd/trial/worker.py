@@ -118,7 +118,15 @@ class SlotWorker:
         job_id, attempt = self.world.broadcast(taken)
         if self.world.rank != 0 and job_id not in (IDLE, CLOSE):
             payload = answer(self.coordinator.payload.remote(job_id))
-        return job_id, attempt, read(payload) if payload is not None else None
+        if payload is None:
+            return job_id, attempt, None
+        try:
+            return job_id, attempt, read(payload)
+        except ray.exceptions.ObjectLostError as exc:  # who asked for this is gone
+            if self.world.rank == 0:
+                failure = _failure(exc, self.world.size)
+                answer(self.coordinator.push.remote(job_id, attempt, failure))
+            return IDLE, 0, None
 
     def ask(self, request: Callable[[], Any]) -> Any:
         """Ask the coordinator on rank 0 and tell every rank the answer.
@@ -148,8 +156,8 @@ class SlotWorker:
                 # collective call and cannot name what one alone ran into: it does, and the group
                 # starts afresh. Who only finds that another is lost says nothing: if that one has
                 # said nothing either, its process was killed, and the job is run again.
-                failure = _failure(exc)
-                if not is_lost(exc):
+                failure = _failure(exc, self.world.size)
+                if self.world.size == 1 or not is_lost(exc):
                     push(failure)
                 if self.world.size > 1 or isinstance(exc, torch.AcceleratorError):
                     raise TrialError(failure["error"]) from exc
@@ -297,9 +305,9 @@ def _too_long(push: Push, limit_s: float | None, stack: str) -> None:
     })  # fmt: skip
 
 
-def _failure(exc: BaseException) -> dict[str, Any]:
+def _failure(exc: BaseException, ranks: int) -> dict[str, Any]:
     """The event that reports why a job failed."""
-    if is_silent(exc):
+    if ranks > 1 and is_silent(exc):
         exc = TrialError(SILENCE, hint=SILENCE_HINT).with_traceback(exc.__traceback__)
     hint = exc.hint if isinstance(exc, RaykdError) else ""
     if not isinstance(exc, Exception):

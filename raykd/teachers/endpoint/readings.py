@@ -38,6 +38,10 @@ def class_named(answer: Answer, choices: Sequence[str]) -> tuple[list[float] | N
     return [float(k == named[0]) for k in range(len(choices))], ""
 
 
+UNCLEAR = 0.01
+"""Share of the probability that may lie on tokens which several classes begin with."""
+
+
 def class_begun(answer: Answer, choices: Sequence[str]) -> tuple[list[float] | None, str]:
     """Probabilities by the first token of an answer, and what is wrong.
 
@@ -46,12 +50,19 @@ def class_begun(answer: Answer, choices: Sequence[str]) -> tuple[list[float] | N
     content = (answer.logprobs or {}).get("content") or ()
     if not content:
         return None, "the server gave no log-probabilities"
-    mass = [0.0] * len(choices)
+    mass, unclear = [0.0] * len(choices), 0.0
     for one in content[0].get("top_logprobs") or content[:1]:
         token = str(one["token"]).strip().casefold()
         begun = [k for k, choice in enumerate(choices) if token and _begins(choice, token)]
         if len(begun) == 1:
             mass[begun[0]] += math.exp(float(one["logprob"]))
+        elif begun:
+            unclear += math.exp(float(one["logprob"]))
+    if unclear > UNCLEAR * (sum(mass) + unclear):
+        return None, (
+            f"several of {_listed(choices)} begin with the same token, which is likely here; let "
+            "ask.choices name classes by letters that differ, or set ask.score_by"
+        )
     if not sum(mass):
         likely = [one["token"] for one in content[0].get("top_logprobs") or content[:1]]
         return None, f"{_listed(choices)} begin with none of the likeliest tokens {shown(likely)}"
@@ -72,7 +83,7 @@ def text_score(answer: Answer, prompt: str) -> tuple[float, str]:
     scored = [
         log
         for place, log in list(zip(places, logs, strict=False))[:end]
-        if place >= len(prompt) and log is not None
+        if place >= len(prompt.rstrip()) and log is not None
     ]
     if not scored:
         return 0.0, "the server gave no log-probabilities of the text that it was sent (echo)"

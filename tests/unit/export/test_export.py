@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 
 from raykd.cli.main import main
 from raykd.export.chosen import choose
-from raykd.export.model_card import NO_LICENCE, without_folders
+from raykd.export.model_card import NO_LICENCE, public, public_name
 from raykd.results.records import Status
 from raykd.spec.schema import ArmSpec
 from tests.synthetic_run import SEEDS, Builder, write_run
@@ -182,18 +182,26 @@ def test_a_student_that_was_deleted_is_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("text", "public"),
+    ("name", "shown"),
     [
         ("google-bert/bert-base-uncased", "google-bert/bert-base-uncased"),
-        ("/home/someone/models/teacher", "teacher"),
-        ("~/models/teacher", "teacher"),
-        ("{train: ../secret/a.csv, test: [/data/x/b.csv]}", "{train: a.csv, test: [b.csv]}"),
-        ("https://example.org/some/file", "https://example.org/some/file"),
-        ("tasks: [glue/rte]  # 1/2", "tasks: [glue/rte]  # 1/2"),
+        ("/home/Jane Doe/models/teacher/", "teacher"), ("~jane/models/teacher", "teacher"),
+        ("../secret/a.csv", "a.csv"), ("file:///home/j/x.csv", "x.csv"), ("C:\\jane\\x", "x"),
+        ("https://example.org/some/file", "https://example.org/some/file"), ("1/2", "1/2"),
     ],
 )  # fmt: skip
-def test_paths_are_cut_to_their_last_part(text, public):
-    assert without_folders(text) == public
+def test_paths_are_cut_to_their_last_part(name, shown):
+    assert public_name(name) == shown
+    assert public({"train": [name, 3], "x": {"y": name}}) == {
+        "train": [shown, 3],
+        "x": {"y": shown},
+    }
+
+
+def test_the_folder_in_use_can_be_the_target(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(run), ".", "--task", "glue/rte", "--arm", "kd"]) == 0
+    assert (tmp_path / "config.json").is_file()
 
 
 def test_nothing_of_the_machine_is_in_the_card(tmp_path):

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -9,6 +10,7 @@ import pytest
 
 from raykd.errors import RaykdError
 from raykd.results.export import as_csv, as_json
+from raykd.results.finetune_trial import FinetuneTrial
 from raykd.results.records import Status, TeacherRecord, TrialResult
 from raykd.results.serialization import from_dict, json_safe, to_dict
 from raykd.results.store import load_results
@@ -18,6 +20,18 @@ from tests.synthetic_run import Builder, write_run
 def test_a_trial_round_trips_through_json(full_run: Builder):
     for trial in full_run.trials[:20]:
         assert from_dict(TrialResult, json.loads(json.dumps(to_dict(trial)))) == trial
+
+
+def test_a_teacher_with_its_search_round_trips_through_json(full_run: Builder):
+    given = load_results(full_run.folder).teachers[0]
+    tried = (
+        FinetuneTrial(2e-5, 3, "accuracy", 0.71, 60.0, chosen=True),
+        FinetuneTrial(8e-5, 3, "accuracy", math.nan, 60.0),
+    )
+    plain = json.dumps(to_dict(dataclasses.replace(given, tried=tried)), allow_nan=False)
+    again = from_dict(TeacherRecord, json.loads(plain)).tried
+    assert again[0] == tried[0]
+    assert math.isnan(again[1].score)
 
 
 def test_unknown_keys_of_newer_runs_are_passed_over(full_run: Builder):

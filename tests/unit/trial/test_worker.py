@@ -73,7 +73,7 @@ def raised(exc):
     try:
         raise exc
     except BaseException as caught:
-        return _failure(caught)
+        return _failure(caught, 1)
 
 
 def test_a_method_that_ends_its_process_is_named_with_its_code():
