@@ -132,7 +132,7 @@ def _body(student: ChosenStudent, licence: str | None) -> Iterator[str]:
     teacher = next((t for t in result.teachers if t.task == trial.task), None)
     yield f"# {trial.task}: a student by {trial.arm}"
     yield ""
-    yield f"Distilled with [raykd]({_HOME}), which searched the coefficients of the method"
+    yield "Distilled with raykd, which searched the coefficients of the method"
     yield f"`{trial.method}` and compared it with other methods under the same budget."
     yield from _table("What it is", _facts(student, task, teacher))
     yield from _scores(student, teacher)
@@ -142,9 +142,6 @@ def _body(student: ChosenStudent, licence: str | None) -> Iterator[str]:
     yield from _table("Data", _data(task))
     yield from ["", "## Licence", "", licence or NO_LICENCE]
     yield from _made_with(student)
-
-
-_HOME = "https://pypi.org/project/raykd/"
 
 
 def _table(title: str, rows: Mapping[str, str]) -> Iterator[str]:

@@ -124,6 +124,20 @@ def combined(setup: TaskSetup, logits: Mapping[str, Array]) -> TaskSetup:
     return replace(setup, given=GivenOutputs(recorded=given_logits(made)))
 
 
+def check_outputs(setup: TaskSetup, name: str, *, there: bool) -> None:
+    """Refuse a combination of a teacher that has no outputs.
+
+    Raises:
+        DataError: With what to do.
+    """
+    if not there:
+        raise DataError(
+            f"teacher '{name}' has no outputs on the rows of {setup.task.name} for "
+            f"'{setup.named}' to combine",
+            hint="let an arm of its own learn from its logits, e.g. kd",
+        )
+
+
 def _check_combination(task: Task, name: str) -> None:
     """Refuse tasks whose rows do not have one target each.
 

@@ -12,13 +12,13 @@ from typing import Any
 import ray
 
 from raykd.clusters import nodes
-from raykd.errors import DataError, SetupError, TeacherError
+from raykd.errors import SetupError, TeacherError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
 from raykd.results.records import TEACHER_NOTE, TaskRecord
 from raykd.results.serialization import to_dict
 from raykd.sweep import run_folder
-from raykd.sweep.named_teachers import combined, teacher_key
+from raykd.sweep.named_teachers import check_outputs, combined, teacher_key
 from raykd.sweep.task_records import joined_record, task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup
 from raykd.sweep.teacher_work import TeacherWork
@@ -166,12 +166,8 @@ class TeacherProvider:
         for name in setup.spec.teacher.members:
             handle = self._ready[teacher_key(setup.task.name, name)]
             outputs = object_store.fetch(handle).cached_outputs
-            if outputs is None:
-                raise DataError(
-                    f"teacher '{name}' has no outputs on the rows of {setup.task.name} for "
-                    f"'{setup.named}' to combine",
-                    hint="let an arm of its own learn from its logits, e.g. kd",
-                )
+            check_outputs(setup, name, there=outputs is not None)
+            assert outputs is not None
             logits[name] = outputs.all_logits()
         made = combined(setup, logits)
         self._plans = {**self._plans, key: self._plan(made)}
