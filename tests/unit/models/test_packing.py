@@ -99,13 +99,15 @@ def test_logits_and_gradients_are_those_of_rows_of_their_own(family, attention):
     )
     found = [forward(m, batch(), packing=m is two).logits for m in (one, two)]
     assert rows == [4]
-    assert torch.allclose(found[0], found[1], atol=1e-10)
+    # GPT-Neo multiplies queries and keys in float32, whatever the weights are.
+    rounding = 1e-6 if family == "gpt_neo" else 1e-10
+    assert torch.allclose(found[0], found[1], atol=rounding)
     weights = torch.randn(found[0].shape, generator=torch.Generator().manual_seed(1)).double()
     for logits in found:
         (logits * weights).sum().backward()
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert (a.grad is None) == (b.grad is None)
-        assert a.grad is None or torch.allclose(a.grad, b.grad, atol=1e-9)
+        assert a.grad is None or torch.allclose(a.grad, b.grad, atol=50 * rounding)
 
 
 def test_padding_of_packed_rows_is_finite_and_says_nothing():

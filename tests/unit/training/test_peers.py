@@ -46,7 +46,7 @@ def waits_in_vain(rank: int, folder: str, how: str) -> None:
         try:
             meet(world)
         except Exception as exc:
-            found[name] = [is_lost(exc), is_silent(exc), _failure(exc)["error"]]
+            found[name] = [is_lost(exc), is_silent(exc), _failure(exc, 2)["error"]]
     done.write_text(json.dumps(found))
 
 
