@@ -19,7 +19,7 @@ import ray
 from ray import train
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from raykd.ray_private import EndableTrainer
+from raykd.ray_private.trainer import EndableTrainer
 from raykd.training.settings import COLLECTIVE_TIMEOUT_S
 from raykd.trial.coordinator import NODE_LABEL, RAY_THREAD, answer
 

@@ -245,9 +245,13 @@ def as_result(of: World, drawn: Drawn) -> SweepResult:
 
 
 def by_plan(of: World, looks: Sequence[int], worlds: int, seed: int) -> dict[str, float]:
-    """Seeds added by a plan: false and right claims in %, mean number of seeds."""
+    """Seeds added by a plan: false and right claims in %, mean number of seeds.
+
+    ``bound`` are the right claims of a test that knows the spread of every arm: no procedure with
+    these levels finds more.
+    """
     rng, levels = np.random.default_rng(seed), spending_levels(looks)
-    counts = {"false": 0.0, "right": 0.0, "seeds": 0.0}
+    counts = {"false": 0.0, "right": 0.0, "seeds": 0.0, "bound": 0.0}
     for _ in range(worlds):
         drawn = draw(replace(of, seeds=looks[-1]), rng)
         for seeds, level in zip(looks, levels, strict=True):
@@ -264,7 +268,22 @@ def by_plan(of: World, looks: Sequence[int], worlds: int, seed: int) -> dict[str
         counts["false"] += 100 * (taken and not is_best)
         counts["right"] += 100 * (taken and is_best)
         counts["seeds"] += seeds
+        counts["bound"] += 100 * _found_by_who_knows(of, drawn, looks, levels)
     return {key: float(value) / worlds for key, value in counts.items()}
+
+
+def _found_by_who_knows(
+    of: World, drawn: Drawn, looks: Sequence[int], levels: Sequence[float]
+) -> bool:
+    """Whether a normal test with the true spread takes the best arm, which is the last one."""
+    if not of.effect or of.best > 1:
+        return False
+    for seeds, level in zip(looks, levels, strict=True):
+        means = drawn.scores[:, :seeds].mean(1)
+        least = -special.ndtri(level / 2) * SD * np.sqrt(2 * (1 - of.rho) / seeds)
+        if means[-1] - means[:-1].max() > least:
+            return True
+    return False
 
 
 def over_tasks(of: World, tasks: int, worlds: int, seed: int) -> float:
@@ -339,6 +358,8 @@ def summary_table(worlds: int, seed: int) -> Iterator[str]:
     tied = [World(arms=k, seeds=n, effect=3.0, best=2) for k, n in ((3, 3), (5, 5), (10, 10))]
     five = World(effect=3.0, best=2)
     shapes = [replace(five, noise=noise) for noise in ("t3", "collapse", "uneven")]
+    shapes += [replace(five, noise="uneven", arms=3, seeds=n) for n in (3, 5)]
+    shapes += [replace(five, noise="uneven", seeds=n) for n in (3, 10)]
     rows = [
         World(arms=k, seeds=n, rows=r, share=share)
         for k, n, r, share in (

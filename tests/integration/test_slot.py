@@ -223,6 +223,7 @@ def test_only_workers_import_torch_and_no_process_is_there_in_vain(bench: Bench)
     assert not any(has_torch(pid) for pid in worker_pids("TrainController"))
     assert not worker_pids("DatasetManager")
     assert not worker_pids("_AutoscalingCoordinatorActor")
+    assert not worker_pids("SynchronizationActor")
 
 
 @pytest.mark.slow
@@ -234,6 +235,7 @@ def test_two_ranks_train_as_one_does(
     )
     one = [e["evaluation"] for e in bench.run(config) if "evaluation" in e]
     two = [e["evaluation"] for e in two_ranks.run(config) if "evaluation" in e]
+    assert worker_pids("SynchronizationActor")  # which a lone rank is not given
     assert [e["step"] for e in one] == [e["step"] for e in two]
     for a, b in zip(one, two, strict=True):
         for name, value in a["terms"].items():

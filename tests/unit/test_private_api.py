@@ -18,7 +18,8 @@ from raykd.models import torch_private, transformers_private
 from raykd.models.torch_private import TORCH
 from raykd.models.transformers_private import TRANSFORMERS
 from raykd.private_api import Library, PrivateName
-from raykd.ray_private import CLUSTER_FILES, LOCAL, RAY, SUBMITTED, SWEEP, EndableTrainer, Launcher
+from raykd.ray_private import CLUSTER_FILES, LOCAL, RAY, SUBMITTED, SWEEP, Launcher
+from raykd.ray_private.trainer import EndableTrainer
 from raykd.search import optuna_private
 from raykd.search.optuna_private import OPTUNA, put_back
 from tests.unit.search.studies import study
@@ -29,7 +30,7 @@ USED = {
     TRANSFORMERS: transformers_private.PARTS,
     TORCH: torch_private.PARTS,
 }
-PACKAGE = Path(ray_private.__file__).parent
+PACKAGE = Path(ray_private.__file__).parent.parent
 
 
 def forget(monkeypatch: pytest.MonkeyPatch, part: PrivateName) -> None:

@@ -1,7 +1,7 @@
 """Everything raykd uses of Ray that is not public API, checked before it is used.
 
-No other file of raykd imports a private name of Ray. Besides names, it relies on the order of
-things: a trainer asks itself for its callbacks, and to run its controller, when `fit` is called.
+No other room of raykd imports a private name of Ray. Besides names, it relies on the order of
+things, see `raykd.ray_private.trainer`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from raykd.private_api import Library, PrivateName
-
-if TYPE_CHECKING:
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 RAY = Library("ray", "Ray", "2.60")
 
@@ -47,6 +43,13 @@ NODE_REQUESTS = PrivateName(
     f"{_TRAIN}.execution.scaling_policy", "ScalingPolicy._send_resource_request",
     "leaving out a process that asks for nodes",
 )  # fmt: skip
+SYNCHRONISER = PrivateName(
+    f"{_TRAIN}.execution.worker_group.worker_group", "SynchronizationActor",
+    "leaving out a process that lets ranks wait for each other",
+)  # fmt: skip
+END_SYNCHRONISER = PrivateName(
+    f"{_TRAIN}.execution.worker_group.state", "_shutdown_sync_actor", SYNCHRONISER.purpose
+)
 REPEATED_REQUESTS = PrivateName(
     NODE_REQUESTS.module, "ScalingPolicy._maybe_send_resource_request", NODE_REQUESTS.purpose
 )
@@ -95,7 +98,7 @@ VALIDATE = PrivateName(f"{_LAUNCHER}.util", "validate_config", "checking a clust
 SWEEP = (
     CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
     NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT, PROGRESS, CONFIG,
-    REACHABLE,
+    REACHABLE, SYNCHRONISER, END_SYNCHRONISER,
 )  # fmt: skip
 """What a sweep uses."""
 
@@ -211,84 +214,6 @@ def start_local_cluster() -> tuple[str, str]:
 
     node = WithoutDashboard(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)
     return str(node.gcs_address), str(node.get_session_dir_path())
-
-
-class EndableTrainer:
-    """A trainer whose `fit` another thread can end, without three processes that Ray Train adds.
-
-    One, on the head, asks the dashboard every second whether the controller of a trainer is alive.
-    Where its own cluster has no dashboard, it asks that of any other cluster on the machine, is
-    told that nobody knows the controller, and takes the workers away in the middle of a trial. It
-    is not needed: what the controller holds, Ray gives back when the controller dies. Another one
-    hands out shards of Ray Data's datasets, of which a slot has none. The third asks the autoscaler
-    for nodes in the name of all trainers: raykd asks itself (`raykd.clusters.nodes`), Ray keeps the
-    last of both requests only, and no worker would start before that process has.
-
-    Args:
-        trainer: Trains.
-        here: Labels of the node that its controller runs on.
-
-    Raises:
-        SetupError: This version of Ray lacks a part of `SWEEP`.
-    """
-
-    def __init__(self, trainer: DataParallelTrainer, here: Mapping[str, str]) -> None:
-        RAY.require(SWEEP)
-        self._trainer = cast(Any, trainer)  # its methods are private
-        self._here = dict(here)
-        self._controller: Any = None
-        self._ended = threading.Event()
-        self._default_callbacks: Callable[[], list[Any]] = self._trainer._create_default_callbacks
-        # The trainer asks itself for both.
-        self._trainer._initialize_and_run_controller = self._run_controller
-        self._trainer._create_default_callbacks = self._callbacks
-
-    def fit(self) -> None:
-        """Train to the end; raises what ended the training otherwise."""
-        self._trainer.fit()
-
-    def end(self) -> None:
-        """Kill the controller, and its workers with it; `fit` then raises."""
-        import ray
-
-        self._ended.set()
-        if self._controller is not None:
-            ray.kill(self._controller)
-
-    def _run_controller(self, **made_with: Any) -> Any:
-        # What Ray Train does, but that keeps the handle to itself.
-        import ray
-
-        made = ray.remote(
-            num_cpus=0,
-            label_selector=self._here,
-            runtime_env={"env_vars": CONTROLLER_ENVIRONMENT.find()()},
-        )(CONTROLLER.find())
-        if self._ended.is_set():
-            raise RuntimeError("ended before it began")
-        _ask_for_no_nodes(made_with["scaling_policy"])
-        self._controller = made.remote(**made_with)
-        if self._ended.is_set():
-            ray.kill(self._controller)
-        try:
-            ray.get(self._controller.run.remote())
-            return ray.get(self._controller.get_result.remote())
-        finally:
-            ray.kill(self._controller)  # it would live as long as somebody holds its handle
-
-    def _callbacks(self) -> list[Any]:
-        unused = (CLEANER.find(), DATASETS.find())
-        return [c for c in self._default_callbacks() if not isinstance(c, unused)]
-
-
-def _ask_for_no_nodes(policy: Any) -> None:
-    """Let the scaling policy of a trainer send nothing to the process that asks for nodes."""
-    for request in (NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS):
-        setattr(policy, request.name.rpartition(".")[2], _nothing)
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def keep_credentials_from_trials() -> None:
