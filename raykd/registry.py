@@ -30,6 +30,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "families": ("raykd.models.families", "FAMILY"),
     "algorithms": ("raykd.search.algorithms", "ALGORITHM"),
     "schedulers": ("raykd.search.schedulers", "SCHEDULER"),
+    "loggers": ("raykd.loggers", "LOGGER"),
     "sections": ("raykd.report.sections", "SECTION"),
     "cluster_rules": ("raykd.clusters.rules", "RULE"),
 }
@@ -39,6 +40,7 @@ _SINGULAR = {
     "families": "model family",
     "algorithms": "search algorithm",
     "schedulers": "scheduler",
+    "loggers": "logger",
     "sections": "report section",
     "cluster_rules": "rule for cluster files",
 }

@@ -22,7 +22,7 @@ def ls(
         typer.Argument(help=f"One of {', '.join(LISTED)}; all without it.", autocompletion=kinds),
     ] = None,
 ) -> None:
-    """List methods, tasks, model families, search algorithms, schedulers or runs."""
+    """List methods, tasks, model families, search algorithms, schedulers, loggers or runs."""
     if kind is not None and kind not in LISTED:
         from raykd.registry import suggestion
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from raykd.cli.family_table import family_names
 
-SHOWN = ("methods", "tasks", "families", "algorithms", "schedulers")
+SHOWN = ("methods", "tasks", "families", "algorithms", "schedulers", "loggers")
 """Kinds of extension that have a page of their own."""
 LISTED = (*SHOWN, "runs")
 """What can be listed."""

@@ -15,13 +15,17 @@ from raykd.errors import SpecError, UnknownName
 if TYPE_CHECKING:
     from raykd.params import ParamInfo
 
+_BESIDE_ARMS = ("algorithms", "schedulers", "loggers")
+"""Kinds of extension that are no part of an arm."""
+
 
 def show(
     output: Output,
     name: Annotated[
         str,
         typer.Argument(
-            help="A method, task, family, algorithm, scheduler or section.", autocompletion=things
+            help="A method, task, family, algorithm, scheduler, logger or section.",
+            autocompletion=things,
         ),
     ],
 ) -> None:
@@ -65,7 +69,7 @@ def page_of(kind: str, name: str) -> dict[str, Any] | None:
 
     if kind == "families":
         return _family_page(name)
-    if kind in ("schedulers", "algorithms") and name not in registry.names(kind):
+    if kind in _BESIDE_ARMS and name not in registry.names(kind):
         return None
     try:
         extension: Any = registry.load(kind, name)
@@ -156,7 +160,9 @@ def first_line(kind: str, name: str) -> str:
 
     from raykd import registry
 
-    packages = {"families": "raykd.models.families", "methods": "raykd.methods"}
+    packages = {
+        "families": "raykd.models.families", "methods": "raykd.methods", "loggers": "raykd.loggers"
+    }  # fmt: skip
     package = packages.get(kind, f"raykd.search.{kind}")
     spec = importlib.util.find_spec(f"{package}.{name}")
     if spec is None or spec.origin is None:
@@ -198,7 +204,7 @@ def _unknown(name: str) -> SpecError:
         except SpecError as exc:
             return exc
     every = [*registry.names("methods"), *registry.variants("tasks"), *family_table.family_names()]
-    for kind in ("algorithms", "schedulers"):
+    for kind in _BESIDE_ARMS:
         every += registry.names(kind)
     from raykd.spec.reference import SECTIONS
 

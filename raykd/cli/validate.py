@@ -200,7 +200,16 @@ def _setup(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, s
         f"{resources.gpus_per_worker} GPUs) a trial",
         "report": spec.report.path.format(name=spec.name)
         + f", compared with {spec.report.baseline}",
+        **_loggers(spec),
     }
+
+
+def _loggers(spec: SweepSpec) -> dict[str, str]:
+    if not spec.loggers:
+        return {}
+    names = ", ".join(_named(logger.name, logger.params) for logger in spec.loggers)
+    steps = f", step metrics every {spec.log_every} steps" if spec.log_every else ""
+    return {"loggers": names + steps}
 
 
 def _objectives(spec: SweepSpec, task: str) -> str:

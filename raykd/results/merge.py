@@ -40,7 +40,7 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
     methods = {name: m for p in parts for name, m in p.spec["methods"].items()}
     tasks = {t.name: t for p in reversed(parts) for t in p.tasks}
     teachers = {(t.task, t.name): t for p in reversed(parts) for t in p.teachers}
-    spec = {**first.spec, "methods": methods, "train": {"fixed": {}, "domains": {}}}
+    spec = {**first.spec, "methods": methods, "train": {"fixed": {}, "domains": {}}, "loggers": []}
     env = {**first.env, "merged": [_identity(r) for r in results]}
     trials = sorted((t for p in parts for t in p.trials), key=lambda t: (t.started, t.trial_id))
     return dataclasses.replace(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from raykd.params import Scalar
 from raykd.results.finetune_trial import FinetuneTrial as FinetuneTrial
+from raykd.results.logger_record import LoggerRecord
 from raykd.results.seed_plan_record import SeedPlanRecord
 
 
@@ -282,6 +283,7 @@ class SweepResult:
         seed_plans: Where seeds were added by a plan, the plan of each task.
         lags: Of each task that was searched, how many of the trials before it a trial did without
             the results of; None where it knew what had ended, or where nothing reads results.
+        loggers: What each logger was told, by its name; those without an end on record are absent.
     """
 
     name: str
@@ -305,6 +307,7 @@ class SweepResult:
     row_outcomes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     seed_plans: Mapping[str, SeedPlanRecord] = field(default_factory=dict)
     lags: Mapping[str, int | None] = field(default_factory=dict)
+    loggers: Mapping[str, LoggerRecord] = field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[str, ...]:

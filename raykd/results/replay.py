@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from raykd.results.logger_record import LOGGER_NOTE, LoggerRecord
 from raykd.results.records import (
     TEACHER_NOTE,
     DerivedTeacher,
@@ -42,6 +43,7 @@ class Replay:
         spans: Timeline entries beside trials.
         seed_plans: Task name to the plan by which confirm seeds are added.
         lags: Task name to the lag of its search, where it is on record.
+        loggers: Name to what a logger was told, as its last session recorded it.
         started: Time of the first event of the sweep.
         finished: Time of the last ``sweep_finished``, 0 when it is still open.
         interrupted: Whether the user stopped it.
@@ -59,6 +61,7 @@ class Replay:
     spans: list[Mapping[str, Any]] = field(default_factory=list)
     seed_plans: dict[str, SeedPlanRecord] = field(default_factory=dict)
     lags: dict[str, int | None] = field(default_factory=dict)
+    loggers: dict[str, LoggerRecord] = field(default_factory=dict)
     started: float = 0.0
     finished: float = 0.0
     interrupted: bool = False
@@ -96,6 +99,7 @@ class Replay:
             "stage": self._stage,
             "seed_plan": self._seed_plan,
             "seed_look": self._seed_look,
+            "logger": self._logger,
             "note": self._note,
         }
         for event in events:
@@ -127,6 +131,7 @@ class Replay:
         self._session = float(event["time"])
         self.finished = 0.0
         self.interrupted = False
+        self.loggers.clear()
         self.notes = [n for n in self.notes if not n.startswith(_ENDINGS)]
         self.spans.append(_span("resumed", "resume", float(event["time"]), float(event["time"])))
 
@@ -222,7 +227,12 @@ class Replay:
             self.seed_plans[task], ended=str(event["ended"]), seeds=int(event["seeds"])
         )
 
+    def _logger(self, event: Event) -> None:
+        self.loggers[str(event["name"])] = from_dict(LoggerRecord, event)
+
     def _note(self, event: Event) -> None:
+        if event.get("about") == LOGGER_NOTE:
+            return  # the records say more
         if event.get("about") == TEACHER_NOTE:
             _add(self.teacher_notes, str(event["message"]))
         elif not event.get("caveat"):  # of what is a caveat, the records say more

@@ -11,15 +11,18 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from raykd.results.finetune_trial import FinetuneTrial
+from raykd.results.logger_record import LoggerRecord
 from raykd.results.records import Evaluation, Status, TaskRecord, TeacherRecord, TrialResult
 
-R = TypeVar("R", TrialResult, TeacherRecord, TaskRecord, Evaluation)
+R = TypeVar("R", TrialResult, TeacherRecord, TaskRecord, Evaluation, LoggerRecord)
 
 
 _FIELDS: dict[type[Any], Mapping[str, Any]] = {}
 
 
-def to_dict(record: TrialResult | TeacherRecord | TaskRecord | Evaluation) -> dict[str, Any]:
+def to_dict(
+    record: TrialResult | TeacherRecord | TaskRecord | Evaluation | LoggerRecord,
+) -> dict[str, Any]:
     """A record as plain data; tuples become lists, the status its name."""
     return {f.name: _plain(getattr(record, f.name)) for f in dataclasses.fields(record)}
 

@@ -88,6 +88,7 @@ def load_results(run: str | Path) -> SweepResult:
         row_outcomes=row_outcomes,
         seed_plans=replay.seed_plans,
         lags=replay.lags,
+        loggers=replay.loggers,
     )
 
 

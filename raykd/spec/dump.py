@@ -33,6 +33,8 @@ def to_yaml(spec: SweepSpec) -> str:
         "confirm": _section(spec.confirm),
         "resources": _section(spec.resources),
         "report": _section(spec.report),
+        "loggers": _flow([_logger(logger) for logger in spec.loggers]),
+        "log_every": spec.log_every,
     }
     return as_text(sections)
 
@@ -137,6 +139,10 @@ def _search(search: SearchSpec) -> dict[str, Any]:
         | {key: seconds for key, seconds in budgets.items() if seconds is not None}
         | {"objective": objectives[0] if len(objectives) == 1 else objectives}
     )
+
+
+def _logger(logger: Named) -> Any:
+    return {logger.name: dict(logger.params)} if logger.params else logger.name
 
 
 def _named(named: Named) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from string import Formatter
-from urllib.parse import urlsplit
 
+from raykd.spec.addresses import SECRET, holds_secret, is_web
 from raykd.spec.schema import AskSpec, TeacherSpec
 from raykd.spec.sections import read_section
 from raykd.spec.yaml_nodes import Findings, YamlEntry
@@ -31,7 +31,8 @@ def read_ask(teacher: YamlEntry, findings: Findings) -> AskSpec | None:
     if made is None:
         return None
     for key, message, hint in _problems(made):
-        findings.add(entry.node.entries[key].node.mark, f"{WHERE}.{key}", message, hint)
+        at = entry.node.entries[key].node.mark
+        findings.add(at, f"{WHERE}.{key}", message, hint, secret=key == "key")
     return made
 
 
@@ -49,31 +50,18 @@ def check_endpoint(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> N
             message = "'ask' says how a teacher behind an address is asked, and there is none"
             findings.add(entries["ask"].mark, WHERE, message, "add endpoint: URL, or remove ask")
         return
-    if wrong := _address_problem(made.endpoint):
-        findings.add(entries["endpoint"].node.mark, "teacher.endpoint", *wrong)
+    if holds_secret(made.endpoint):
+        hint = "put the key into an environment variable, and its name into teacher.ask.key"
+        at = entries["endpoint"].node.mark
+        findings.add(at, "teacher.endpoint", SECRET, hint, secret=True)
+    elif not is_web(made.endpoint):
+        hint = "for example endpoint: http://localhost:8000/v1"
+        at = entries["endpoint"].node.mark
+        findings.add(at, "teacher.endpoint", "'endpoint' is no address", hint)
     if not isinstance(made.model, str):
         at = entries.get("model", entries["endpoint"])
         message = "a teacher behind an address has a name there, which 'model' is"
         findings.add(at.mark, "teacher.model", message, "model: NAME")
-
-
-def _address_problem(url: str) -> tuple[str, str] | None:
-    """What is wrong with an address, and what to do; nothing of a secret in it is said."""
-    try:
-        parts = urlsplit(url)
-        secret = bool(parts.username or parts.password or parts.query)
-        is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        secret, is_web = False, False
-    if secret:
-        return (
-            "an address may hold no user, password or parameters: they would be in every record",
-            "put the key into an environment variable, and its name into teacher.ask.key",
-        )
-    if not is_web:
-        return "'endpoint' is no address", "for example endpoint: http://localhost:8000/v1"
-    return None
 
 
 def _other_place(text: str) -> str | None:

@@ -14,6 +14,7 @@ from raykd import registry
 from raykd.params import ParamInfo, describe
 from raykd.spec.domains import KINDS, Kind
 from raykd.spec.load import REQUIRED
+from raykd.spec.loggers_section import interval_info
 from raykd.spec.lora_section import section_infos
 from raykd.spec.method_section import train_infos
 from raykd.spec.model_section import finetune_infos
@@ -57,6 +58,8 @@ _ABOUT = {
     "confirm": "The best configurations again, on fresh seeds.",
     "resources": "What one trial runs on.",
     "report": "Where the report goes, and what arms are compared with.",
+    "loggers": "What is told of trials, scores and verdicts: names, or {NAME: {parameters}}.",
+    "log_every": interval_info().help,
 }
 
 
@@ -74,6 +77,8 @@ def file_schema() -> Schema:
         "methods": _methods(),
         "teachers": {"type": "object", "additionalProperties": _reference(TeacherSpec)},
         **{name: _or_null(_reference(part)) for name, part in sections.items()},
+        "loggers": _or_null({"type": "array", "items": _logger()}),
+        "log_every": {"anyOf": _constants(interval_info())},
     }
     return {
         "$schema": DIALECT,
@@ -211,20 +216,30 @@ def _named(kind: str) -> Schema:
     """A name, or ``{name: ..., parameters}``."""
     names = list(registry.names(kind))
     with_parameters = [
-        _mapping(
-            {
-                "name": {"const": name},
-                **{
-                    info.name: {"description": info.help, "anyOf": _constants(info)}
-                    for info in describe(registry.params_of(kind, name))
-                },
-            },
-            required=["name"],
-        )
+        _mapping({"name": {"const": name}, **_parameters(kind, name)}, required=["name"])
         for name in names
     ]
     outside = {"type": "object", "properties": {"name": _DOTTED}, "required": ["name"]}
     return {"anyOf": [{"enum": names}, _DOTTED, *with_parameters, outside]}
+
+
+def _parameters(kind: str, name: str) -> dict[str, Schema]:
+    """The parameters of an extension, each one value."""
+    return {
+        info.name: {"description": info.help, "anyOf": _constants(info)}
+        for info in describe(registry.params_of(kind, name))
+    }
+
+
+def _logger() -> Schema:
+    """A name, or ``{NAME: {parameters}}``."""
+    names = list(registry.names("loggers"))
+    shipped = [_mapping({n: _or_null(_mapping(_parameters("loggers", n)))}, [n]) for n in names]
+    outside = {
+        "type": "object", "patternProperties": {_DOTTED["pattern"]: {"type": ["object", "null"]}},
+        "additionalProperties": False, "minProperties": 1, "maxProperties": 1,
+    }  # fmt: skip
+    return {"anyOf": [{"enum": names}, _DOTTED, *shipped, outside]}
 
 
 _DOTTED: Schema = {"type": "string", "pattern": r"\."}

@@ -16,6 +16,7 @@ from raykd.errors import Problem, SpecError
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.spec.dump import to_yaml
 from raykd.spec.feasibility import check_feasible
+from raykd.spec.loggers_section import read_logging
 from raykd.spec.lora_section import read_lora, with_lora
 from raykd.spec.method_section import as_params, read_methods, read_train
 from raykd.spec.model_section import read_student, read_teacher
@@ -142,6 +143,7 @@ def _read_root(root: YamlNode, findings: Findings) -> SweepSpec | None:
     _check_repeats(search, confirm, entries.get("confirm"), findings)
     resources = _read_resources(entries.get("resources"), findings)
     report = _read_report(entries.get("report"), entries.get("methods"), methods, findings)
+    logging = read_logging(entries, findings)
     if search is not None and "methods" in entries:
         check_feasible(methods, as_params(train), search, entries, findings)
     if findings.problems:
@@ -153,6 +155,7 @@ def _read_root(root: YamlNode, findings: Findings) -> SweepSpec | None:
             "teacher": teacher, "teachers": teachers, "student": student,
             "train": as_params(train), "methods": methods,
             "search": search, "confirm": confirm, "resources": resources, "report": report,
+            **logging,
         }
     )  # fmt: skip
 

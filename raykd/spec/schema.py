@@ -12,7 +12,7 @@ from pydantic import Field
 from raykd.params import Scalar
 from raykd.spec.domains import Domain
 from raykd.spec.schema_base import Number, Seed, SpecSection
-from raykd.spec.schema_stages import ConfirmSpec, ReportSpec, ResourceSpec, SearchSpec
+from raykd.spec.schema_stages import ConfirmSpec, Named, ReportSpec, ResourceSpec, SearchSpec
 from raykd.spec.schema_teacher import AskSpec as AskSpec
 from raykd.spec.schema_teacher import OutputsSpec as OutputsSpec
 from raykd.spec.schema_teacher import RandomInitSpec as RandomInitSpec
@@ -221,7 +221,8 @@ class SweepSpec(SpecSection):
     """A whole search-space file.
 
     `train` is what all arms share: settings of training, and those of the student's adapter. Where
-    there are `teachers`, `teacher` is the first of them.
+    there are `teachers`, `teacher` is the first of them. `log_every` is how many optimizer steps
+    lie between two step metrics that `loggers` are told.
     """
 
     name: str
@@ -238,6 +239,13 @@ class SweepSpec(SpecSection):
     confirm: ConfirmSpec = ConfirmSpec()
     resources: ResourceSpec = ResourceSpec()
     report: ReportSpec = ReportSpec()
+    loggers: tuple[Named, ...] = ()
+    log_every: int | None = Field(default=50, ge=1, le=1_000_000)
+
+    @property
+    def step_interval(self) -> int:
+        """Optimizer steps between two step metrics; 0 where nobody is told of any."""
+        return (self.log_every or 0) if self.loggers else 0
 
     @property
     def confirm_runs(self) -> int:
@@ -268,5 +276,6 @@ class SweepSpec(SpecSection):
 
     def fingerprint(self) -> str:
         """Hash of everything that decides the results."""
-        decisive = {k: v for k, v in self.as_dict().items() if k not in ("description", "report")}
+        told = ("description", "report", "loggers", "log_every")
+        decisive = {k: v for k, v in self.as_dict().items() if k not in told}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]

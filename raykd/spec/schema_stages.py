@@ -12,7 +12,7 @@ from raykd.spec.schema_base import Number, Seed, SpecSection
 
 
 class Named(SpecSection):
-    """A search algorithm or scheduler and its parameters."""
+    """A search algorithm, a scheduler or a logger, and its parameters."""
 
     name: str
     params: Mapping[str, Scalar] = Field(default_factory=dict)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from raykd import registry
-from raykd.errors import SpecError
-from raykd.params import Scalar, describe
 from raykd.registry import suggestion
+from raykd.spec.named_section import read_named
 from raykd.spec.schema_stages import Named, Objective, SearchSpec
-from raykd.spec.search_values import check_constant
 from raykd.spec.sections import is_section, read_section
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 
@@ -69,26 +66,8 @@ def _read_named(kind: str, key: str, entry: YamlEntry, findings: Findings) -> Na
         hint = f"what there is: raykd ls {kind}"
         findings.add(entry.node.mark, path, message, hint)
         return None
-    name = named.node.value
-    try:
-        registry.load(kind, name)
-        infos = {info.name: info for info in describe(registry.params_of(kind, name))}
-    except SpecError as exc:
-        findings.add(named.node.mark, path, exc.message, exc.hint)
-        return None
-    params: dict[str, Scalar] = {}
-    for parameter, value in entry.node.entries.items():
-        where = join(path, parameter)
-        if parameter == "name":
-            continue
-        if parameter not in infos:
-            close = suggestion(parameter, list(infos))
-            hint = f"{close} (all of them: raykd show {name})".strip()
-            message = f"{key} '{name}' has no parameter '{parameter}'"
-            findings.add(value.mark, where, message, hint)
-        elif check_constant(value.node, where, infos[parameter], findings):
-            params[parameter] = value.node.scalar()
-    return Named(name=name, params=params)
+    given = {name: value for name, value in entry.node.entries.items() if name != "name"}
+    return read_named(kind, key, named.node, given, path, findings)
 
 
 def _read_objectives(

@@ -124,8 +124,13 @@ class Findings:
         """Whether a further problem would only be counted."""
         return len(self.problems) >= MOST_PROBLEMS
 
-    def add(self, mark: Mark, path: str, message: str, hint: str = "") -> None:
-        """Note one problem at a position, unless what stands there could not even be read."""
+    def add(
+        self, mark: Mark, path: str, message: str, hint: str = "", *, secret: bool = False
+    ) -> None:
+        """Note one problem at a position, unless what stands there could not even be read.
+
+        The line is shown with it, unless what is wrong is that it holds a secret.
+        """
         self.count += 1
         if (mark.source.name, mark.line, mark.column) in self._unread:
             return
@@ -140,7 +145,7 @@ class Findings:
                 file=mark.source.name,
                 line=mark.line,
                 column=mark.column,
-                source=mark.text(),
+                source="" if secret else mark.text(),
             )
         )
 

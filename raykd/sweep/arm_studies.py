@@ -195,5 +195,6 @@ def _config(
         lora=lora_plan(spec),
         latency=LATENCY in arm_study.metrics,
         limit_s=spec.search.trial_time_limit_s,
+        log_every=spec.step_interval,
         state_path=str((run / "state" / f"{identifier}.{decisive:08x}.safetensors").resolve()),
     )

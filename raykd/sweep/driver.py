@@ -301,9 +301,9 @@ class Driver:
                 self._note(
                     f"slot {notification['slot']} waits for no job: {notification['reason']}"
                 )
-        elif notification["kind"] == "derived_teacher":
+        elif notification["kind"] in ("derived_teacher", "trial_steps"):
             what = {k: v for k, v in notification.items() if k not in ("kind", "time")}
-            self._log.emit("derived_teacher", **what)
+            self._log.emit(notification["kind"], **what)
         elif notification["kind"] == "lost":
             teachers.republish(notification["key"], notification["version"])
         elif notification["kind"] == "requeued":

@@ -11,6 +11,7 @@ from raykd.data.row_roles import is_selecting
 from raykd.errors import RaykdError, Unreachable
 from raykd.spec.descriptions import describe_data
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.loggers import check_loggers
 from raykd.sweep.named_teachers import check_same_students, set_up_named, teacher_names
 from raykd.sweep.task_setup import load_roles, setup_notes
 from raykd.sweep.tasks import task_of
@@ -49,6 +50,10 @@ def preflight(spec: SweepSpec) -> tuple[list[TaskPreflight], list[RaykdError]]:
     """
     seen: list[TaskPreflight] = []
     errors: list[RaykdError] = []
+    try:
+        check_loggers(spec)
+    except RaykdError as exc:
+        errors.append(exc)
     for task in spec.tasks:
         try:
             seen.append(_check_task(spec, task))

@@ -20,6 +20,7 @@ from raykd.sweep import input_hashes, run_folder
 from raykd.sweep.driver import Driver
 from raykd.sweep.endpoint_teacher import with_answers
 from raykd.sweep.input_hashes import hash_inputs
+from raykd.sweep.loggers import Loggers, check_loggers
 from raykd.sweep.named_teachers import set_up_all
 from raykd.sweep.task_setup import TaskSetup, setup_notes
 
@@ -59,6 +60,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         RaykdError: What is wrong; what was done before stays in the run folder.
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
+    check_loggers(spec)
     setups = set_up_all(spec)
     inputs = {task: hash_inputs(setup) for task, setup in setups.items()}
     commits = input_hashes.hub_commits(spec)
@@ -69,13 +71,15 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             options.out, spec, source, options.command, baseline, inputs, commits
         )
     with run_folder.lock(run):
-        log = EventLog(run / "events.jsonl", listener)
+        loggers = Loggers(spec, run)
+        log = EventLog(run / "events.jsonl", loggers.waking(listener))
         if options.resume is None:
             _announce(spec, run, log)
         else:
             _resume(spec, run, log, listener, (inputs, commits), options)
         _warn(setups, log)
-        conclusion = Conclusion(spec, run, log)
+        loggers.start(log)
+        conclusion = Conclusion(spec, run, log, loggers)
         with conclusion:
             setups = {key: _asked(setup, options, log) for key, setup in setups.items()}
             with connected(options.address):
@@ -142,12 +146,14 @@ class Conclusion:
         spec: The sweep.
         run: Its run folder.
         log: Its log.
+        loggers: Its loggers.
     """
 
-    def __init__(self, spec: SweepSpec, run: Path, log: EventLog) -> None:
+    def __init__(self, spec: SweepSpec, run: Path, log: EventLog, loggers: Loggers) -> None:
         self._spec = spec
         self._run = run
         self._log = log
+        self._loggers = loggers
         self._began = time.monotonic()
         self._written = False
 
@@ -176,7 +182,9 @@ class Conclusion:
         shutil.rmtree(self._run / "ray", ignore_errors=True)  # Ray's own, which nothing reads
         try:
             self._log.emit("sweep_finished", status=status, seconds=seconds, error=why)
-            trials = load_results(self._run).trials
+            result = load_results(self._run)
+            trials = result.trials
+            self._loggers.finish(self._log, status, result)
             if not trials:
                 return  # nothing to report, and an earlier report of this search space stays
             write_trials(self._run, trials)

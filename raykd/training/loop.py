@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from raykd.data.base import Batch, Task, TokenizedDataset
+from raykd.data.base import Array, Batch, Task, TokenizedDataset
 from raykd.errors import RaykdError, SetupError
 from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
@@ -43,6 +43,7 @@ from raykd.training.seeding import (
 )
 from raykd.training.settings import FULL, TrainSettings
 from raykd.training.step import Step
+from raykd.training.step_metrics import StepMetrics, StepPoint
 from raykd.training.terms import LossTracker
 from raykd.training.vocab_subset import VocabSubset
 
@@ -72,6 +73,8 @@ class TrainJob:
             when the training ends by itself or by `on_evaluation` the file is deleted.
         state_every_s: Least time between two saved states; they are saved after evaluations.
         note: Hears of a state that cannot be used.
+        log_every: Steps between two calls of `on_steps`, 0 for none.
+        on_steps: Called on rank 0 with what the last steps were like.
     """
 
     model: nn.Module
@@ -89,6 +92,8 @@ class TrainJob:
     state_path: Path | None = None
     state_every_s: float = 60.0
     note: Callable[[str], None] = lambda message: None
+    log_every: int = 0
+    on_steps: Callable[[StepPoint], None] = lambda point: None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,6 +169,7 @@ class _Training:
         self.total = settings.epochs * len(self.batches)
         self.optimizer = Optimizer(self.plan.moved, settings, self.total, self.plan.norm)
         self.loss_tracker = LossTracker(self.world)
+        self.metrics = StepMetrics(job.log_every, job.train.lengths(), self.world.device)
         self.inference = InferenceSetup(settings, job.collator, self.world)
         self.step = 0
         self.history: list[Evaluation] = []
@@ -214,26 +220,34 @@ class _Training:
                 if result is None:
                     self.optimizer.forget()
                     break  # the same step again, and all that follow, in more passes
-                self.optimizer.step(self.step)
+                due = self.metrics.due(self.step + 1)
+                norm = self.optimizer.step(self.step, wants_norm=due)
                 self.step += 1
                 self.loss_tracker.add(result.terms, result.totals, result.values, self.step)
+                self._note_step(rows, norm)
                 done += 1
                 if done in eval_steps and self._evaluate():
                     return True
         return False
 
+    def _note_step(self, rows: Array, norm: Tensor | None) -> None:
+        """Note a step for its metrics, and say those of the last ones when it is time."""
+        self.metrics.add(rows)
+        if self.metrics.due(self.step):
+            terms = self.loss_tracker.recent(self.step)
+            rate = self.optimizer.schedule.rate(self.step - 1)
+            point = self.metrics.point(self.step, terms, rate, norm)
+            if self.world.rank == 0:
+                self.job.on_steps(point)
+
     def _evaluate(self) -> bool:
         """Evaluate, report, keep the state when it is time; whether to stop before the end."""
         job = self.job
         terms = self.loss_tracker.means(self.step)
+        self.metrics.pause()
+        texts = job.task.metric in job.task.text_metrics
         metrics = (
-            score(
-                job.model,
-                job.task,
-                job.validation,
-                self.inference,
-                texts=job.task.metric in job.task.text_metrics,
-            )
+            score(job.model, job.task, job.validation, self.inference, texts=texts)
             if job.validation is not None
             else {}
         )
@@ -251,6 +265,7 @@ class _Training:
             return False
         if save and not stop:
             self._save()
+        self.metrics.go_on()
         return stop
 
     def _decide(self, evaluation: Evaluation) -> tuple[bool, bool]:

@@ -105,10 +105,17 @@ class Optimizer:
             factor *= 1.0 - self.schedule.rate(step) * self._weight_decay
         return factor
 
-    def step(self, step: int) -> None:
-        """Clip, move the weights with the rate of `step` (from 0), and forget the gradients."""
-        if self.max_norm is not None:
-            factor = (self._norm(self.trained) / self.max_norm).clamp_(min=1.0)
+    def step(self, step: int, *, wants_norm: bool = False) -> Tensor | None:
+        """Clip, move the weights with the rate of `step` (from 0), and forget the gradients.
+
+        Returns:
+            The norm of the gradients before they were clipped, a scalar on the device; None where
+            nothing is clipped and it is not wanted.
+        """
+        clips = self.max_norm is not None
+        norm = self._norm(self.trained) if clips or wants_norm else None
+        if norm is not None and self.max_norm is not None:
+            factor = (norm / self.max_norm).clamp_(min=1.0)
             if self._scales:
                 # The fused kernel divides by this in its own pass over the gradients, as it does
                 # for torch's GradScaler; clipping beforehand would be a pass of its own.
@@ -121,6 +128,7 @@ class Optimizer:
         for part in self.parts:
             part.step()
         self.forget()
+        return norm
 
     def forget(self) -> None:
         """Drop the gradients."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -170,6 +170,34 @@ def shares(step: StepTerms, of: Totals, world: DistributedContext) -> Tensor:
     return (step.counts * (world.size / of.counts.clamp_min(1e-300))).float()
 
 
+@dataclass(slots=True)
+class _Means:
+    """Sums over steps, for the mean of the loss and of each term."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+    loss: float = 0.0
+    steps: int = 0
+
+    def add(
+        self, sums: Mapping[str, float], seen: Mapping[str, int], loss: float, steps: int
+    ) -> None:
+        """Add some steps: the sum of each term, the steps that have it, and the sum of losses."""
+        for name, total in sums.items():
+            self.sums[name] = self.sums.get(name, 0.0) + total
+            self.seen[name] = self.seen.get(name, 0) + seen[name]
+        self.loss += loss
+        self.steps += steps
+
+    def means(self) -> dict[str, float]:
+        """The mean of each term, and of ``loss``, their sum; empty without a step."""
+        if not self.steps:
+            return {}
+        means = {n: total / self.seen[n] for n, total in self.sums.items() if self.seen[n]}
+        # The sum, also where a term has its name.
+        return {"loss": self.loss / self.steps} | {n: m for n, m in means.items() if n != "loss"}
+
+
 class LossTracker:
     """Accumulates loss terms on the device and checks them only now and then.
 
@@ -183,10 +211,8 @@ class LossTracker:
     def __init__(self, world: DistributedContext) -> None:
         self.world = world
         self._pending: list[tuple[StepTerms, Totals, Tensor]] = []
-        self._sums: dict[str, float] = {}
-        self._seen: dict[str, int] = {}
-        self._loss = 0.0
-        self._steps = 0
+        self._since_evaluation = _Means()
+        self._since_point = _Means()
 
     def add(self, step: StepTerms, of: Totals, values: Tensor, number: int) -> None:
         """Note the terms of one step.
@@ -215,14 +241,21 @@ class LossTracker:
             TrialError: See `add`.
         """
         self._look(number)
-        if not self._steps:
-            return {}
-        means = {n: total / self._seen[n] for n, total in self._sums.items() if self._seen[n]}
-        loss = self._loss / self._steps
-        self._sums, self._seen = {}, {}
-        self._loss, self._steps = 0.0, 0
-        # The sum, also where a term has its name.
-        return {"loss": loss, **{name: mean for name, mean in means.items() if name != "loss"}}
+        taken, self._since_evaluation = self._since_evaluation, _Means()
+        return taken.means()
+
+    def recent(self, number: int) -> dict[str, float]:
+        """The same since the last call of this method, whatever `means` was asked for.
+
+        Args:
+            number: Steps done.
+
+        Raises:
+            TrialError: See `add`.
+        """
+        self._look(number)
+        taken, self._since_point = self._since_point, _Means()
+        return taken.means()
 
     def _look(self, number: int) -> None:
         if not self._pending:
@@ -242,12 +275,11 @@ class LossTracker:
                 f"loss became {became} at step {first + row} (term '{names[column]}')",
                 hint="lower lr or the weight of that term",
             )
-        seen = counted.sum(0).tolist()
-        for k, (name, total) in enumerate(zip(names, values.sum(0).tolist(), strict=True)):
-            self._sums[name] = self._sums.get(name, 0.0) + total
-            self._seen[name] = self._seen.get(name, 0) + int(seen[k])
-        self._loss += float((values * minimised).sum())
-        self._steps += len(values)
+        sums = dict(zip(names, values.sum(0).tolist(), strict=True))
+        seen = dict(zip(names, counted.sum(0).tolist(), strict=True))
+        loss = float((values * minimised).sum())
+        for means in (self._since_evaluation, self._since_point):
+            means.add(sums, seen, loss, len(values))
 
     def _check_counts(self, first: int) -> None:
         unforeseen = torch.stack([of.unforeseen for _, of, _ in self._pending]).cpu().nonzero()

@@ -10,20 +10,24 @@ from raykd.trial.shared_objects import wait
 
 
 class Notifications:
-    """A growing list that one reader waits on."""
+    """A list that one reader waits on; what lies before the place it asks for is dropped."""
 
     def __init__(self) -> None:
-        self._all: list[dict[str, Any]] = []
+        self._kept: list[dict[str, Any]] = []
+        self._dropped = 0
         self._added = asyncio.Event()
 
     def add(self, kind: str, **what: Any) -> None:
         """Add one, with the time of now."""
-        self._all.append({"kind": kind, "time": time.time(), **what})
+        self._kept.append({"kind": kind, "time": time.time(), **what})
         self._added.set()
 
     async def since(self, cursor: int, timeout_s: float) -> list[dict[str, Any]]:
         """Those from position `cursor` on; an empty list after `timeout_s` of silence."""
-        if len(self._all) <= cursor:
+        known = min(max(cursor - self._dropped, 0), len(self._kept))
+        self._kept = self._kept[known:]
+        self._dropped += known
+        if not self._kept:
             self._added.clear()
             await wait(self._added, timeout_s)
-        return self._all[cursor:]
+        return list(self._kept)

@@ -29,6 +29,7 @@ from raykd.training.inference import InferenceSetup
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import derive_seed, seed_everything
 from raykd.training.settings import LORA, LoraSettings, RowSettings, TrainSettings
+from raykd.training.step_metrics import StepPoint
 from raykd.trial.measurements import Measurements, TrainedStudent, measure
 
 
@@ -57,6 +58,7 @@ class TrialConfig:
         limit_s: How long it may take at a time, None for any time.
         precision: What ``precision`` means in this sweep, ``fp32`` or ``bf16``; empty: what it
             means on this device.
+        log_every: Steps between two step metrics, 0 for none.
     """
 
     trial_id: str
@@ -78,6 +80,17 @@ class TrialConfig:
     lora: LoraPlan | None = None
     limit_s: float | None = None
     precision: str = ""
+    log_every: int = 0
+
+
+class TrialListener:
+    """Hears of a trial what is not an evaluation; this one keeps nothing of it."""
+
+    def note(self, message: str) -> None:
+        """A saved state cannot be used."""
+
+    def steps(self, point: StepPoint) -> None:
+        """What the last steps were like, every `TrialConfig.log_every` steps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -245,7 +258,7 @@ def run_trial(
     on_evaluation: Callable[[Evaluation], bool],
     teacher: Teacher | None = None,
     derive: Derive | None = None,
-    note: Callable[[str], None] = lambda message: None,
+    listener: TrialListener | None = None,
 ) -> TrialOutcome:
     """Train one student; call it on every rank.
 
@@ -257,12 +270,12 @@ def run_trial(
         on_evaluation: Called on rank 0 after every evaluation but the last; True stops the trial.
         teacher: An opened teacher to reuse, else one is opened.
         derive: Opens teachers derived from it; None makes them here.
-        note: Hears of a saved state that cannot be used.
+        listener: Hears of everything else, on rank 0.
 
     Raises:
         TrialError: The loss became NaN or infinite.
     """
-    began = time.monotonic()
+    began, listener = time.monotonic(), listener or TrialListener()
     seed_everything(config.seed)
     begun = _Student(config, prepared.student, _settings(config))
     settings, model, method = begun.settings, begun.model, build_method(config, prepared, task)
@@ -281,7 +294,9 @@ def run_trial(
             on_evaluation=lambda now: now.epoch < settings.epochs and on_evaluation(now),
             end_id=prepared.end_id,
             state_path=Path(config.state_path) if config.state_path else None,
-            note=note,
+            note=listener.note,
+            log_every=config.log_every,
+            on_steps=listener.steps,
         )
     )  # fmt: skip
     begun.finish()

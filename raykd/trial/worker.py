@@ -29,13 +29,14 @@ from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext, set_float32_products
 from raykd.training.peers import SILENCE, SILENCE_HINT, is_lost, is_silent
+from raykd.training.step_metrics import StepPoint
 from raykd.trial import drafts
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
 from raykd.trial.heartbeat import Heartbeat, JobLost, TimeLimit
 from raykd.trial.own_state import with_own_state
 from raykd.trial.preparation import PrepareJob, SlotPreparation
-from raykd.trial.run import TrialConfig, run_trial
+from raykd.trial.run import TrialConfig, TrialListener, run_trial
 from raykd.trial.shared_recording import OpenRecording, RecordJob, open_recording
 from raykd.trial.unread import read
 
@@ -227,10 +228,6 @@ class SlotWorker:
             fields = dataclasses.asdict(evaluation)
             return push({"kind": "evaluation", "evaluation": fields}) == STOP
 
-        def note(message: str) -> None:
-            what = {"message": f"{job.config.trial_id}: {message}"}
-            answer(self.coordinator.notify.remote("note", what))
-
         outcome = run_trial(
             with_own_state(job.config, attempt, takes_over=self.world.rank == 0),
             prepared,
@@ -239,7 +236,7 @@ class SlotWorker:
             on_evaluation,
             teacher,
             DerivedTeachers(self.coordinator, self.slot, self.world, job.config.trial_id, prepared),
-            note,
+            _Telling(self.coordinator, job.config.trial_id),
         )
         object_store.verify(handle, prepared)
         if self.world.rank != 0 or outcome.stopped:
@@ -280,6 +277,23 @@ class SlotWorker:
                         ) from exc
                     time.sleep(POLL_S / 4)
                     handle = read(answer(self.coordinator.read.remote(key)))
+
+
+class _Telling(TrialListener):
+    """Tells the driver of a trial, by way of the coordinator."""
+
+    def __init__(self, coordinator: Any, trial_id: str) -> None:
+        self._coordinator, self._trial_id = coordinator, trial_id
+
+    def note(self, message: str) -> None:
+        """A note."""
+        what = {"message": f"{self._trial_id}: {message}"}
+        answer(self._coordinator.notify.remote("note", what))
+
+    def steps(self, point: StepPoint) -> None:
+        """Step metrics; training does not wait for the answer."""
+        what = {"trial_id": self._trial_id, **dataclasses.asdict(point)}
+        self._coordinator.notify.remote("trial_steps", what)
 
 
 class NoHeartbeat:

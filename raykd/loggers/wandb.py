@@ -1,0 +1,166 @@
+"""Weights & Biases: a run for each trial and one for the verdicts, in one group for each sweep."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raykd.errors import SetupError
+from raykd.loggers.base import Logger, Memory, Scores, SweepEnd, Trial, TrialEnd
+from raykd.params import param
+
+if TYPE_CHECKING:
+    from wandb.sdk.wandb_run import Run
+
+_SWEEP = "sweep"
+"""The run of what belongs to no trial."""
+_OTHER = re.compile(r"[^\w.-]")
+"""What the id of a run may not hold."""
+_LATE_S = 5.0
+"""How long the run of a trial stays open after its end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """Where the runs go."""
+
+    project: str = param("raykd", help="Name of the project.")
+    entity: str | None = param(None, help="User or team; null = your own default.")
+    mode: str = param(
+        "auto",
+        choices=("auto", "online", "offline"),
+        help="offline = into the run folder, for `wandb sync`; auto = what WANDB_MODE says, "
+        "else online. The key comes from WANDB_API_KEY or `wandb login`.",
+    )
+
+
+class WandbLogger(Logger[Params]):
+    """Scores by step in the run of the trial; the verdicts in the summary of the run ``sweep``.
+
+    A resumed sweep goes on in the same runs, whose ids are kept in the run folder. Of a driver that
+    was killed, what the last seconds brought may stand there twice, with equal steps and values.
+    """
+
+    needs = "wandb"
+    extra = "wandb"
+
+    @classmethod
+    def check(cls, params: Params) -> None:
+        """Refuse to go online without a key, which W&B would ask for at the terminal.
+
+        Raises:
+            SetupError: There is no package, or no key.
+        """
+        Logger.check.__func__(cls, params)  # type: ignore[attr-defined]
+        if _mode(params) != "online":
+            return
+        import wandb
+
+        if not wandb.api.api_key:
+            raise SetupError(
+                "logger 'wandb' has no key",
+                hint="export WANDB_API_KEY=..., or wandb login, or {wandb: {mode: offline}}",
+            )
+
+    def open(self, memory: Memory) -> None:
+        """Go on with the runs of an earlier driver, or begin new ones."""
+        self._id = str(memory.get("id") or secrets.token_hex(4))
+        self._runs: dict[str, Run] = {}
+        self._ended: dict[str, tuple[float, int]] = {}
+        if not memory:
+            self._run(_SWEEP, _SWEEP).config.update(dict(self.sweep.settings))
+
+    def trial_started(self, trial: Trial) -> None:
+        """A run with the parameters of the trial."""
+        about = {"task": trial.task, "arm": trial.arm, "stage": trial.stage,
+                 "number": trial.number}  # fmt: skip
+        self._ended.pop(trial.key, None)
+        config = self._run_of(trial).config
+        config.update(about | dict(trial.params), allow_val_change=True)
+
+    def scores(self, scores: Scores) -> None:
+        """Values at a step."""
+        run = self._run(_SWEEP, _SWEEP) if scores.trial is None else self._run_of(scores.trial)
+        if scores.trial is None:
+            run.summary.update(dict(scores.values))
+        else:
+            run.log({**scores.values, "step": scores.step})
+
+    def trial_finished(self, end: TrialEnd) -> None:
+        """Final metrics in the summary, and the end of the run."""
+        run = self._run_of(end.trial)
+        about = {"status": end.status, "seconds": end.seconds, "error": end.error}
+        run.summary.update({**end.metrics, **about})
+        self._ended[end.trial.key] = (time.monotonic(), int(end.status == "failed"))
+
+    def sweep_finished(self, end: SweepEnd) -> None:
+        """The verdicts."""
+        verdicts = {f"verdict/{task}": text for task, text in end.verdicts.items()}
+        self._run(_SWEEP, _SWEEP).summary.update({**verdicts, "status": end.status})
+
+    def flush(self) -> None:
+        """End the runs of trials that ended some time ago: their last steps may come late."""
+        for key, (when, code) in tuple(self._ended.items()):
+            if time.monotonic() - when > _LATE_S:
+                self._finish(key, code)
+
+    def close(self) -> None:
+        """End all runs."""
+        for key in tuple(self._runs):
+            self._finish(key, self._ended.get(key, (0.0, 0))[1])
+
+    def memory(self) -> Memory:
+        """What the ids of the runs begin with."""
+        return {"id": self._id}
+
+    @property
+    def place(self) -> str:
+        """The group of the runs, or the folder of those that are offline."""
+        if _mode(self.params) == "offline":
+            return f"{self.sweep.folder} (wandb sync sends it)"
+        whose = f"{self.params.entity}/" if self.params.entity else ""
+        return f"project {whose}{self.params.project}, group {self.sweep.run}"
+
+    def _run_of(self, trial: Trial) -> Run:
+        return self._run(trial.key, trial.stage)
+
+    def _run(self, key: str, kind: str) -> Run:
+        """A run that is open, or that is gone on with, or a new one."""
+        if key not in self._runs:
+            import wandb
+
+            run = wandb.init(
+                id=_OTHER.sub("-", f"{self._id}-{key}"), resume="allow", reinit="create_new",
+                project=self.params.project, entity=self.params.entity, name=key,
+                group=self.sweep.run, job_type=kind, dir=str(self.sweep.folder),
+                mode=_mode(self.params), settings=_quiet(wandb),
+            )  # fmt: skip
+            run.define_metric("*", step_metric="step")  # steps and evaluations may cross
+            self._runs[key] = run
+        return self._runs[key]
+
+    def _finish(self, key: str, code: int) -> None:
+        self._runs[key].finish(exit_code=code)
+        del self._runs[key]
+        self._ended.pop(key, None)
+
+
+def _quiet(wandb: object) -> object:
+    """Settings under which nothing is printed, and nothing of the driver's machine recorded."""
+    return wandb.Settings(  # type: ignore[attr-defined]
+        silent=True, console="off", disable_git=True, save_code=False, x_disable_meta=True,
+        x_disable_stats=True, x_disable_machine_info=True,
+    )  # fmt: skip
+
+
+def _mode(params: Params) -> str:
+    """``online`` or ``offline``."""
+    wanted = os.environ.get("WANDB_MODE", "online") if params.mode == "auto" else params.mode
+    return "online" if wanted == "online" else "offline"
+
+
+LOGGER = WandbLogger

@@ -1,0 +1,234 @@
+"""Hands the events of a sweep to one logger, in a thread of its own that nothing waits for.
+
+The event log is the queue: a logger is told what the log holds from where it last was, so that
+memory is bounded however slow it is, and nothing is lost where it is down. How far it came is kept
+beside its files; a resumed sweep goes on from there.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raykd.errors import shortened
+from raykd.loggers.base import Logger, Memory, tell
+from raykd.results.logger_record import LoggerRecord, without_secrets
+from raykd.sweep.logger_feed import Event, LoggerFeed
+from raykd.whole_file import whole_file
+
+PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""How long to wait after each failure in a row; after one more, a logger is switched off."""
+
+KEEP_EVERY_S = 2.0
+"""How often it is kept how far a logger came; what it was told since may be told again."""
+
+LAST_WORDS_S = 2.0
+"""How long a call of a logger may still take that is told to stop."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a logger came.
+
+    Attributes:
+        read: Bytes of the event log.
+        told: Messages.
+        memory: What the logger wants to find again.
+    """
+
+    read: int = 0
+    told: int = 0
+    memory: Memory = field(default_factory=dict)
+
+
+class LoggerDelivery:
+    """One logger and the thread that tells it.
+
+    Args:
+        name: As the file names the logger.
+        make: Makes it.
+        events: The event log.
+        feed: Turns its events into messages; a new one.
+        state: The file that keeps how far it came.
+        off: Called once, with the reason, when it is switched off.
+        pauses_s: See `PAUSES_S`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Logger[Any]],
+        events: Path,
+        feed: LoggerFeed,
+        state: Path,
+        off: Callable[[str], None],
+        pauses_s: Sequence[float] = PAUSES_S,
+    ) -> None:
+        self.name = name
+        self._make = make
+        self._events = events
+        self._feed = feed
+        self._state = state
+        self._off = off
+        self._pauses_s = pauses_s
+        self._logger: Logger[Any] | None = None
+        self._place = _Place()
+        self._holds = False
+        self._why = ""
+        self._new = threading.Event()
+        self._closing = threading.Event()
+        self._hurry = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name=f"raykd logger {name}")
+
+    def start(self) -> None:
+        """Begin to tell it what the log holds."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """The log has grown."""
+        self._new.set()
+
+    def finish(self, limit_s: float) -> LoggerRecord:
+        """Tell it the rest, for at most so long, and close it; called once, after the last event.
+
+        Args:
+            limit_s: Seconds.
+        """
+        self._closing.set()
+        self._new.set()
+        if not self._over.wait(limit_s):
+            self._hurry.set()
+            if not self._over.wait(LAST_WORDS_S):
+                self._why = self._why or "it still had not answered when the sweep ended"
+        untold, logger, why = self._untold(), self._logger, self._why
+        if untold and not why:
+            why = f"it was not done {limit_s:.0f} s after the end"
+        place = "" if logger is None else without_secrets(logger.place)
+        return LoggerRecord(
+            name=self.name, place=place, told=self._place.told, untold=untold,
+            why=why if untold else "",
+        )  # fmt: skip
+
+    def _untold(self) -> int:
+        """How many messages are left; of the first event, the feed may have been told before."""
+        rest = (event for event, _ in self._unread())
+        held = int(self._holds and next(rest, None) is not None)
+        return held + sum(self._feed.of(event) is not None for event in rest)
+
+    def _run(self) -> None:
+        try:
+            if not self._work() and not self._hurry.is_set():
+                self._off(self._why)
+        except OSError as exc:  # its own files cannot be written
+            self._why = str(exc)
+            self._off(self._why)
+        finally:
+            self._over.set()
+
+    def _work(self) -> bool:
+        """Tell it everything; whether that went well."""
+        self._restore()
+        if not self._attempt(self._open):
+            return False
+        while True:
+            closing = self._closing.is_set()  # before the look: nothing comes after it
+            self._new.clear()
+            if not self._catch_up() or not self._attempt(self._keep):
+                return False
+            if closing:
+                return self._attempt(self._close)
+            self._new.wait()
+
+    def _catch_up(self) -> bool:
+        """Tell it what is new in the log."""
+        kept = time.monotonic()
+        logger = self._logger
+        assert logger is not None
+        for event, end in self._unread():
+            message = self._feed.of(event)
+            if message is not None:
+                self._holds = True
+                if self._hurry.is_set() or not self._attempt(
+                    functools.partial(tell, logger, message)
+                ):
+                    return False
+                self._place.told += 1
+            self._place.read, self._holds = end, False
+            if time.monotonic() - kept > KEEP_EVERY_S:
+                if not self._attempt(self._keep):
+                    return False
+                kept = time.monotonic()
+        return True
+
+    def _attempt(self, work: Callable[[], object]) -> bool:
+        """Try it until it works or there were too many failures; whether it worked."""
+        for pause in (*self._pauses_s, 0.0):
+            try:
+                work()
+            except (Exception, SystemExit) as exc:  # whatever a library raises is its own affair
+                self._why = _describe(exc)
+            else:
+                return True
+            if not pause or self._hurry.wait(pause):
+                break
+        return False
+
+    def _open(self) -> None:
+        logger = self._make()
+        logger.open(self._place.memory)
+        self._logger = logger
+
+    def _keep(self) -> None:
+        """Bring what it was told to where it survives, and note how far that is."""
+        assert self._logger is not None
+        self._logger.flush()
+        self._place.memory = self._logger.memory()
+        plain = {
+            "read": self._place.read, "told": self._place.told, "memory": dict(self._place.memory)
+        }  # fmt: skip
+        with whole_file(self._state) as part:
+            part.write_text(json.dumps(plain), encoding="utf-8")
+
+    def _close(self) -> None:
+        assert self._logger is not None
+        self._logger.close()
+
+    def _restore(self) -> None:
+        """Go to where an earlier driver was; the feed is told what that one had read."""
+        try:
+            plain = json.loads(self._state.read_text(encoding="utf-8"))
+            before = _Place(plain["read"], plain["told"], plain["memory"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # never begun, or not to be read: from the beginning
+        for event, end in self._unread():
+            if end > before.read:
+                break
+            self._feed.of(event)
+        self._place = before
+
+    def _unread(self) -> Iterator[tuple[Event, int]]:
+        """What stands in the log after the place, each with where it ends."""
+        with self._events.open("rb") as file:
+            file.seek(self._place.read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    event = json.loads(line)
+                except ValueError:  # cut by a full disk
+                    continue
+                if isinstance(event, Mapping):
+                    yield event, file.tell()
+
+
+def _describe(exc: BaseException) -> str:
+    """The first line of an error, without secrets."""
+    first = (str(exc).strip().splitlines() or [""])[0]
+    return shortened(without_secrets(": ".join(filter(None, (type(exc).__name__, first)))), 200)

@@ -1,0 +1,149 @@
+"""Turns the events of a sweep into what loggers are told; repeated evaluations are told once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raykd.loggers.base import Message, Scores, SweepEnd, Trial, TrialEnd
+
+Event = Mapping[str, Any]  # one line of events.jsonl
+
+
+@dataclass(slots=True)
+class _Told:
+    """A trial as far as it was told.
+
+    Attributes:
+        trial: What it is.
+        evaluated: The step of its last evaluation.
+        stepped: The step of its last step metrics.
+        ended: Whether its end was told.
+    """
+
+    trial: Trial
+    evaluated: int = -1
+    stepped: int = -1
+    ended: bool = False
+
+
+class LoggerFeed:
+    """Reads events in the order of the log.
+
+    The same events give the same messages, so a resumed sweep brings a feed to where that of an
+    earlier driver was by giving it what that one had read.
+
+    Args:
+        with_steps: Whether there are step metrics, which hold the loss terms then.
+    """
+
+    def __init__(self, *, with_steps: bool) -> None:
+        self._with_steps = with_steps
+        self._told: dict[str, _Told] = {}
+        self._keys: dict[str, str] = {}
+        self._handlers: Mapping[str, Callable[[Event], Message | None]] = {
+            "teacher_ready": self._teacher_ready,
+            "trial_started": self._trial_started,
+            "trial_report": self._trial_report,
+            "trial_steps": self._trial_steps,
+            "trial_finished": self._trial_finished,
+            "verdicts": self._verdicts,
+        }
+
+    def of(self, event: Event) -> Message | None:
+        """What is told of an event, None where it is nothing."""
+        handler = self._handlers.get(str(event.get("event")))
+        return None if handler is None else handler(event)
+
+    def _teacher_ready(self, event: Event) -> Message:
+        teacher = event["teacher"]
+        place = " ".join(filter(None, (event["task"], teacher.get("name"))))
+        values = {f"teacher/{place}/{n}": v for n, v in teacher["metrics"].items()}
+        return _scores(None, 0, event, values)
+
+    def _trial_started(self, event: Event) -> Message | None:
+        told = self._of(event)
+        if told is None or _text(event["params"]) != _text(told.trial.params):
+            told = self._new(event)
+        elif not told.ended:
+            return None  # another slot goes on with it
+        told.ended = False
+        return told.trial
+
+    def _new(self, event: Event) -> _Told:
+        """A trial that was not told of, under a key that is free."""
+        name, key, number = str(event["trial_id"]), str(event["trial_id"]), 2
+        while key in self._told:
+            key, number = f"{name}-{number}", number + 1
+        trial = Trial(
+            key=key, task=event["task"], arm=event["arm"], stage=event["stage"],
+            number=event["number"], params=event["params"], time=event["time"],
+        )  # fmt: skip
+        self._keys[name] = key
+        self._told[key] = _Told(trial)
+        return self._told[key]
+
+    def _of(self, event: Event) -> _Told | None:
+        key = self._keys.get(str(event["trial_id"]))
+        return None if key is None else self._told[key]
+
+    def _trial_report(self, event: Event) -> Message | None:
+        told, entry = self._of(event), event["evaluation"]
+        if told is None or entry["step"] <= told.evaluated:
+            return None
+        told.evaluated = entry["step"]
+        values = {f"validation/{n}": v for n, v in entry["metrics"].items()}
+        values["train/epoch"] = entry["epoch"]
+        if not self._with_steps:
+            values |= _losses(entry["terms"])
+        return _scores(told.trial, entry["step"], event, values)
+
+    def _trial_steps(self, event: Event) -> Message | None:
+        told = self._of(event)
+        if told is None or event["step"] <= told.stepped:
+            return None
+        told.stepped = event["step"]
+        values = _losses(event["terms"]) | {f"train/{n}": v for n, v in event["values"].items()}
+        return _scores(told.trial, event["step"], event, values)
+
+    def _trial_finished(self, event: Event) -> Message | None:
+        result = event["result"]
+        told = self._of(result)
+        if told is None or told.ended:
+            return None
+        told.ended = True
+        metrics = {n if "/" in n else f"validation/{n}": v for n, v in result["metrics"].items()}
+        return TrialEnd(
+            trial=told.trial, time=event["time"], step=max(told.evaluated, 0),
+            status=str(result["status"]), seconds=result["seconds"], metrics=_finite(metrics),
+            error=result["error"],
+        )  # fmt: skip
+
+    def _verdicts(self, event: Event) -> Message:
+        return SweepEnd(time=event["time"], status=event["status"], verdicts=event["verdicts"])
+
+
+def _scores(trial: Trial | None, step: int, event: Event, values: Mapping[str, Any]) -> Scores:
+    return Scores(trial=trial, step=step, time=event["time"], values=_finite(values))
+
+
+def _losses(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """Means of loss terms by the names that loggers give them; ``loss`` is their sum."""
+    named = {f"loss/{n}": v for n, v in terms.items() if n != "loss"}
+    return named | ({"loss/total": terms["loss"]} if "loss" in terms else {})
+
+
+def _text(params: Mapping[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True, default=str)
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers among values: what is missing, NaN or infinite is left out."""
+    return {
+        name: float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
