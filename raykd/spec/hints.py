@@ -78,6 +78,9 @@ _ELSEWHERE: dict[str, tuple[str, str]] = {
     "num_workers": ("workers", ""),
     "gpus": ("gpus_per_worker", ""),
     "cpus": ("cpus_per_worker", ""),
+    "report_to": ("loggers", ""),
+    "logging": ("loggers", ""),
+    "logging_steps": ("log_every", ""),
 }  # fmt: skip
 """Names that other programs give a key: its name here, and what to know of it."""
 
@@ -108,19 +111,19 @@ def key_hint(key: str, known: Collection[str], entries: Collection[str], section
         return f"did you mean '{meant}'?" + (f" {remark}" if remark else "")
     homes = [home for home in _homes(key) if home != section]
     if homes:
-        return f"'{key}' is a key of {' and of '.join(homes)}"
+        return f"'{key}' is a key of {' and of '.join(home or 'the file itself' for home in homes)}"
     others = sorted({name for name in known if name not in entries})
     return suggestion(key, sorted(known)) or f"known keys: {', '.join(others)}"
 
 
 def _homes(key: str) -> list[str]:
-    """The sections that have a key of that name."""
+    """The sections that have a key of that name; empty for the file as a whole."""
     fields: dict[str, Collection[str]] = {
         "data": DataSpec.model_fields, "teacher": TeacherSpec.model_fields,
         "student": StudentSpec.model_fields, "train": TrainSettings.__dataclass_fields__,
         "search": {field.removesuffix("_s") for field in SearchSpec.model_fields},
         "confirm": ConfirmSpec.model_fields, "resources": ResourceSpec.model_fields,
-        "report": ReportSpec.model_fields,
+        "report": ReportSpec.model_fields, "": ("loggers", "log_every"),
     }  # fmt: skip
     return [section for section, names in fields.items() if key in names]
 

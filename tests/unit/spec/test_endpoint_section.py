@@ -77,5 +77,5 @@ def test_what_will_not_do_is_refused_with_its_place(tmp_path, teacher, key, word
     found = [p for p in caught.value.problems() if p.path == key]
     assert [words in p.message for p in found] == [True], caught.value.problems()
     assert found[0].line == 3
-    # What may be a secret is not repeated in words; the line of the file is shown where it is safe.
-    assert not any("sk-1" in p.message + p.hint for p in caught.value.problems())
+    # What may be a secret is repeated nowhere, nor is its line.
+    assert not any("sk-1" in p.render() for p in caught.value.problems())
