@@ -94,6 +94,14 @@ an arm is to leave out the rows of `data.unlabelled`. All other keys are paramet
 [`train`](#train). An arm whose value is `false` is left out, which is how `--set methods.kd=false`
 switches one off. A file without an arm that learns from no teacher (`none`, `sft`) gets the arm
 `none`: the share of the gap that a method recovers needs that floor.
+
+## `loggers` and `log_every`
+
+`loggers: [csv, {mlflow: {uri: http://localhost:5000}}]` names what is told of trials, scores and
+verdicts while the sweep runs: a list of names, or of `{NAME: {parameters}}` with those of
+[Loggers](loggers.md).
+`log_every` (default 50) is how many optimizer steps lie between two of the step metrics that they
+get; `null` stands for none. Neither changes a result.
 """
 
 

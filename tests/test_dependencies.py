@@ -27,10 +27,12 @@ DISTRIBUTIONS = {
 NOT_DECLARED = {
     "bitsandbytes": "an extra of the same name: an optimizer with moments of 8 bits",
     "click": "the errors of Ray's launcher, whose command line is made with it",
+    "mlflow": "an extra of the same name: a logger",
     "openai": "an extra, 'endpoint': teachers behind an address",
     "pandas": "an extra, 'notebook': the tables of a run",
     "peft": "an extra of the same name: students that train adapters, and teachers that are some",
     "sacrebleu": "an extra, 'bleu': two metrics, and 17 MB with what it needs",
+    "wandb": "an extra of the same name: a logger",
 }
 NOT_IMPORTED = {"sentencepiece": "transformers converts the vocabularies of Llama and T5 with it"}
 

@@ -95,6 +95,10 @@ LAYERS = {
         packages={"filelock", "numpy", "torch", "safetensors"},
         later={"openai"},
     ),
+    # What a logger writes with is imported when it is opened; TensorBoard's writer is torch's.
+    "loggers": Layer(
+        raykd={"errors", "params"}, later={"mlflow", "torch", "wandb"}
+    ),
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is
         # put together in a type of theirs, which costs torch, hence inside a function. Names of
@@ -138,8 +142,8 @@ LAYERS = {
         # Everything below; `__init__` is raykd's version.
         raykd={"__init__", "errors", "params", "registry", "ray_private", "losses.targets", "data",
                "models", "methods.base", "training.device", "training.model_options",
-               "training.seeding", "training.settings", "teachers", "trial", "clusters", "spec",
-               "search", "results", "report", "whole_file"},
+               "training.seeding", "training.settings", "teachers", "trial", "clusters", "loggers",
+               "spec", "search", "results", "report", "whole_file"},
         packages={"optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.
         later={"torch"},
@@ -369,9 +373,9 @@ def test_a_class_has_a_name_of_its_own():
     assert {*shared} == IN_MANY_FILES, shared
 
 
-# Where the surroundings are read: the command line, the start of a sweep, and the process of a
-# worker, which sets what its libraries read.
-MAY_READ_THE_ENVIRONMENT = {"cli", "sweep", "clusters", "trial/worker.py"}
+# Where the surroundings are read: the command line, the start of a sweep, the process of a worker,
+# which sets what its libraries read, and loggers, whose packages are set up there.
+MAY_READ_THE_ENVIRONMENT = {"cli", "sweep", "clusters", "loggers", "trial/worker.py"}
 
 
 def test_only_the_edges_read_the_environment():

@@ -36,7 +36,7 @@ class Sweep:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
+class LoggedTrial:
     """A trial of the search or the confirm stage.
 
     Attributes:
@@ -70,7 +70,7 @@ class Scores:
         values: Number by name: ``validation/accuracy``, ``loss/total``, ``train/lr``.
     """
 
-    trial: Trial | None
+    trial: LoggedTrial | None
     step: int
     time: float
     values: Mapping[str, float]
@@ -90,7 +90,7 @@ class TrialEnd:
         error: Last line of the error, or empty.
     """
 
-    trial: Trial
+    trial: LoggedTrial
     time: float
     step: int
     status: str
@@ -114,7 +114,7 @@ class SweepEnd:
     verdicts: Mapping[str, str]
 
 
-Message = Trial | Scores | TrialEnd | SweepEnd
+Message = LoggedTrial | Scores | TrialEnd | SweepEnd
 """What a logger is told, in the order in which it happened."""
 
 
@@ -164,7 +164,7 @@ class Logger(ABC, Generic[P]):
         """
 
     @abstractmethod
-    def trial_started(self, trial: Trial) -> None:
+    def trial_started(self, trial: LoggedTrial) -> None:
         """A trial begins; not repeated where a slot is lost and the trial goes to another one."""
 
     @abstractmethod
@@ -201,7 +201,7 @@ class Logger(ABC, Generic[P]):
 
 def tell(logger: Logger[Any], message: Message) -> None:
     """Call the method of a logger that a message is for."""
-    if isinstance(message, Trial):
+    if isinstance(message, LoggedTrial):
         logger.trial_started(message)
     elif isinstance(message, Scores):
         logger.scores(message)

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from raykd.loggers.base import Logger, Memory, Scores, SweepEnd, Trial, TrialEnd
+from raykd.loggers.base import LoggedTrial, Logger, Memory, Scores, SweepEnd, TrialEnd
 from raykd.params import show
 
 _HEADS: Mapping[str, tuple[str, ...]] = {
@@ -46,7 +46,7 @@ class CsvLogger(Logger[Params]):
                 self._row(name, *head)
         self._whole("settings.csv", ("setting", "value"), self.sweep.settings)
 
-    def trial_started(self, trial: Trial) -> None:
+    def trial_started(self, trial: LoggedTrial) -> None:
         """Nothing: its row is written when it ends."""
 
     def scores(self, scores: Scores) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raykd.loggers.base import Logger, Memory, Scores, SweepEnd, Trial, TrialEnd
+from raykd.loggers.base import LoggedTrial, Logger, Memory, Scores, SweepEnd, TrialEnd
 from raykd.params import Scalar, param, show
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class MlflowLogger(Logger[Params]):
         self._parent = made.info.run_id
         self._batch(self._parent, params=self.sweep.settings)
 
-    def trial_started(self, trial: Trial) -> None:
+    def trial_started(self, trial: LoggedTrial) -> None:
         """Its run, nested in that of the sweep."""
         run = self._run_of(trial)
         self._client.update_run(run, status="RUNNING")
@@ -118,7 +118,7 @@ class MlflowLogger(Logger[Params]):
             return str(found.experiment_id)
         return str(self._client.create_experiment(self.params.experiment))
 
-    def _run_of(self, trial: Trial) -> str:
+    def _run_of(self, trial: LoggedTrial) -> str:
         """The run of a trial: one that is known, one of an earlier driver, or a new one."""
         if trial.key not in self._runs:
             where = f"tags.`{_PARENT}` = '{self._parent}' and tags.`{_KEY}` = '{trial.key}'"
@@ -127,7 +127,7 @@ class MlflowLogger(Logger[Params]):
             self._runs[trial.key] = made.info.run_id
         return self._runs[trial.key]
 
-    def _new(self, trial: Trial) -> Any:  # MLflow's run
+    def _new(self, trial: LoggedTrial) -> Any:  # MLflow's run
         return self._client.create_run(
             self._experiment,
             start_time=_milliseconds(trial.time),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raykd.loggers.base import Logger, Memory, Scores, SweepEnd, Trial, TrialEnd
+from raykd.loggers.base import LoggedTrial, Logger, Memory, Scores, SweepEnd, TrialEnd
 from raykd.params import Scalar, show
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class TensorBoardLogger(Logger[Params]):
             table = "\n".join(("| setting | value |", "| --- | --- |", *rows))
             self._writer(_SWEEP).add_text("settings", table)
 
-    def trial_started(self, trial: Trial) -> None:
+    def trial_started(self, trial: LoggedTrial) -> None:
         """Its parameters as text; as hparams they stand beside the scores at its end."""
         text = "\n\n".join(f"{name}: {show(value)}" for name, value in trial.params.items())
         self._writer(trial.key).add_text("params", text, walltime=trial.time)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raykd.errors import SetupError
-from raykd.loggers.base import Logger, Memory, Scores, SweepEnd, Trial, TrialEnd
+from raykd.loggers.base import LoggedTrial, Logger, Memory, Scores, SweepEnd, TrialEnd
 from raykd.params import param
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class WandbLogger(Logger[Params]):
         if not memory:
             self._run(_SWEEP, _SWEEP).config.update(dict(self.sweep.settings))
 
-    def trial_started(self, trial: Trial) -> None:
+    def trial_started(self, trial: LoggedTrial) -> None:
         """A run with the parameters of the trial."""
         about = {"task": trial.task, "arm": trial.arm, "stage": trial.stage,
                  "number": trial.number}  # fmt: skip
@@ -125,7 +125,7 @@ class WandbLogger(Logger[Params]):
         whose = f"{self.params.entity}/" if self.params.entity else ""
         return f"project {whose}{self.params.project}, group {self.sweep.run}"
 
-    def _run_of(self, trial: Trial) -> Run:
+    def _run_of(self, trial: LoggedTrial) -> Run:
         return self._run(trial.key, trial.stage)
 
     def _run(self, key: str, kind: str) -> Run:

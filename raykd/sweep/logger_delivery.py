@@ -7,12 +7,12 @@ beside its files; a resumed sweep goes on from there.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ LAST_WORDS_S = 2.0
 """How long a call of a logger may still take that is told to stop."""
 
 
-@dataclass(slots=True)
-class _Place:
+@dataclasses.dataclass(slots=True)
+class _Reached:
     """How far a logger came.
 
     Attributes:
@@ -44,7 +44,7 @@ class _Place:
 
     read: int = 0
     told: int = 0
-    memory: Memory = field(default_factory=dict)
+    memory: Memory = dataclasses.field(default_factory=dict)
 
 
 class LoggerDelivery:
@@ -78,7 +78,7 @@ class LoggerDelivery:
         self._off = off
         self._pauses_s = pauses_s
         self._logger: Logger[Any] | None = None
-        self._place = _Place()
+        self._reached = _Reached()
         self._holds = False
         self._why = ""
         self._new = threading.Event()
@@ -112,7 +112,7 @@ class LoggerDelivery:
             why = f"it was not done {limit_s:.0f} s after the end"
         place = "" if logger is None else without_secrets(logger.place)
         return LoggerRecord(
-            name=self.name, place=place, told=self._place.told, untold=untold,
+            name=self.name, place=place, told=self._reached.told, untold=untold,
             why=why if untold else "",
         )  # fmt: skip
 
@@ -135,7 +135,7 @@ class LoggerDelivery:
     def _work(self) -> bool:
         """Tell it everything; whether that went well."""
         self._restore()
-        if not self._attempt(self._open):
+        if not self._attempt(self._open) or not self._attempt(self._keep):
             return False
         while True:
             closing = self._closing.is_set()  # before the look: nothing comes after it
@@ -159,8 +159,8 @@ class LoggerDelivery:
                     functools.partial(tell, logger, message)
                 ):
                     return False
-                self._place.told += 1
-            self._place.read, self._holds = end, False
+                self._reached.told += 1
+            self._reached.read, self._holds = end, False
             if time.monotonic() - kept > KEEP_EVERY_S:
                 if not self._attempt(self._keep):
                     return False
@@ -182,17 +182,15 @@ class LoggerDelivery:
 
     def _open(self) -> None:
         logger = self._make()
-        logger.open(self._place.memory)
+        logger.open(self._reached.memory)
         self._logger = logger
 
     def _keep(self) -> None:
         """Bring what it was told to where it survives, and note how far that is."""
         assert self._logger is not None
         self._logger.flush()
-        self._place.memory = self._logger.memory()
-        plain = {
-            "read": self._place.read, "told": self._place.told, "memory": dict(self._place.memory)
-        }  # fmt: skip
+        self._reached.memory = dict(self._logger.memory())
+        plain = dataclasses.asdict(self._reached)
         with whole_file(self._state) as part:
             part.write_text(json.dumps(plain), encoding="utf-8")
 
@@ -204,19 +202,19 @@ class LoggerDelivery:
         """Go to where an earlier driver was; the feed is told what that one had read."""
         try:
             plain = json.loads(self._state.read_text(encoding="utf-8"))
-            before = _Place(plain["read"], plain["told"], plain["memory"])
+            before = _Reached(plain["read"], plain["told"], plain["memory"])
         except (OSError, ValueError, KeyError, TypeError):
             return  # never begun, or not to be read: from the beginning
         for event, end in self._unread():
             if end > before.read:
                 break
             self._feed.of(event)
-        self._place = before
+        self._reached = before
 
     def _unread(self) -> Iterator[tuple[Event, int]]:
         """What stands in the log after the place, each with where it ends."""
         with self._events.open("rb") as file:
-            file.seek(self._place.read)
+            file.seek(self._reached.read)
             for line in file:
                 if not line.endswith(b"\n"):
                     return

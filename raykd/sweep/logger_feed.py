@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raykd.loggers.base import Message, Scores, SweepEnd, Trial, TrialEnd
+from raykd.loggers.base import LoggedTrial, Message, Scores, SweepEnd, TrialEnd
 
 Event = Mapping[str, Any]  # one line of events.jsonl
 
@@ -24,7 +24,7 @@ class _Told:
         ended: Whether its end was told.
     """
 
-    trial: Trial
+    trial: LoggedTrial
     evaluated: int = -1
     stepped: int = -1
     ended: bool = False
@@ -78,7 +78,7 @@ class LoggerFeed:
         name, key, number = str(event["trial_id"]), str(event["trial_id"]), 2
         while key in self._told:
             key, number = f"{name}-{number}", number + 1
-        trial = Trial(
+        trial = LoggedTrial(
             key=key, task=event["task"], arm=event["arm"], stage=event["stage"],
             number=event["number"], params=event["params"], time=event["time"],
         )  # fmt: skip
@@ -126,7 +126,9 @@ class LoggerFeed:
         return SweepEnd(time=event["time"], status=event["status"], verdicts=event["verdicts"])
 
 
-def _scores(trial: Trial | None, step: int, event: Event, values: Mapping[str, Any]) -> Scores:
+def _scores(
+    trial: LoggedTrial | None, step: int, event: Event, values: Mapping[str, Any]
+) -> Scores:
     return Scores(trial=trial, step=step, time=event["time"], values=_finite(values))
 
 

@@ -270,7 +270,7 @@ def run_trial(
         on_evaluation: Called on rank 0 after every evaluation but the last; True stops the trial.
         teacher: An opened teacher to reuse, else one is opened.
         derive: Opens teachers derived from it; None makes them here.
-        listener: Hears of everything else, on rank 0.
+        listener: Hears of everything else.
 
     Raises:
         TrialError: The loss became NaN or infinite.
@@ -287,10 +287,7 @@ def run_trial(
             model=model, method=method, task=task,
             train=splits["train"], validation=splits["validation"],
             teacher=_read_from(teacher, method, settings),
-            settings=settings,
-            collator=collator,
-            seed=config.seed,
-            world=world,
+            settings=settings, collator=collator, seed=config.seed, world=world,
             on_evaluation=lambda now: now.epoch < settings.epochs and on_evaluation(now),
             end_id=prepared.end_id,
             state_path=Path(config.state_path) if config.state_path else None,

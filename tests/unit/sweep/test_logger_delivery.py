@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from raykd.loggers.base import Logger, Memory, Scores, Sweep, SweepEnd, Trial, TrialEnd
+from raykd.loggers.base import LoggedTrial, Logger, Memory, Scores, Sweep, SweepEnd, TrialEnd
 from raykd.results.logger_record import LoggerRecord
 from raykd.sweep.logger_delivery import LoggerDelivery
 from raykd.sweep.logger_feed import LoggerFeed
@@ -39,7 +39,7 @@ class Keeping(Logger[None]):
         self.fails(message)
         self.kept.append(getattr(message, "step", "start"))
 
-    def trial_started(self, trial: Trial) -> None:
+    def trial_started(self, trial: LoggedTrial) -> None:
         self._take(trial)
 
     def scores(self, scores: Scores) -> None:

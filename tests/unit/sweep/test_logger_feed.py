@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from raykd.loggers.base import Scores, SweepEnd, Trial, TrialEnd
+from raykd.loggers.base import LoggedTrial, Scores, SweepEnd, TrialEnd
 from raykd.sweep.logger_feed import LoggerFeed
 
 ID = "glue-rte.kd.s000"
@@ -44,7 +44,7 @@ def told(*events: dict[str, Any], with_steps: bool = True) -> list[Any]:
 
 def test_a_trial_from_its_start_to_its_end():
     begin, scores, point, end = told(started(), report(10, accuracy=0.7), steps(10), finished())
-    assert begin == Trial(key=ID, task="glue/rte", arm="kd", stage="search", number=0,
+    assert begin == LoggedTrial(key=ID, task="glue/rte", arm="kd", stage="search", number=0,
                           params={"lr": 1e-4}, time=10.0)  # fmt: skip
     assert isinstance(scores, Scores)
     assert (scores.trial, scores.step, scores.time) == (begin, 10, 11.0)
@@ -72,7 +72,7 @@ def test_a_trial_that_was_interrupted_begins_again_as_itself():
     messages = told(started(), report(10), finished("interrupted"), started(), report(10),
                     report(20), finished())  # fmt: skip
     kinds = [type(m).__name__ for m in messages]
-    assert kinds == ["Trial", "Scores", "TrialEnd", "Trial", "Scores", "TrialEnd"]
+    assert kinds == ["LoggedTrial", "Scores", "TrialEnd", "LoggedTrial", "Scores", "TrialEnd"]
     assert {m.trial.key for m in messages if isinstance(m, Scores | TrialEnd)} == {ID}
 
 
@@ -85,7 +85,11 @@ def test_a_confirm_trial_of_another_configuration_is_another_trial():
 
 
 def test_steps_that_come_after_the_end_are_told():
-    assert [type(m) for m in told(started(), finished(), steps(5))] == [Trial, TrialEnd, Scores]
+    assert [type(m) for m in told(started(), finished(), steps(5))] == [
+        LoggedTrial,
+        TrialEnd,
+        Scores,
+    ]
 
 
 def test_what_is_no_number_is_left_out():

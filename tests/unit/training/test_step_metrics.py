@@ -20,7 +20,7 @@ def points_of(**changes):
 
 
 def test_a_point_every_so_many_steps_has_means_rate_norm_speed_and_memory():
-    points, result, made = points_of(epochs=2)
+    points, result, _ = points_of(epochs=2)
     assert [point.step for point in points] == [2, 4, 6, 8, 10]
     for point in points:
         assert set(point.terms) == {"loss", "task", "soft", "hidden"}
