@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import netrc
 import os
 import re
 import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from raykd.errors import SetupError
 from raykd.loggers.base import LoggedTrial, Logger, Memory, Scores, SweepEnd, TrialEnd
@@ -41,8 +44,8 @@ class Params:
 class WandbLogger(Logger[Params]):
     """Scores by step in the run of the trial; the verdicts in the summary of the run ``sweep``.
 
-    A resumed sweep goes on in the same runs, whose ids are kept in the run folder. Of a driver that
-    was killed, what the last seconds brought may stand there twice, with equal steps and values.
+    A resumed sweep goes on in the same runs, whose ids are kept in the run folder. W&B's own step
+    counts what was logged, so that it drops what a driver that was killed had logged before.
     """
 
     needs = "wandb"
@@ -56,11 +59,7 @@ class WandbLogger(Logger[Params]):
             SetupError: There is no package, or no key.
         """
         Logger.check.__func__(cls, params)  # type: ignore[attr-defined]
-        if _mode(params) != "online":
-            return
-        import wandb
-
-        if not wandb.api.api_key:
+        if _mode(params) == "online" and not _has_key():
             raise SetupError(
                 "logger 'wandb' has no key",
                 hint="export WANDB_API_KEY=..., or wandb login, or {wandb: {mode: offline}}",
@@ -71,6 +70,7 @@ class WandbLogger(Logger[Params]):
         self._id = str(memory.get("id") or secrets.token_hex(4))
         self._runs: dict[str, Run] = {}
         self._ended: dict[str, tuple[float, int]] = {}
+        self._logged = int(memory.get("logged", 0))
         if not memory:
             self._run(_SWEEP, _SWEEP).config.update(dict(self.sweep.settings))
 
@@ -88,7 +88,8 @@ class WandbLogger(Logger[Params]):
         if scores.trial is None:
             run.summary.update(dict(scores.values))
         else:
-            run.log({**scores.values, "step": scores.step})
+            run.log({**scores.values, "step": scores.step}, step=self._logged)
+            self._logged += 1
 
     def trial_finished(self, end: TrialEnd) -> None:
         """Final metrics in the summary, and the end of the run."""
@@ -114,8 +115,8 @@ class WandbLogger(Logger[Params]):
             self._finish(key, self._ended.get(key, (0.0, 0))[1])
 
     def memory(self) -> Memory:
-        """What the ids of the runs begin with."""
-        return {"id": self._id}
+        """What the ids of the runs begin with, and how much was logged."""
+        return {"id": self._id, "logged": self._logged}
 
     @property
     def place(self) -> str:
@@ -147,6 +148,18 @@ class WandbLogger(Logger[Params]):
         self._runs[key].finish(exit_code=code)
         del self._runs[key]
         self._ended.pop(key, None)
+
+
+def _has_key() -> bool:
+    """Whether W&B finds a key where it looks for one."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    for file in filter(None, (os.environ.get("NETRC"), "~/.netrc", "~/_netrc")):
+        with contextlib.suppress(OSError, netrc.NetrcParseError):
+            if netrc.netrc(os.path.expanduser(file)).authenticators(host) is not None:
+                return True
+    return False
 
 
 def _quiet(wandb: object) -> object:
