@@ -157,9 +157,10 @@ LAYERS = {
     ),
     "notebook": Layer(
         # The command's console shows how a sweep gets on, in a notebook, too.
-        raykd={"cli.console", "cli.output", "errors", "export", "registry", "report.charts",
-               "results", "spec", "sweep"},
-        later={"pandas", "peft", "plotly"},
+        raykd={"cli.console", "cli.live_view", "cli.output", "cli.progress", "errors", "export",
+               "registry", "report.charts", "results", "spec", "sweep"},
+        packages={"rich"},
+        later={"IPython", "pandas", "peft", "plotly"},
     ),
     # The public names.
     "__init__": Layer(

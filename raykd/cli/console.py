@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self, TextIO
 
 from raykd.cli.output import SHOWN, Format, Output
@@ -261,23 +262,8 @@ class LiveView(Console):
         """Take in one event; notes and failures stay above the view."""
         with self._lock:
             self._state.update(event)
-        if event.get("replayed"):
-            return
-        if event["event"] in ("sweep_started", "sweep_resumed"):
-            self._terminal.print(
-                f"run: {visible(event.get('folder', event.get('run', '')))}",
-                markup=False, highlight=False,
-            )  # fmt: skip
-        if event["event"] in ("note", "stopping", "waiting"):
-            self._terminal.print(
-                f"note: {visible(event['message'])}", markup=False, highlight=False
-            )
-        if event["event"] == "cluster" and event["nodes"] > 1:
-            self._terminal.print(describe_cluster(event), markup=False, highlight=False)
-        if event["event"] == "node":
-            self._terminal.print(describe_node(event), markup=False, highlight=False)
-        if event["event"] == "trial_finished" and event["result"]["status"] == "failed":
-            self._terminal.print(_finished(self._state, event), markup=False, highlight=False)
+        for text in announced(self._state, event):
+            self._terminal.print(text, markup=False, highlight=False)
 
     def view(self) -> RenderableType:
         """The view of this moment; called by the redrawing thread, hence the lock."""
@@ -285,6 +271,28 @@ class LiveView(Console):
 
         with self._lock:
             return draw(self._state, time.time())
+
+
+def announced(state: Progress, event: Event) -> Iterator[str]:
+    """What stays above a view that is redrawn: where the run is, notes, nodes, failures.
+
+    Args:
+        state: It has taken the event in.
+        event: The event.
+    """
+    kind = event["event"]
+    if event.get("replayed"):
+        return
+    if kind in ("sweep_started", "sweep_resumed"):
+        yield f"run: {visible(event.get('folder', event.get('run', '')))}"
+    elif kind in ("note", "stopping", "waiting"):
+        yield f"note: {visible(event['message'])}"
+    elif kind == "cluster" and event["nodes"] > 1:
+        yield describe_cluster(event)
+    elif kind == "node":
+        yield describe_node(event)
+    elif kind == "trial_finished" and event["result"]["status"] == "failed":
+        yield _finished(state, event)
 
 
 def open_console(output: Output) -> Console:

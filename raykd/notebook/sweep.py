@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raykd.cli.console import open_console
+from raykd.cli.console import Console, open_console
 from raykd.cli.output import Output
+from raykd.notebook.progress import NotebookView, in_notebook
 from raykd.notebook.run import Run
 from raykd.results.event_log import Listener
 from raykd.spec.dump import as_text
@@ -26,7 +27,7 @@ def sweep(
     address: str | None = None,
     overrides: Sequence[str] = (),
     listener: Listener | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Run:
     """Run a search space and return its run; the Python form of ``raykd sweep``.
 
@@ -36,7 +37,8 @@ def sweep(
         address: Ray cluster to use; None starts a local one (or uses a connection that exists).
         overrides: ``a.b=c`` changes to a file or mapping.
         listener: Called with every event.
-        progress: Whether to show how the sweep gets on, as the command does.
+        progress: Whether to show how the sweep gets on: in a notebook as a display that is redrawn
+            in place, elsewhere as the command does. None shows it in a notebook only.
 
     Raises:
         SpecError: The search space is wrong.
@@ -45,7 +47,7 @@ def sweep(
     """
     spec, text = read(source, overrides)
     options = SweepOptions(out=Path(out), address=address)
-    with open_console(Output(quiet=not progress)) as console:
+    with _console(progress) as console:
 
         def hear(event: Mapping[str, Any]) -> None:
             console.handle(event)
@@ -53,6 +55,12 @@ def sweep(
                 listener(event)
 
         return Run(run_sweep(spec, text, options, hear))
+
+
+def _console(progress: bool | None) -> Console:
+    if in_notebook() and progress is not False:
+        return NotebookView()
+    return open_console(Output(quiet=not progress))
 
 
 def read(
