@@ -25,7 +25,6 @@ DISTRIBUTIONS = {
 """What an import is installed as, where the two differ."""
 
 NOT_DECLARED = {
-    "IPython": "what shows a notebook brings it",
     "bitsandbytes": "an extra of the same name: an optimizer with moments of 8 bits",
     "click": "the errors of Ray's launcher, whose command line is made with it",
     "mlflow": "an extra of the same name: a logger",

@@ -160,7 +160,7 @@ LAYERS = {
         raykd={"cli.console", "cli.live_view", "cli.output", "cli.progress", "errors", "export",
                "registry", "report.charts", "results", "spec", "sweep"},
         packages={"rich"},
-        later={"IPython", "pandas", "peft", "plotly"},
+        later={"pandas", "peft", "plotly"},
     ),
     # The public names.
     "__init__": Layer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raykd.loggers.base import LoggedTrial, Logger, Memory, Scores, SweepEnd, TrialEnd
 from raykd.params import Scalar, show
@@ -93,11 +93,13 @@ class TensorBoardLogger(Logger[Params]):
     def _hparams(
         writer: SummaryWriter, params: Mapping[str, Scalar], metrics: Mapping[str, float]
     ) -> None:
-        from torch.utils.tensorboard.summary import hparams
+        from torch.utils.tensorboard import summary
 
+        made: Any = summary.hparams  # torch's functions have no types
+        files: Any = writer.file_writer
         plain = {n: v if isinstance(v, bool | int | float) else show(v) for n, v in params.items()}
-        for summary in hparams(plain, dict(metrics)):
-            writer.file_writer.add_summary(summary)
+        for part in made(plain, dict(metrics)):
+            files.add_summary(part)
 
 
 LOGGER = TensorBoardLogger

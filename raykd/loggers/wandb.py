@@ -8,15 +8,17 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from raykd.errors import SetupError
 from raykd.loggers.base import LoggedTrial, Logger, Memory, Scores, SweepEnd, TrialEnd
-from raykd.params import param
+from raykd.params import Scalar, param
 
 if TYPE_CHECKING:
+    from wandb import Settings
     from wandb.sdk.wandb_run import Run
 
 _SWEEP = "sweep"
@@ -72,15 +74,14 @@ class WandbLogger(Logger[Params]):
         self._ended: dict[str, tuple[float, int]] = {}
         self._logged = int(memory.get("logged", 0))
         if not memory:
-            self._run(_SWEEP, _SWEEP).config.update(dict(self.sweep.settings))
+            self._config(self._run(_SWEEP, _SWEEP), self.sweep.settings)
 
     def trial_started(self, trial: LoggedTrial) -> None:
         """A run with the parameters of the trial."""
         about = {"task": trial.task, "arm": trial.arm, "stage": trial.stage,
                  "number": trial.number}  # fmt: skip
         self._ended.pop(trial.key, None)
-        config = self._run_of(trial).config
-        config.update(about | dict(trial.params), allow_val_change=True)
+        self._config(self._run_of(trial), {**about, **trial.params})
 
     def scores(self, scores: Scores) -> None:
         """Values at a step."""
@@ -126,6 +127,10 @@ class WandbLogger(Logger[Params]):
         whose = f"{self.params.entity}/" if self.params.entity else ""
         return f"project {whose}{self.params.project}, group {self.sweep.run}"
 
+    @staticmethod
+    def _config(run: Any, values: Mapping[str, Scalar]) -> None:  # W&B's methods have no types
+        run.config.update(dict(values), allow_val_change=True)
+
     def _run_of(self, trial: LoggedTrial) -> Run:
         return self._run(trial.key, trial.stage)
 
@@ -138,7 +143,7 @@ class WandbLogger(Logger[Params]):
                 id=_OTHER.sub("-", f"{self._id}-{key}"), resume="allow", reinit="create_new",
                 project=self.params.project, entity=self.params.entity, name=key,
                 group=self.sweep.run, job_type=kind, dir=str(self.sweep.folder),
-                mode=_mode(self.params), settings=_quiet(wandb),
+                mode=_mode(self.params), settings=_quiet(),
             )  # fmt: skip
             run.define_metric("*", step_metric="step")  # steps and evaluations may cross
             self._runs[key] = run
@@ -162,16 +167,17 @@ def _has_key() -> bool:
     return False
 
 
-def _quiet(wandb: object) -> object:
+def _quiet() -> Settings:
     """Settings under which nothing is printed, and nothing of the driver's machine recorded."""
-    return wandb.Settings(  # type: ignore[attr-defined]
+    from wandb import Settings
+
+    return Settings(
         silent=True, console="off", disable_git=True, save_code=False, x_disable_meta=True,
         x_disable_stats=True, x_disable_machine_info=True,
     )  # fmt: skip
 
 
-def _mode(params: Params) -> str:
-    """``online`` or ``offline``."""
+def _mode(params: Params) -> Literal["online", "offline"]:
     wanted = os.environ.get("WANDB_MODE", "online") if params.mode == "auto" else params.mode
     return "online" if wanted == "online" else "offline"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 import threading
@@ -46,8 +47,7 @@ class NotebookView(Console):
         self._display: Any = None  # a handle of IPython
 
     def __enter__(self) -> Self:
-        from IPython.display import display
-
+        display: Any = importlib.import_module("IPython.display").display  # it has no types
         self._display = display(self, display_id=True)
         self._thread.start()
         return self

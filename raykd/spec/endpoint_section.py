@@ -50,14 +50,13 @@ def check_endpoint(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> N
             message = "'ask' says how a teacher behind an address is asked, and there is none"
             findings.add(entries["ask"].mark, WHERE, message, "add endpoint: URL, or remove ask")
         return
+    place = entries["endpoint"].node.mark
     if holds_secret(made.endpoint):
         hint = "put the key into an environment variable, and its name into teacher.ask.key"
-        at = entries["endpoint"].node.mark
-        findings.add(at, "teacher.endpoint", SECRET, hint, secret=True)
+        findings.add(place, "teacher.endpoint", SECRET, hint, secret=True)
     elif not is_web(made.endpoint):
         hint = "for example endpoint: http://localhost:8000/v1"
-        at = entries["endpoint"].node.mark
-        findings.add(at, "teacher.endpoint", "'endpoint' is no address", hint)
+        findings.add(place, "teacher.endpoint", "'endpoint' is no address", hint)
     if not isinstance(made.model, str):
         at = entries.get("model", entries["endpoint"])
         message = "a teacher behind an address has a name there, which 'model' is"

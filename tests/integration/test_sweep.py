@@ -4,6 +4,7 @@ Each sweep starts its own slots, which is what it costs; several tests therefore
 """
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -85,7 +86,8 @@ def _killed_and_resumed(folder: Path, cache: Path, slots: int) -> Resumed:
     }  # fmt: skip
     slow = {"fixed": {"epochs": EPOCHS, "batch_size": 8, "precision": "fp32"},
             "domains": {"lr": {"kind": "loguniform", "low": 1e-4, "high": 1e-2}}}  # fmt: skip
-    file = _file(folder, methods=methods, search=search, train=slow)
+    loggers = [{"name": name} for name in ("csv", "tensorboard")]
+    file = _file(folder, methods=methods, search=search, train=slow, loggers=loggers, log_every=7)
     out = folder / "runs"
     address = ray.get_runtime_context().gcs_address
     driver = _command(
@@ -148,6 +150,31 @@ def test_studies_hold_stopped_trials_as_pruned(stopped_early: tuple[SweepResult,
             assert trial.params == {k: ours.params[k] for k in ours.searched}
             reported = [e.metrics["accuracy"] for e in ours.history]
             assert list(trial.intermediate_values.values()) == reported
+
+
+def test_loggers_have_everything_once_also_what_came_before_the_kill(
+    killed: Resumed,
+) -> None:
+    result, place = killed.result, killed.run / "loggers"
+    with (place / "csv" / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for trial in result.trials:
+        told = [row for row in rows if row["trial"] == trial.trial_id]
+        evaluated = [int(r["step"]) for r in told if r["name"] == "validation/accuracy"]
+        assert evaluated == [e.step for e in trial.history]
+        steps = [int(row["step"]) for row in told if row["name"] == "train/tokens_per_s"]
+        assert steps == sorted(set(steps))
+        if trial.trial_id in killed.before:
+            due = list(range(7, trial.history[-1].step + 1, 7))
+            assert steps[: len(due)] == due
+    events = [p for p in (place / "tensorboard").iterdir() if list(p.glob("events.out.*"))]
+    assert {p.name for p in events} == {t.trial_id for t in result.trials} | {"sweep"}
+    with (place / "csv" / "verdicts.csv").open() as file:
+        (said,) = csv.DictReader(file)
+    assert said["verdict"].startswith(verdict(result, "toy/sentiment").headline)
+    assert {logger.untold for logger in result.loggers.values()} == {0}
+    report = (killed.folder / "report.html").read_text()
+    assert "Everything was logged: csv, tensorboard" in report
 
 
 def test_run_folder_is_complete(stopped_early: tuple[SweepResult, Path]) -> None:
