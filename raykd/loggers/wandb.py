@@ -78,7 +78,7 @@ class WandbLogger(Logger[Params]):
 
     def trial_started(self, trial: LoggedTrial) -> None:
         """A run with the parameters of the trial."""
-        about = {"task": trial.task, "arm": trial.arm, "stage": trial.stage,
+        about: Mapping[str, Scalar] = {"task": trial.task, "arm": trial.arm, "stage": trial.stage,
                  "number": trial.number}  # fmt: skip
         self._ended.pop(trial.key, None)
         self._config(self._run_of(trial), {**about, **trial.params})

@@ -7,6 +7,7 @@ beside its files; a resumed sweep goes on from there.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raykd.errors import shortened
+from raykd.errors import RaykdError, shortened
 from raykd.loggers.base import Logger, Memory, tell
 from raykd.results.logger_record import LoggerRecord, without_secrets
 from raykd.sweep.logger_feed import Event, LoggerFeed
@@ -80,6 +81,7 @@ class LoggerDelivery:
         self._logger: Logger[Any] | None = None
         self._reached = _Reached()
         self._holds = False
+        self._where = ""
         self._why = ""
         self._new = threading.Event()
         self._closing = threading.Event()
@@ -95,24 +97,26 @@ class LoggerDelivery:
         """The log has grown."""
         self._new.set()
 
+    def end(self) -> None:
+        """Nothing comes any more; it is told the rest and closed."""
+        self._closing.set()
+        self._new.set()
+
     def finish(self, limit_s: float) -> LoggerRecord:
-        """Tell it the rest, for at most so long, and close it; called once, after the last event.
+        """Wait until it was told everything, for at most so long; called once, after `end`.
 
         Args:
             limit_s: Seconds.
         """
-        self._closing.set()
-        self._new.set()
         if not self._over.wait(limit_s):
             self._hurry.set()
             if not self._over.wait(LAST_WORDS_S):
                 self._why = self._why or "it still had not answered when the sweep ended"
-        untold, logger, why = self._untold(), self._logger, self._why
+        untold, why = self._untold(), self._why
         if untold and not why:
-            why = f"it was not done {limit_s:.0f} s after the end"
-        place = "" if logger is None else without_secrets(logger.place)
+            why = "it was behind when the sweep ended"
         return LoggerRecord(
-            name=self.name, place=place, told=self._reached.told, untold=untold,
+            name=self.name, place=self._where, told=self._reached.told, untold=untold,
             why=why if untold else "",
         )  # fmt: skip
 
@@ -124,13 +128,13 @@ class LoggerDelivery:
 
     def _run(self) -> None:
         try:
-            if not self._work() and not self._hurry.is_set():
+            done = self._work()
+        except OSError as exc:  # the log cannot be read
+            done, self._why = False, _describe(exc)
+        if not done and not self._hurry.is_set():
+            with contextlib.suppress(RaykdError):  # the log cannot be written: others say so
                 self._off(self._why)
-        except OSError as exc:  # its own files cannot be written
-            self._why = str(exc)
-            self._off(self._why)
-        finally:
-            self._over.set()
+        self._over.set()
 
     def _work(self) -> bool:
         """Tell it everything; whether that went well."""
@@ -175,6 +179,7 @@ class LoggerDelivery:
             except (Exception, SystemExit) as exc:  # whatever a library raises is its own affair
                 self._why = _describe(exc)
             else:
+                self._why = ""
                 return True
             if not pause or self._hurry.wait(pause):
                 break
@@ -183,6 +188,7 @@ class LoggerDelivery:
     def _open(self) -> None:
         logger = self._make()
         logger.open(self._reached.memory)
+        self._where = without_secrets(logger.place)
         self._logger = logger
 
     def _keep(self) -> None:

@@ -54,9 +54,12 @@ class LoggerFeed:
         }
 
     def of(self, event: Event) -> Message | None:
-        """What is told of an event, None where it is nothing."""
+        """What is told of an event; None where it is nothing, or cannot be understood."""
         handler = self._handlers.get(str(event.get("event")))
-        return None if handler is None else handler(event)
+        try:
+            return None if handler is None else handler(event)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            return None  # of another version of raykd, or edited
 
     def _teacher_ready(self, event: Event) -> Message:
         teacher = event["teacher"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,10 @@ class Loggers:
         log.emit("verdicts", status=status, verdicts=sentences)
         deliveries, self._deliveries = self._deliveries, ()
         for delivery in deliveries:
-            record = delivery.finish(END_S if status == "done" else END_S / 3)
+            delivery.end()
+        until = time.monotonic() + (END_S if status == "done" else END_S / 3)
+        for delivery in deliveries:
+            record = delivery.finish(max(until - time.monotonic(), 0.0))
             log.emit("logger", **to_dict(record))
 
 

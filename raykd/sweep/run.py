@@ -60,7 +60,8 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         RaykdError: What is wrong; what was done before stays in the run folder.
         KeyboardInterrupt: The user stopped it; the run folder is complete up to then.
     """
-    check_loggers(spec)
+    if options.resume is None:  # later, one that cannot work is switched off
+        check_loggers(spec)
     setups = set_up_all(spec)
     inputs = {task: hash_inputs(setup) for task, setup in setups.items()}
     commits = input_hashes.hub_commits(spec)

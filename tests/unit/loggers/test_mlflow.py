@@ -9,7 +9,16 @@ from mlflow.tracking import MlflowClient
 
 from raykd.errors import SetupError
 from raykd.loggers.mlflow import LOGGER, Params
-from tests.unit.loggers.told import CONFIRMED, POINTS, SEARCHED, TASK, VERDICT, deliver, logger_of
+from tests.unit.loggers.told import (
+    CONFIRMED,
+    POINTS,
+    SEARCHED,
+    TASK,
+    VERDICT,
+    attempt,
+    deliver,
+    logger_of,
+)
 
 KEYS = "raykd.trial"
 
@@ -95,6 +104,16 @@ def test_a_server_that_is_not_there_is_one_error_soon(sweeping):
     logger = logger_of("mlflow", sweeping.run, uri="http://127.0.0.1:9", experiment="mine")
     with pytest.raises(Exception, match=r"127\.0\.0\.1"):
         logger.open({})
+
+
+def test_a_password_of_the_environment_is_in_no_record(sweeping, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hunter2@127.0.0.1:9")
+    sweeping.first()
+    said: list[str] = []
+    record = attempt("mlflow", sweeping.run, said)
+    assert (record.told, record.why) == (0, said[0])
+    assert "127.0.0.1" in record.why
+    assert "hunter2" not in str(record)
 
 
 def test_its_package_is_asked_for_by_the_name_of_the_extra(monkeypatch):

@@ -30,16 +30,22 @@ def logger_of(name: str, run: Path, **given: Any) -> Logger[Any]:
 
 def deliver(name: str, run: Path, **given: Any) -> LoggerRecord:
     """Tell a logger what stands in the log of a run and was not told yet."""
-    logger = logger_of(name, run, **given)
     off: list[str] = []
+    record = attempt(name, run, off, **given)
+    assert off == [], off
+    return record
+
+
+def attempt(name: str, run: Path, off: list[str], **given: Any) -> LoggerRecord:
+    """The same of a logger that may be down; why it was switched off goes to `off`."""
+    logger = logger_of(name, run, **given)
     delivery = LoggerDelivery(
         name, lambda: logger, run / "events.jsonl", LoggerFeed(with_steps=True),
         run / "loggers" / f"{name}.json", off.append, (),
     )  # fmt: skip
     delivery.start()
-    record = delivery.finish(60.0)
-    assert off == [], off
-    return record
+    delivery.end()
+    return delivery.finish(60.0)
 
 
 class Sweeping:

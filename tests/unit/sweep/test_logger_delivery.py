@@ -58,6 +58,11 @@ class Keeping(Logger[None]):
         return {"flushed": self.flushed}
 
 
+def end(delivery: LoggerDelivery, limit_s: float = SOON_S) -> LoggerRecord:
+    delivery.end()
+    return delivery.finish(limit_s)
+
+
 class Bench:
     """An event log, and deliveries of it one after the other."""
 
@@ -80,7 +85,7 @@ class Bench:
         return delivery
 
     def all(self, logger: Logger[Any]) -> LoggerRecord:
-        return self.open(logger).finish(SOON_S)
+        return end(self.open(logger))
 
 
 @pytest.fixture
@@ -97,7 +102,7 @@ def test_everything_is_told_in_order_also_what_comes_later(bench):
         time.sleep(0.005)
     bench.write(report(2), finished())
     delivery.wake()
-    record = delivery.finish(SOON_S)
+    record = end(delivery)
     assert logger.kept == ["start", 1, 2, 2]
     assert (record.told, record.untold, record.why) == (4, 0, "")
 
@@ -159,7 +164,7 @@ def test_a_slow_logger_holds_nobody_up(bench):
     for _ in range(1000):
         delivery.wake()
     assert time.monotonic() - began < 0.5
-    record = delivery.finish(0.05)
+    record = end(delivery, 0.05)
     held.set()
     assert time.monotonic() - began < SOON_S
     assert (record.told, record.untold) == (1, 3)

@@ -106,6 +106,10 @@ def test_teachers_and_verdicts_belong_to_the_sweep():
     assert end == SweepEnd(time=2.0, status="done", verdicts={"glue/rte": "kd."})
 
 
-@pytest.mark.parametrize("event", [{"event": "note"}, {"event": "slot"}, {}, report(1), finished()])
+@pytest.mark.parametrize(
+    "event",
+    [{"event": "note"}, {"event": "slot"}, {}, report(1), finished(), {"event": "trial_started"},
+     {"event": "trial_finished", "result": 3}, {"event": "teacher_ready", "teacher": None}],
+)  # fmt: skip
 def test_other_events_and_trials_that_never_began_are_nothing(event):
     assert told(event) == []
