@@ -1,0 +1,49 @@
+"""The logger of the document works from a module outside of the package."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from raykd.errors import UnknownName
+from raykd.spec.load import load_spec
+from tests.unit.loggers.told import SEARCHED, VERDICT, deliver
+from tests.unit.spec.files import HEAD
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "how-to" / "loggers.md"
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (source,) = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
+    package = tmp_path / "my_loggers"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "printed.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "my_loggers.printed"
+    for name in [n for n in sys.modules if n.partition(".")[0] == "my_loggers"]:
+        del sys.modules[name]
+
+
+def test_it_prints_what_it_is_told(own, sweeping, capsys):
+    sweeping.first()
+    sweeping.second()
+    deliver(own, sweeping.run, only="test/")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == sweeping.run.name
+    assert f"{SEARCHED} {{'lr': 0.0001, 'temperature': 2}}" in printed
+    assert any(VERDICT in line for line in printed)
+    assert not any("validation/" in line for line in printed)
+
+
+def test_a_search_space_names_it_with_its_parameters(own, tmp_path):
+    file = tmp_path / "space.yaml"
+    file.write_text(f"{HEAD}methods: {{none: {{}}}}\nloggers: [{{{own}: {{only: test/}}}}]\n")
+    (named,) = load_spec(file).loggers
+    assert (named.name, named.params) == (own, {"only": "test/"})
+    with pytest.raises(UnknownName, match=r"unknown logger 'my_loggers\.missing'"):
+        deliver("my_loggers.missing", tmp_path)
