@@ -47,4 +47,5 @@ def _shown(output: dict[str, Any]) -> str:
 
 
 def _wrapped(line: str) -> list[str]:
-    return textwrap.wrap(line, WIDTH, drop_whitespace=False, subsequent_indent="    ") or [""]
+    parts = textwrap.wrap(line, WIDTH, drop_whitespace=False, subsequent_indent="    ")
+    return [part.rstrip() for part in parts] or [""]

@@ -53,10 +53,10 @@ class MlflowLogger(Logger[Params]):
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-        for noisy in ("alembic", "mlflow"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
         from mlflow.tracking import MlflowClient, get_tracking_uri
 
+        for noisy in ("alembic", "mlflow"):  # they write into the live view
+            logging.getLogger(noisy).setLevel(logging.ERROR)
         self._uri = self.params.uri or str(get_tracking_uri())
         self._client = MlflowClient(tracking_uri=self._uri)
         self._experiment = self._experiment_id()

@@ -66,6 +66,9 @@ TRIAL_ENVIRONMENT = PrivateName(
 PROGRESS = PrivateName(
     "ray.tune.progress_reporter", "TrialProgressCallback", "turning off Tune's own printing"
 )
+NOTEBOOK = PrivateName(
+    "ray.tune.progress_reporter", "IS_NOTEBOOK", "leaving the output of a notebook's cell alone"
+)
 JOB = "finding the cluster of a submitted job"
 JOB_CONFIG = PrivateName("ray._private.runtime_env.constants", "RAY_JOB_CONFIG_JSON_ENV_VAR", JOB)
 JOB_ID = PrivateName("ray.dashboard.modules.job.common", "JOB_ID_METADATA_KEY", JOB)
@@ -97,8 +100,8 @@ VALIDATE = PrivateName(f"{_LAUNCHER}.util", "validate_config", "checking a clust
 
 SWEEP = (
     CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
-    NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT, PROGRESS, CONFIG,
-    REACHABLE, SYNCHRONISER, END_SYNCHRONISER,
+    NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT, PROGRESS, NOTEBOOK,
+    CONFIG, REACHABLE, SYNCHRONISER, END_SYNCHRONISER,
 )  # fmt: skip
 """What a sweep uses."""
 

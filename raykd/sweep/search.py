@@ -226,6 +226,17 @@ def search(
         watcher.join()
 
 
+class _NoReporter(tune.ProgressReporter):
+    """Reports nothing; that of Tune for notebooks clears the output of the cell."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        """Never."""
+        return False
+
+    def report(self, trials: list[Any], done: bool, *sys_info: str) -> None:
+        """Nothing."""
+
+
 def _tuner(searcher: ArmsSearch, run: Path, name: str) -> tune.Tuner:
     return tune.Tuner(
         tune.with_resources(tune_trainable, TRAINABLE_RESOURCES),
@@ -239,6 +250,7 @@ def _tuner(searcher: ArmsSearch, run: Path, name: str) -> tune.Tuner:
             name=f"{name}-{int(time.time())}",
             storage_path=str((run / "ray").resolve()),
             verbose=0,
+            progress_reporter=_NoReporter() if ray_private.NOTEBOOK.find() else None,
             callbacks=[ray_private.silent_progress()],
         ),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shutil
 
 import pytest
@@ -25,17 +27,24 @@ KEYS = "raykd.trial"
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory):
-    """A database as MLflow makes it, which takes seconds."""
-    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{file}").get_experiment_by_name("mine")
-    return file
+    """A database that the logger had MLflow make, which takes seconds, and what was printed."""
+    folder = tmp_path_factory.mktemp("empty")
+    with contextlib.chdir(folder), contextlib.redirect_stderr(io.StringIO()) as said:
+        logger_of("mlflow", folder, uri=f"sqlite:///{folder}/mlflow.db", experiment="other").open(
+            {}
+        )
+    return folder / "mlflow.db", said.getvalue()
 
 
 @pytest.fixture
 def uri(empty, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where MLflow would put artifacts
-    shutil.copy(empty, tmp_path / "mlflow.db")
+    shutil.copy(empty[0], tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_nothing_is_printed_into_the_live_view(empty):
+    assert empty[1] == ""
 
 
 def runs(uri):
