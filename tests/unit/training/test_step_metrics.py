@@ -10,6 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from raykd.training.loop import train_model
+from tests.ranks import on_ranks
 from tests.unit.training.toys import job, numbers
 
 
@@ -75,3 +76,22 @@ def test_without_an_interval_nothing_is_said():
     train_model(dataclasses.replace(job(rows=70), on_steps=found.append))
     assert found == []
     assert numbers(train_model(job(rows=70)).history)
+
+
+def test_ranks_say_together_what_one_says_of_the_same_batches():
+    exact = {"rows": 31, "dropout": 0.0, "precision": "fp32", "batch_size": 5, "epochs": 1}
+
+    def on_rank(world):
+        found = []
+        made = job(world=world, max_grad_norm=None, **exact)
+        train_model(dataclasses.replace(made, log_every=2, on_steps=found.append))
+        return found
+
+    (alone,) = on_ranks(1, on_rank)
+    first, second = on_ranks(2, on_rank)
+    assert second == []
+    assert [point.step for point in first] == [point.step for point in alone] == [2, 4, 6]
+    for ours, theirs in zip(first, alone, strict=True):
+        assert ours.terms == pytest.approx(theirs.terms, rel=1e-4)
+        norms = [point.values["gradient_norm"] for point in (ours, theirs)]
+        assert norms[0] == pytest.approx(norms[1], rel=1e-4)
