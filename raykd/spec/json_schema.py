@@ -15,10 +15,9 @@ from raykd.params import ParamInfo, describe
 from raykd.spec.domains import KINDS, Kind
 from raykd.spec.load import REQUIRED
 from raykd.spec.loggers_section import interval_info
-from raykd.spec.lora_section import section_infos
 from raykd.spec.method_section import train_infos
 from raykd.spec.model_section import finetune_infos
-from raykd.spec.reference import KEYS, file_key
+from raykd.spec.reference import KEYS, SECTIONS, file_key
 from raykd.spec.schema import (
     DataSpec,
     LoraSpec,
@@ -30,6 +29,7 @@ from raykd.spec.schema import (
 from raykd.spec.schema_base import SpecSection
 from raykd.spec.schema_stages import ConfirmSpec, Objective, ReportSpec, ResourceSpec, SearchSpec
 from raykd.spec.search_values import FITTING
+from raykd.spec.size_section import SEARCHED_IN
 from raykd.training.settings import RowSettings
 
 Schema = dict[str, Any]
@@ -112,8 +112,9 @@ def _section(part: type[SpecSection]) -> Schema:
         properties[key] = {**value, "description": KEYS[part][key]}
     for key, read in _READ_ELSEWHERE.get(part, {}).items():
         properties[key] = {**read(), "description": KEYS[part].get(key, "")}
-    if part is LoraSpec:
-        properties |= _settings(section_infos().values())
+    for name, infos in SEARCHED_IN.items():
+        if part is SECTIONS[name]:
+            properties |= _settings(infos().values())
     return _mapping(properties, required=made.get("required", ()))
 
 

@@ -28,19 +28,28 @@ from raykd.methods.base import DistillationContext, TeacherAnalysis
 from raykd.models.lora import check_installed, check_targets
 from raykd.models.model_factory import ModelFactory
 from raykd.models.model_pair import ModelPair, TokenizerPair, load_pair
+from raykd.models.pair_checks import check_sizes
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.token_pairs import TokenPairs
 from raykd.models.signals.unrecorded import TextPrompts, TrainRows, UnrecordedSignal, unrecorded
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
-from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
+from raykd.spec.arms import refusals, teacher_analyses, vocabulary_needs
 from raykd.spec.descriptions import describe_student, describe_teacher
 from raykd.spec.schema import SweepSpec
+from raykd.spec.size_section import sizes_of
 from raykd.sweep.endpoint_cost import questions_with_cost
 from raykd.sweep.endpoint_questions import Questions
 from raykd.sweep.given_teacher import check_rows_are_the_data, given_outputs, held
 from raykd.sweep.settings import lora_plan, pair_settings, role_settings
 from raykd.sweep.sharding_checks import check_sharded_arms, check_sharding
+from raykd.sweep.student_sizes import (
+    Contexts,
+    check_derived,
+    contexts_of,
+    outputs_for_all,
+    with_size,
+)
 from raykd.sweep.tasks import check_root, note_unread_splits, task_of
 from raykd.sweep.train_checks import check_arms, check_models, check_training, training_notes
 from raykd.sweep.unused_parameters import note_unused
@@ -151,12 +160,15 @@ def _set_up(
     check_training(spec)
     check_sharding(spec)
     check_models(spec, teacher.without_memory() if context.holds is None else student, student)
-    _refuse(spec, name, context)
-    check_arms(spec, context)
-    check_sharded_arms(spec, context)
-    unused = note_unused(spec, name, context)
+    check_sizes(pair.student, teacher, sizes_of(spec.train))
+    contexts = contexts_of(spec, context)
+    _refuse(spec, name, contexts)
+    for of_size in contexts.values():
+        check_arms(spec, of_size)
+        check_sharded_arms(spec, of_size)
+    unused = note_unused(spec, name, tuple(contexts.values()))
     divergences, reads_scores = vocabulary_needs(spec, context)
-    output_spec = union_of_outputs(spec, context).resolved(teacher.dims)
+    output_spec = outputs_for_all(spec, contexts).resolved(teacher.dims)
     length = spec.data.max_length
     signals = unrecorded(output_spec)
     own_prompts = _own_prompts(signals, spec, task, rows["train"], tokenizers)
@@ -184,7 +196,7 @@ def _set_up(
         teacher=teacher,
         student=pair.student,
         output_spec=output_spec,
-        transformed=union_of_outputs(spec, context, transformed=True).resolved(teacher.dims),
+        transformed=outputs_for_all(spec, contexts, transformed=True).resolved(teacher.dims),
         teacher_analyses=teacher_analyses(spec, context),
         divergences=divergences,
         reads_scores=reads_scores,
@@ -312,20 +324,22 @@ def _paired(
     return {**student, "train": train}
 
 
-def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:
-    """Refuse the arms that cannot work on this task, each with the reason.
+def _refuse(spec: SweepSpec, task: str, contexts: Contexts) -> None:
+    """Refuse the arms that cannot work on this task, each with the first reason.
 
     Raises:
         SpecError: One problem per arm.
     """
-    problems = []
-    for arm, why in refusals(spec, context):
-        reason, _, hint = why.partition("\n")
-        message = f"on {task}: {spec.methods[arm].method} {reason}"
-        hint = hint or f"or leave it out: --set methods.{arm}=false"
-        problems.append(Problem(path=f"methods.{arm}", message=message, hint=hint))
+    problems: dict[str, Problem] = {}
+    for kept, context in contexts.items():
+        for arm, why in refusals(spec, context):
+            reason, _, hint = why.partition("\n")
+            message = f"on {task}{with_size(kept)}: {spec.methods[arm].method} {reason}"
+            hint = hint or f"or leave it out: --set methods.{arm}=false"
+            problems.setdefault(arm, Problem(path=f"methods.{arm}", message=message, hint=hint))
     if problems:
-        raise SpecError(problems=problems)
+        raise SpecError(problems=list(problems.values()))
+    check_derived(spec, contexts)
 
 
 def student_width(setup: TaskSetup) -> int:

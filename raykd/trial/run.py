@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from raykd import params, registry
 from raykd.data.base import PLAIN, Array, Task, TokenizedDataset
@@ -17,6 +18,7 @@ from raykd.models.lora import LoraPlan
 from raykd.models.model_factory import ModelFactory
 from raykd.models.sharding import is_sharded
 from raykd.models.signals.unrecorded import unrecorded
+from raykd.models.student_size import of_size
 from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
@@ -28,9 +30,11 @@ from raykd.training.device import DistributedContext, in_lockstep
 from raykd.training.inference import InferenceSetup
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import derive_seed, seed_everything
-from raykd.training.settings import LORA, LoraSettings, RowSettings, TrainSettings
+from raykd.training.settings import LoraSettings, RowSettings, SizeSettings, TrainSettings
 from raykd.training.step_metrics import StepPoint
 from raykd.trial.measurements import Measurements, TrainedStudent, measure
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,10 +184,21 @@ def _read_from(
     return teacher.outputs_fn(method.teacher_outputs(), transforms, packing=settings.packs)
 
 
+def _of(config: TrialConfig, declared: type[S]) -> S:
+    """Some of what a trial is trained with."""
+    names = {info.name for info in params.describe(declared)}
+    return params.build(declared, {n: v for n, v in config.train.items() if n in names})
+
+
 def _settings(config: TrialConfig) -> TrainSettings:
-    given = {name: value for name, value in config.train.items() if not name.startswith(LORA)}
-    settings = params.build(TrainSettings, given)
+    settings = _of(config, TrainSettings)
     return replace(settings, precision=config.precision or settings.precision)
+
+
+def _of_size(config: TrialConfig, prepared: PreparedTask) -> PreparedTask:
+    """The prepared task with the student as large as this trial has it."""
+    kept = _of(config, SizeSettings).keep_layers
+    return replace(prepared, student=of_size(prepared.student, kept))
 
 
 class _Student:
@@ -202,8 +217,7 @@ class _Student:
         self._plan = config.lora
         if self._plan is None:
             return
-        given = {name: value for name, value in config.train.items() if name.startswith(LORA)}
-        lora_settings = params.build(LoraSettings, given)
+        lora_settings = _of(config, LoraSettings)
         self._sizes = lora.LoraSizes(
             rank=lora_settings.lora_rank,
             alpha=lora_settings.lora_alpha,
@@ -277,6 +291,7 @@ def run_trial(
     """
     began, listener = time.monotonic(), listener or TrialListener()
     seed_everything(config.seed)
+    prepared = _of_size(config, prepared)
     begun = _Student(config, prepared.student, _settings(config))
     settings, model, method = begun.settings, begun.model, build_method(config, prepared, task)
     teacher = _teacher(method, prepared, world, teacher, derive)
