@@ -112,7 +112,7 @@ LAYERS = {
         # What records a search is told the status of a trial.
         raykd={"errors", "params", "private_api", "spec.domains", "spec.schema",
                "results.records", "whole_file"},
-        packages={"numpy", "optuna", "ray.tune"},
+        packages={"cmaes", "numpy", "optuna", "ray.tune"},
     ),
     "trial": Layer(
         raykd={"errors", "params", "registry", "ray_private", "data.base", "data.collate",

@@ -159,13 +159,13 @@ class StudySearch:
         is_new = not trial.params
         before = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
         self._reported[trial_id] = max(before, default=-1)
-        if trial.number == self._cut_short:
+        if is_cut_short := trial.number == self._cut_short:
             redraw(trial, self.study)
             self._cut_short, is_new = None, False
-            self._save_sampler()
         chosen = suggest(trial, self.space.domains, self.space.fixed)
-        if is_new and chosen:
-            self._drawn += 1
+        self._drawn += is_new and bool(chosen)
+        if chosen and (is_new or is_cut_short):
+            # Not before: a driver that dies in the middle of it leaves it cut short.
             self._save_sampler()
         return {"number": trial.number, "params": chosen}
 

@@ -117,14 +117,23 @@ def _check_metric(
 def _check_single(
     given: dict[str, YamlEntry], parsed: dict[str, object], findings: Findings
 ) -> None:
-    """Early stopping needs one number to compare."""
-    scheduler, objectives = parsed.get("scheduler"), parsed["objective"]
+    """Early stopping needs one number to compare, and so do some algorithms."""
+    objectives = parsed["objective"]
     assert isinstance(objectives, tuple)
-    if isinstance(scheduler, Named) and scheduler.name != "none" and len(objectives) > 1:
-        names = ", ".join(objective.metric for objective in objectives)
-        message = f"{scheduler.name} needs one objective, the file has {len(objectives)} ({names})"
-        hint = "use scheduler: none, or keep one objective"
-        findings.add(given["scheduler"].mark, "search.scheduler", message, hint)
+    for key, instead in (("scheduler", "none"), ("algorithm", "tpe or nsga2")):
+        named = parsed.get(key)
+        if len(objectives) > 1 and isinstance(named, Named) and _needs_one(key, named.name):
+            names = ", ".join(objective.metric for objective in objectives)
+            message = f"{named.name} needs one objective, the file has {len(objectives)} ({names})"
+            hint = f"use {key}: {instead}, or keep one objective"
+            findings.add(given[key].mark, f"search.{key}", message, hint)
+
+
+def _needs_one(key: str, name: str) -> bool:
+    """Whether a scheduler or an algorithm does not know what to do with two objectives."""
+    if key == "scheduler":
+        return name != "none"
+    return bool(getattr(registry.module("algorithms", name), "ONE_OBJECTIVE", False))
 
 
 def _read_budget(key: str, entry: YamlEntry, findings: Findings) -> float | None:
