@@ -111,7 +111,7 @@ LAYERS = {
     "search": Layer(
         # What records a search is told the status of a trial.
         raykd={"errors", "params", "private_api", "spec.domains", "spec.schema",
-               "results.records", "whole_file"},
+               "spec.schema_stages", "results.records", "whole_file"},
         packages={"cmaes", "numpy", "optuna", "ray.tune"},
     ),
     "trial": Layer(

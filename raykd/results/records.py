@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -83,6 +84,7 @@ class TrialResult:
             computed in several and that is so.
         control: Whether it is of the control group, which is not stopped early.
         spared: The epoch at which it would have been, 0 if it would not.
+        violated: Constraints that its result does not keep to, as ``latency_ms <= 5``.
     """
 
     sweep: str
@@ -115,6 +117,14 @@ class TrialResult:
     control: bool = False
     spared: float = 0.0
     repeat: int = 0
+    violated: tuple[str, ...] = ()
+
+    @property
+    def result(self) -> float | None:
+        """The objective, where the trial was completed, is finite, and keeps to all constraints."""
+        counts = self.status is Status.COMPLETED and not self.violated
+        is_known = self.objective is not None and math.isfinite(self.objective)
+        return self.objective if counts and is_known else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

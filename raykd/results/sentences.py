@@ -140,6 +140,15 @@ def left_out(broken: Sequence[ArmSummary]) -> list[str]:
     ]
 
 
+def barred(beyond: Sequence[ArmSummary]) -> list[str]:
+    """Arms whose confirm runs go beyond a constraint."""
+    return [
+        f"{named(a.name, first=True)} does not keep to {', '.join(a.beyond)} and is left out of "
+        "the comparison."
+        for a in beyond
+    ]
+
+
 def margin(measure: TaskMetric) -> str:
     """``1 point``, ``0.05 nats``: the margin that matters, in the unit of the report."""
     value = measure.margin * measure.scale.factor

@@ -15,6 +15,7 @@ from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.arm_runs import RunKey, arm_runs
 from raykd.results.collapse import allow_for_collapses, collapsed_runs
 from raykd.results.confirmed import confirm_seed
+from raykd.results.constraints import beyond
 from raykd.results.differences import (
     Comparison,
     ConfirmScores,
@@ -57,6 +58,8 @@ class ArmSummary:
         lost: Confirm runs to the reason why they left no value.
         missing: Planned confirm runs that have not ended.
         other_runs: Completed confirm runs of other configurations, which are left out.
+        infeasible: Completed search trials that do not keep to a constraint.
+        beyond: Constraints that its confirm runs do not keep to on average, with that average.
         versus: Better than the baseline by, paired by seed, corrected over the arms of the task;
             None for the baseline itself.
         p_holm: The p value of `versus` after Holm's correction over the arms of the task.
@@ -90,6 +93,8 @@ class ArmSummary:
     lost: Mapping[RunKey, str] = dataclasses.field(default_factory=dict)
     missing: tuple[RunKey, ...] = ()
     other_runs: int = 0
+    infeasible: int = 0
+    beyond: tuple[str, ...] = ()
 
     @property
     def num_search(self) -> int:
@@ -188,14 +193,14 @@ def teacher_score(result: SweepResult, task: str, split: str = "test") -> float 
 
 
 def best_trial(trials: tuple[TrialResult, ...], mode: str) -> TrialResult | None:
-    """The completed trial with the best objective, the earlier one of equals; None without any."""
-    usable = [
-        t
-        for t in trials
-        if t.status is Status.COMPLETED and t.objective is not None and math.isfinite(t.objective)
-    ]
+    """The completed trial with the best objective, the earlier one of equals; None without any.
+
+    One that does not keep to a constraint is not looked at.
+    """
+    usable = [(t.result, t) for t in trials]
     sign = 1.0 if mode == "min" else -1.0
-    return min(usable, key=lambda t: (sign * (t.objective or 0.0), t.number), default=None)
+    ranked = [(sign * result, t.number, t) for result, t in usable if result is not None]
+    return min(ranked, key=lambda r: r[:2])[2] if ranked else None
 
 
 def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
@@ -323,6 +328,8 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
         lost=own.lost,
         missing=own.missing,
         other_runs=own.others,
+        infeasible=sum(bool(t.violated) for t in search if t.status is Status.COMPLETED),
+        beyond=beyond(result, own.trials),
         versus=None,
         p_holm=None,
         gap=None,

@@ -81,13 +81,17 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     if not order:
         return _from_search(result, task)
     broken = [a for a in order if len(a.lost) > len(a.runs)]
-    kept = [a for a in order if a not in broken] or list(order)
+    barred = [a for a in order if a.beyond and a not in broken]
+    kept = [a for a in order if a not in (*broken, *barred)] or list(order)
     leader, others = kept[0], kept[1:]
     if not others:
         head = f"{leader.name} is the only confirmed arm: {measure.scale.show(leader.score)}"
         return Verdict(
             task=task, headline=f"{head}{sentences.own_interval(leader, measure)}.",
-            details=(*_gap(result, task, leader, arms), *sentences.left_out(broken)), decided=False,
+            details=(
+                *_gap(result, task, leader, arms), *sentences.left_out(broken),
+                *sentences.barred(barred),
+            ), decided=False,
             leader=leader.name, leading=(leader.name,), seeds=len(leader.seeds),
             counted=measure.counted,
         )  # fmt: skip
@@ -96,7 +100,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     close = [a for a in others if not _is_better(differences[a.name])]
     among = close or others
     rival = next((a for a in among if a.name == result.baseline), among[0])
-    decided = not close and not leader.lost
+    decided = not close and not leader.lost and not leader.beyond
     known = [d for d in differences.values() if d is not None]
     least = _least(differences) if decided else None
     equal = bool(close) and all(_is_equal(measure, differences[a.name]) for a in close)
@@ -105,6 +109,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         *_gap(result, task, leader, arms),
         *sentences.ties(leader, rival, close),
         *sentences.left_out(broken),
+        *sentences.barred(barred),
         *sentences.of_size(
             measure, leader, rival, differences[rival.name], decided=decided, equal=equal
         ),

@@ -135,11 +135,13 @@ def _search(search: SearchSpec) -> dict[str, Any]:
     durations = ("time_budget", "device_budget", "trial_time_limit")
     budgets = {key: plain.pop(f"{key}_s", None) for key in durations}
     objectives = [_flow(objective.model_dump()) for objective in search.objective]
+    bounds = {"constraints": _flow([str(c) for c in search.constraints])}
     return (
         {"algorithm": _with_params(search.algorithm), "scheduler": _with_params(search.scheduler)}
         | {k: v for k, v in plain.items() if k not in ("algorithm", "scheduler")}
         | {key: seconds for key, seconds in budgets.items() if seconds is not None}
         | {"objective": objectives[0] if len(objectives) == 1 else objectives}
+        | (bounds if search.constraints else {})
     )
 
 

@@ -318,9 +318,14 @@ def _objective() -> Schema:
     return {"anyOf": [one, {"type": "array", "minItems": 1, "items": one}]}
 
 
-def _targets() -> Schema:
+def _texts() -> Schema:
     text = {"type": "string"}
     return {"anyOf": [text, {"type": "array", "minItems": 1, "items": text}]}
+
+
+def _constraints() -> Schema:
+    bound = {"type": "string", "pattern": "^\\s*[\\w./-]+\\s*(<=|>=)\\s*\\S+\\s*$"}
+    return {"anyOf": [bound, {"type": "array", "items": bound}, _NULL]}
 
 
 _READ_ELSEWHERE: Mapping[type[SpecSection], Mapping[str, Callable[[], Schema]]] = {
@@ -328,8 +333,9 @@ _READ_ELSEWHERE: Mapping[type[SpecSection], Mapping[str, Callable[[], Schema]]] 
         "algorithm": lambda: _named("algorithms"),
         "scheduler": lambda: _named("schedulers"),
         "objective": _objective,
+        "constraints": _constraints,
     },
     TeacherSpec: {"finetune": _finetune},
-    LoraSpec: {"targets": _targets},
+    LoraSpec: {"targets": _texts},
 }
 """Keys whose form in a file is not that of the field which holds what was read."""

@@ -6,19 +6,19 @@ import re
 from collections.abc import Sequence
 
 from raykd.registry import suggestion
+from raykd.spec.constraints import COSTS, read_constraints, shared_metrics
 from raykd.spec.named_section import read_named
 from raykd.spec.schema_stages import Named, Objective, SearchSpec
 from raykd.spec.sections import is_section, read_section
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 
-LATENCY = "latency_ms"
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
 LONGEST_S = 10 * 365 * 86400.0
 """Of a time budget; more is a slip."""
 
 _BUDGETS = ("time_budget", "device_budget", "trial_time_limit")
-_BY_HAND = ("algorithm", "scheduler", "objective", *_BUDGETS)
+_BY_HAND = ("algorithm", "scheduler", "objective", "constraints", *_BUDGETS)
 
 
 def read_search(
@@ -45,6 +45,8 @@ def read_search(
     if "objective" in given:
         parsed["objective"] = _read_objectives(given["objective"], metrics, findings)
         _check_single(given, parsed, findings)
+    if "constraints" in given:
+        parsed["constraints"] = read_constraints(given["constraints"], metrics, findings)
     for key in _BUDGETS:
         entry_of = given.get(key)
         parsed[f"{key}_s"] = None if entry_of is None else _read_budget(key, entry_of, findings)
@@ -103,11 +105,11 @@ def _metric_node(node: YamlNode) -> YamlNode:
 def _check_metric(
     metric: str, node: YamlNode, where: str, metrics: Sequence[Sequence[str]], findings: Findings
 ) -> None:
-    if metric in ("auto", LATENCY) or not metrics:
+    if metric in ("auto", *COSTS) or not metrics:
         return
-    shared = [m for m in metrics[0] if all(m in others for others in metrics)]
+    shared = shared_metrics(metrics)
     if metric not in shared:
-        known = ["auto", *shared, LATENCY]
+        known = ["auto", *shared, *COSTS]
         every = "the task has" if len(metrics) == 1 else "all tasks have"
         message = f"unknown metric '{metric}'; {every} {', '.join(shared) or 'none in common'}"
         hint = suggestion(metric, known) or f"one of {', '.join(known)}"

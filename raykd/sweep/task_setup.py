@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from raykd.data.base import EXPLAIN, PLAIN, PREDICT, Examples, Task, TokenizedDataset
 from raykd.data.fitting_rows import fitting_rows
@@ -19,8 +18,6 @@ from raykd.data.prompts import id_count
 from raykd.data.row_checks import check_rationales, check_views
 from raykd.data.row_roles import load_row_roles
 from raykd.data.shared_rows import shared
-from raykd.data.token_pairs import with_pairs
-from raykd.data.token_texts import token_bytes
 from raykd.data.unlabelled_files import unlabelled_count
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
@@ -30,7 +27,6 @@ from raykd.models.model_factory import ModelFactory
 from raykd.models.model_pair import ModelPair, TokenizerPair, load_pair
 from raykd.models.pair_checks import check_sizes
 from raykd.models.signals.base import OutputSpec
-from raykd.models.signals.token_pairs import TokenPairs
 from raykd.models.signals.unrecorded import TextPrompts, TrainRows, UnrecordedSignal, unrecorded
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
@@ -38,6 +34,8 @@ from raykd.spec.arms import refusals, teacher_analyses, vocabulary_needs
 from raykd.spec.descriptions import describe_student, describe_teacher
 from raykd.spec.schema import SweepSpec
 from raykd.spec.size_section import sizes_of
+from raykd.sweep.constraint_checks import check_constraints
+from raykd.sweep.encoded_rows import encoded, paired
 from raykd.sweep.endpoint_cost import questions_with_cost
 from raykd.sweep.endpoint_questions import Questions
 from raykd.sweep.given_teacher import check_rows_are_the_data, given_outputs, held
@@ -120,6 +118,7 @@ def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
     with listening() as heard:
         models = pair_settings(spec)
         task = task_of(spec, name).read_by(models.reading_family().text_kind())
+        check_constraints(spec, task)
         rows = load_roles(task, spec, name)
         pair = load_pair(models, task, rows)
         with at_key(_place(spec, name)):
@@ -177,11 +176,11 @@ def _set_up(
     if explains := spec.teacher.explain > 0:
         check_rationales(name, rows["finetune"])
     more = explains or any(signal.needs_views for signal in signals)
-    teacher_splits = _encoded(task, rows, tokenizers.teacher, length, more=more)
+    teacher_splits = encoded(task, rows, tokenizers.teacher, length, more=more)
     student_splits: Mapping[str, TokenizedDataset] = teacher_splits
     if not tokenizers.same:
-        student_splits = _encoded(task, rows, tokenizers.student, length, more=more)
-    student_splits = _paired(student_splits, teacher_splits, output_spec)
+        student_splits = encoded(task, rows, tokenizers.student, length, more=more)
+    student_splits = paired(student_splits, teacher_splits, output_spec)
     for splits in (student_splits, teacher_splits) if more else ():
         check_views(name, splits)
     if explains:
@@ -282,46 +281,6 @@ def _own_prompts(
         for signal in signals
     }
     return {name: prompts for name, prompts in made.items() if prompts is not None}
-
-
-def _encoded(
-    task: Task, rows: Mapping[str, Examples], tokenizer: Any, length: int, *, more: bool
-) -> dict[str, TokenizedDataset]:
-    """Every role's rows as a model reads them; roles that share rows share the result.
-
-    Rows that are never scored do not keep what predictions would be compared with. With `more`, the
-    task's views of them come along.
-    """
-    scored = {id(part) for role, part in rows.items() if role not in ("finetune", "train")}
-    done: dict[int, TokenizedDataset] = {}
-    for part in rows.values():
-        if id(part) not in done:
-            encoded = task.encode(part, tokenizer, length)
-            views = task.views(part, tokenizer, length) if more else {}
-            if id(part) not in scored:
-                encoded = replace(encoded, references=None)
-                views = {n: replace(other, references=None) for n, other in views.items()}
-            done[id(part)] = replace(encoded, views=views)
-    return {role: done[id(part)] for role, part in rows.items()}
-
-
-def _paired(
-    student: Mapping[str, TokenizedDataset],
-    teacher: Mapping[str, TokenizedDataset],
-    output_spec: OutputSpec,
-) -> Mapping[str, TokenizedDataset]:
-    """The student's splits; train says which of the teacher's tokens its own are compared with."""
-    ways = [signal.way for signal in output_spec if isinstance(signal, TokenPairs)]
-    if not ways:
-        return student
-    found = []
-    for splits in (student, teacher):
-        references = splits["validation"].references
-        assert references is not None
-        assert references.tokens is not None
-        found.append(token_bytes(references.tokens))
-    train = with_pairs(student["train"], teacher["train"], ways, (found[0], found[1]))
-    return {**student, "train": train}
 
 
 def _refuse(spec: SweepSpec, task: str, contexts: Contexts) -> None:

@@ -55,7 +55,7 @@ class TrialConfig:
         seed: Decides initial weights, dropout and the order of rows.
         score_test: Whether to score the test split at the end.
         row_metric: The metric whose outcome on each test row is kept then; empty for none.
-        latency: Whether to measure the student's latency.
+        costs: What to measure of the student: ``latency_ms``, ``parameters``.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
         save_path: Where the trained student is to be saved, or None.
         lora: Where the student has adapters, None without any.
@@ -78,7 +78,7 @@ class TrialConfig:
     select_on: str = "validation"
     score_test: bool = False
     row_metric: str = ""
-    latency: bool = False
+    costs: tuple[str, ...] = ()
     state_path: str | None = None
     save_path: str | None = None
     lora: LoraPlan | None = None
@@ -250,9 +250,7 @@ def _meeting(world: DistributedContext, sharded: bool) -> DistributedContext:
 
 
 def _wanted(config: TrialConfig) -> Measurements:
-    return Measurements(
-        test=config.score_test, row_metric=config.row_metric, latency=config.latency
-    )
+    return Measurements(test=config.score_test, row_metric=config.row_metric, costs=config.costs)
 
 
 def _collator(method: Method[object], prepared: PreparedTask) -> Collator:
