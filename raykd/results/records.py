@@ -37,6 +37,8 @@ class Evaluation:
         metrics: Metric name to value; metrics of the validation split carry no prefix.
         terms: Mean of each loss term (and ``loss``, their sum) since the last evaluation.
         micro_batch: Most rows of a forward and backward pass on a worker; 0 = the whole batch.
+        anatomy: Of the step before, where it was looked at: ``size TERM``, the norm of its gradient
+            on the student's weights, ``norm TERM``, and ``cosine TERM TERM`` of two of them.
     """
 
     step: int
@@ -45,6 +47,7 @@ class Evaluation:
     metrics: Mapping[str, float]
     terms: Mapping[str, float]
     micro_batch: int = 0
+    anatomy: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

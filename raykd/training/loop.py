@@ -28,6 +28,7 @@ from raykd.models.inference import evaluation_mode
 from raykd.models.sharding import shard
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
+from raykd.training.anatomy import SAMPLES, LossAnatomy, sampled_steps
 from raykd.training.batches import Collate, LengthGroupedBatches
 from raykd.training.device import DistributedContext, choose_precision, in_lockstep
 from raykd.training.evaluate import score
@@ -75,6 +76,7 @@ class TrainJob:
         note: Hears of a state that cannot be used.
         log_every: Steps between two calls of `on_steps`, 0 for none.
         on_steps: Called on rank 0 with what the last steps were like.
+        samples: Steps in which the terms of the loss are looked at apart, at most.
     """
 
     model: nn.Module
@@ -94,6 +96,7 @@ class TrainJob:
     note: Callable[[str], None] = lambda message: None
     log_every: int = 0
     on_steps: Callable[[StepPoint], None] = lambda point: None
+    samples: int = SAMPLES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,6 +173,17 @@ class _Training:
         self.optimizer = Optimizer(self.plan.moved, settings, self.total, self.plan.norm)
         self.loss_tracker = LossTracker(self.world)
         self.metrics = StepMetrics(job.log_every, job.train.lengths(), self.world.device)
+        self.anatomy = LossAnatomy(job.model, job.method, self.world.device)
+        self.eval_steps = _eval_steps(len(self.batches), settings.evals_per_epoch)
+        # Of several ranks each has a part of the batch, and of the weights where these are sharded.
+        self.sampled = sampled_steps(
+            [
+                epoch * len(self.batches) + done
+                for epoch in range(settings.epochs)
+                for done in sorted(self.eval_steps)
+            ],
+            job.samples if self.world.size == 1 else 0,
+        )
         self.inference = InferenceSetup(settings, job.collator, self.world)
         self.step = 0
         self.history: list[Evaluation] = []
@@ -181,9 +195,8 @@ class _Training:
         if self.step == 0:
             self._calibrate()
         self.plan.equalise()
-        eval_steps = _eval_steps(len(self.batches), self.job.settings.evals_per_epoch)
         while self.step < self.total and not stopped:
-            stopped = self._epoch(eval_steps)
+            stopped = self._epoch()
         self.vocab_subset.restore(self.optimizer.decay(self.step))
         if self.job.state_path is not None and self.world.rank == 0:
             self.job.state_path.unlink(missing_ok=True)
@@ -208,14 +221,15 @@ class _Training:
         with evaluation_mode(self.module), torch.no_grad():
             job.method.calibrate(seen())
 
-    def _epoch(self, eval_steps: frozenset[int]) -> bool:
+    def _epoch(self) -> bool:
         """The rest of the present epoch; whether to stop."""
         number, done = divmod(self.step, len(self.batches))
         self.job.method.at_epoch(number, self.job.settings.epochs)
         batches = self.batches.epoch(number)
         while done < len(batches):
             for rows, parts in self.micro_batches.of(batches[done:]):
-                run = functools.partial(self.module.run, parts, rows)
+                anatomy = self.anatomy if self.step + 1 in self.sampled else None
+                run = functools.partial(self.module.run, parts, rows, anatomy)
                 result = self.micro_batches.attempt(run, rows, self.job.method)
                 if result is None:
                     self.optimizer.forget()
@@ -226,7 +240,7 @@ class _Training:
                 self.loss_tracker.add(result.terms, result.totals, result.values, self.step)
                 self._note_step(rows, norm)
                 done += 1
-                if done in eval_steps and self._evaluate():
+                if done in self.eval_steps and self._evaluate():
                     return True
         return False
 
@@ -257,6 +271,7 @@ class _Training:
             seconds=time.monotonic() - self.began,
             metrics=dict(metrics),
             terms=terms,
+            anatomy=self.anatomy.take(),
             micro_batch=self.micro_batches.rows,
         )
         self.history.append(evaluation)
