@@ -124,8 +124,8 @@ def section_page(name: str) -> dict[str, Any] | None:
         return page | {"title": title, "parameters": [_declared(i) for i in infos.values()]}
     if name not in SECTIONS:
         return None
-    infos = SEARCHED_IN[name]().values() if name in SEARCHED_IN else ()
-    searched = [_declared(info) for info in infos]
+    settings = SEARCHED_IN[name]() if name in SEARCHED_IN else {}
+    searched = [_declared(info) for info in settings.values()]
     documented = (SECTIONS[name].__doc__ or "").partition("\n")[0]
     parameters = [
         {"name": key.name, "default": key.default, "bounds": key.allowed, "symbol": "",

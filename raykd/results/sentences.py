@@ -131,22 +131,17 @@ def ties(leader: ArmSummary, rival: ArmSummary, close: Sequence[ArmSummary]) -> 
     return [f"{first} cannot be told apart from {listed(others)} either."]
 
 
-def left_out(broken: Sequence[ArmSummary]) -> list[str]:
-    """Arms that lost so many runs that they are no part of the comparison."""
+def left_out(out: Sequence[ArmSummary]) -> list[str]:
+    """Arms that are no part of the comparison, each with the reason."""
     return [
-        f"{named(a.name, first=True)} lost {len(a.lost)} of {len(a.lost) + len(a.runs)} confirm "
-        "runs and is left out of the comparison."
-        for a in broken
+        f"{named(a.name, first=True)} {_why_out(a)} and is left out of the comparison." for a in out
     ]
 
 
-def barred(beyond: Sequence[ArmSummary]) -> list[str]:
-    """Arms whose confirm runs go beyond a constraint."""
-    return [
-        f"{named(a.name, first=True)} does not keep to {', '.join(a.beyond)} and is left out of "
-        "the comparison."
-        for a in beyond
-    ]
+def _why_out(arm: ArmSummary) -> str:
+    if arm.beyond:
+        return f"does not keep to {', '.join(arm.beyond)}"
+    return f"lost {len(arm.lost)} of {len(arm.lost) + len(arm.runs)} confirm runs"
 
 
 def margin(measure: TaskMetric) -> str:

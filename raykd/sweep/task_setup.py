@@ -159,12 +159,7 @@ def _set_up(
     check_training(spec)
     check_sharding(spec)
     check_models(spec, teacher.without_memory() if context.holds is None else student, student)
-    check_sizes(pair.student, teacher, sizes_of(spec.train))
-    contexts = contexts_of(spec, context)
-    _refuse(spec, name, contexts)
-    for of_size in contexts.values():
-        check_arms(spec, of_size)
-        check_sharded_arms(spec, of_size)
+    contexts = _checked_contexts(spec, name, context, pair)
     unused = note_unused(spec, name, tuple(contexts.values()))
     divergences, reads_scores = vocabulary_needs(spec, context)
     output_spec = outputs_for_all(spec, contexts).resolved(teacher.dims)
@@ -225,6 +220,19 @@ def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContex
         adapted=spec.student.lora is not None,
         holds=held(spec.teacher, task),
     )
+
+
+def _checked_contexts(
+    spec: SweepSpec, name: str, context: DistillationContext, pair: ModelPair
+) -> Contexts:
+    """The pair with every size of the student, on which every arm can work."""
+    check_sizes(pair.student, pair.teacher, sizes_of(spec.train))
+    contexts = contexts_of(spec, context)
+    _refuse(spec, name, contexts)
+    for of_size in contexts.values():
+        check_arms(spec, of_size)
+        check_sharded_arms(spec, of_size)
+    return contexts
 
 
 def _teacher_views(spec: SweepSpec) -> tuple[str, ...]:

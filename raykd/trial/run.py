@@ -195,12 +195,6 @@ def _settings(config: TrialConfig) -> TrainSettings:
     return replace(settings, precision=config.precision or settings.precision)
 
 
-def _of_size(config: TrialConfig, prepared: PreparedTask) -> PreparedTask:
-    """The prepared task with the student as large as this trial has it."""
-    kept = _of(config, SizeSettings).keep_layers
-    return replace(prepared, student=of_size(prepared.student, kept))
-
-
 class _Student:
     """The model of a trial, with adapters where there are some.
 
@@ -242,6 +236,14 @@ class _Student:
         else:
             found = weights.capture(self.model)
         return found if world.rank == 0 else None
+
+
+def _begun(config: TrialConfig, prepared: PreparedTask) -> tuple[PreparedTask, _Student]:
+    """The student as large as this trial has it, and the prepared task with such students."""
+    seed_everything(config.seed)
+    kept = _of(config, SizeSettings).keep_layers
+    prepared = replace(prepared, student=of_size(prepared.student, kept))
+    return prepared, _Student(config, prepared.student, _settings(config))
 
 
 def _meeting(world: DistributedContext, sharded: bool) -> DistributedContext:
@@ -288,9 +290,7 @@ def run_trial(
         TrialError: The loss became NaN or infinite.
     """
     began, listener = time.monotonic(), listener or TrialListener()
-    seed_everything(config.seed)
-    prepared = _of_size(config, prepared)
-    begun = _Student(config, prepared.student, _settings(config))
+    prepared, begun = _begun(config, prepared)
     settings, model, method = begun.settings, begun.model, build_method(config, prepared, task)
     teacher = _teacher(method, prepared, world, teacher, derive)
     world = _meeting(world, prepared.sharded and prepared.cached_outputs is None)

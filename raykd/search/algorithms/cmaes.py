@@ -30,7 +30,7 @@ class Params:
     )
 
 
-class _Sampler(optuna.samplers.CmaEsSampler):
+class _SameNumbers(optuna.samplers.CmaEsSampler):
     """Optuna's sampler of the same numbers from the first trial to the last.
 
     It would take those that the trials before have in common, which become fewer, and fails on a
@@ -62,7 +62,7 @@ def build(params: Params, domains: Mapping[str, Domain], seed: int) -> optuna.sa
     with warnings.catch_warnings():
         # A trial that was stopped early counts, too: a generation would not fill without those.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return _Sampler(
+        return _SameNumbers(
             numbers,
             n_startup_trials=params.startup_trials,
             popsize=params.population,
