@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from raykd.results.differences import MIN_SEEDS
+from raykd.results.records import SweepResult
 from raykd.results.stats import ALPHA, critical
 
 
@@ -20,11 +21,15 @@ class GapRecovered:
         share: The ratio of the means.
         low: Lower end of Fieller's interval.
         high: Upper end.
+        teachers: Teachers whose spread is in it; 1 where that was not measured.
+        sd: Their standard deviation, as a score; NaN where that was not measured.
     """
 
     share: float
     low: float
     high: float
+    teachers: int = 1
+    sd: float = math.nan
 
 
 def gap_recovered(
@@ -32,19 +37,22 @@ def gap_recovered(
     none: Mapping[int, float],
     teacher: float,
     mode: str,
+    others: Sequence[float] = (),
     alpha: float = ALPHA,
 ) -> GapRecovered | None:
     """How much of the gap between no teacher and teacher an arm recovers.
 
     Numerator and denominator share the mean of `none`, and the teacher is one run: another one
-    would score otherwise. How far teachers vary was not measured, so they are taken to vary from
-    seed to seed as these students do.
+    would score otherwise. How far, teachers of other seeds say where there are some, with degrees
+    of freedom by Satterthwaite; else teachers are taken to vary from seed to seed as these students
+    do.
 
     Args:
         arm: Seed to value on the test split.
         none: Seed to value of the arm without a teacher.
         teacher: The score of the teacher.
         mode: ``max`` or ``min``.
+        others: Scores of teachers of other seeds.
         alpha: Share of intervals that may miss the true share.
 
     Returns:
@@ -64,11 +72,18 @@ def gap_recovered(
     if gap <= 0.0:
         return None
     covariance = np.cov(a, b)
-    of_teacher = (covariance[0, 0] + covariance[1, 1]) / 2
+    of_teacher = float(covariance[0, 0] + covariance[1, 1]) / 2
+    if others:
+        of_teacher = float(np.var([teacher, *others], ddof=1))
     var_gain = float((a - b).var(ddof=1)) / n
     var_gap = float(covariance[1, 1] / n + of_teacher)
     shared = float((covariance[1, 1] - covariance[0, 1]) / n)
-    squared = critical(alpha, n - 1) ** 2
+    share, df = gain / gap, float(n - 1)
+    if others:
+        of_students = var_gain - 2 * share * shared + share**2 * (var_gap - of_teacher)
+        parts = ((of_students, n - 1), (share**2 * of_teacher, len(others)))
+        df = _satterthwaite(parts) or df
+    squared = critical(alpha, df) ** 2
     # The shares r for which gain - r * gap is within t standard errors of zero.
     leading = gap**2 - squared * var_gap
     middle = gain * gap - squared * shared
@@ -76,4 +91,19 @@ def gap_recovered(
     if leading <= 0.0 or inside < 0.0:
         return None
     half = math.sqrt(inside) / leading
-    return GapRecovered(share=gain / gap, low=middle / leading - half, high=middle / leading + half)
+    return GapRecovered(
+        share=share, low=middle / leading - half, high=middle / leading + half,
+        teachers=len(others) + 1, sd=math.sqrt(of_teacher) if others else math.nan,
+    )  # fmt: skip
+
+
+def _satterthwaite(parts: Sequence[tuple[float, int]]) -> float:
+    """Degrees of freedom of a sum of variances, each with its own; 0 where all of them are 0."""
+    squares = sum(variance**2 / df for variance, df in parts)
+    return sum(variance for variance, _ in parts) ** 2 / squares if squares else 0.0
+
+
+def other_teachers(result: SweepResult, task: str) -> tuple[float, ...]:
+    """Scores of teachers of other seeds on the test split."""
+    teacher = result.teacher(task)
+    return tuple(teacher.seed_scores.values()) if teacher else ()

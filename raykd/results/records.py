@@ -160,6 +160,8 @@ class TeacherRecord:
         cached: Whether everything was read from the cache.
         history: Evaluations during fine-tuning.
         tried: Trainings of the search for its settings; empty without one.
+        seed_scores: The deciding metric of teachers of other seeds on the test split, by seed.
+        seeds: Teachers that were trained, this one and those that diverged included.
         asked: What asking it behind its address took, as
             `raykd.teachers.endpoint.asking.Usage` has it; empty for another teacher.
     """
@@ -186,6 +188,8 @@ class TeacherRecord:
     history: tuple[Evaluation, ...] = ()
     tried: tuple[FinetuneTrial, ...] = ()
     asked: Mapping[str, int] = field(default_factory=dict)
+    seed_scores: Mapping[str, float] = field(default_factory=dict)
+    seeds: int = 1
     name: str = ""
 
 

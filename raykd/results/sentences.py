@@ -116,9 +116,13 @@ def gap(leader: ArmSummary, none: ArmSummary, teacher: float, measure: TaskMetri
             "share of it is given."
         )
     ends = f"95 % CI {100 * leader.gap.low:.0f} to {100 * leader.gap.high:.0f} %"
+    how = f"if teachers vary from {one} to {one} as these students do; this one was trained once"
+    if leader.gap.teachers > 1:
+        sd = f"{_size(scale, leader.gap.sd)} {scale.unit}"
+        how = f"with the spread of {leader.gap.teachers} teachers, an sd of {sd}"
     return (
         f"{leader.name} recovers {100 * leader.gap.share:.0f} % of the gap between {span} ({ends}, "
-        f"if teachers vary from {one} to {one} as these students do; this one was trained once)."
+        f"{how})."
     )
 
 

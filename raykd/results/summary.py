@@ -23,7 +23,7 @@ from raykd.results.differences import (
     PairedDifference,
     mean_of,
 )
-from raykd.results.gap import GapRecovered, gap_recovered
+from raykd.results.gap import GapRecovered, gap_recovered, other_teachers
 from raykd.results.records import Status, SweepResult, TaskRecord, TrialResult
 from raykd.results.scales import KNOWN, Scale, scale_named, unit_of
 from raykd.results.seed_plan import level_of
@@ -209,7 +209,7 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     alone = tuple(_alone(result, task, name, measure) for name in _arms_of(result, task))
     together = compare(measure, alone)
     none = no_teacher_arm(alone)
-    teacher = teacher_score(result, task)
+    teacher, others = teacher_score(result, task), other_teachers(result, task)
     collapsed = collapsed_runs(
         {a.name: a.runs for a in alone}, measure.mode, min_sd=measure.min_sd,
         **_of_one_answer(result, task),
@@ -228,7 +228,7 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
             arm,
             versus=dataclasses.replace(d, corrected_alpha=level) if d else None,
             p_holm=p,
-            gap=_gap(arm, none, teacher, measure.mode),
+            gap=_gap(arm, none, teacher, measure.mode, others),
             collapsed=collapsed.get(arm.name, ()),
             confirmed=arm.confirmed
             if arm.confirmed is None or collapsed.get(arm.name)
@@ -263,7 +263,11 @@ def _of_one_answer(result: SweepResult, task: str) -> dict[str, Any]:
 
 
 def _gap(
-    arm: ArmSummary, none: ArmSummary | None, teacher: float | None, mode: str
+    arm: ArmSummary,
+    none: ArmSummary | None,
+    teacher: float | None,
+    mode: str,
+    others: tuple[float, ...],
 ) -> GapRecovered | None:
     """The share of the gap that an arm recovers on the seeds that it has with no teacher.
 
@@ -271,7 +275,7 @@ def _gap(
     """
     if none is None or teacher is None or arm.lost or arm is none:
         return None
-    return gap_recovered(arm.seeds, none.seeds, teacher, mode)
+    return gap_recovered(arm.seeds, none.seeds, teacher, mode, others)
 
 
 def no_teacher_arm(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:

@@ -33,6 +33,12 @@ def finetune_infos() -> dict[str, ParamInfo]:
             name="seed", type=int, optional=False, default=0, low=0, high=LARGEST_SEED, open=False,
             choices=(), help="Seed of the fine-tuning.", symbol="",
         ),
+        "seeds": ParamInfo(
+            name="seeds", type=int, optional=False, default=1, low=1, high=100, open=False,
+            choices=(), help="Teachers that are trained, with seeds that count up from seed. "
+            "Students learn from the first; the scores of all say how far teachers vary, for the "
+            "interval of the gap recovered.", symbol="",
+        ),
         "search": ParamInfo(
             name="search", type=int, optional=False, default=0, low=0, high=1000, open=False,
             choices=(), help="Trainings of a search for the teacher's own lr (a quarter to four "
