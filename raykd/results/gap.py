@@ -75,26 +75,65 @@ def gap_recovered(
     of_teacher = float(covariance[0, 0] + covariance[1, 1]) / 2
     if others:
         of_teacher = float(np.var([teacher, *others], ddof=1))
-    var_gain = float((a - b).var(ddof=1)) / n
-    var_gap = float(covariance[1, 1] / n + of_teacher)
-    shared = float((covariance[1, 1] - covariance[0, 1]) / n)
-    share, df = gain / gap, float(n - 1)
-    if others:
-        of_students = var_gain - 2 * share * shared + share**2 * (var_gap - of_teacher)
-        parts = ((of_students, n - 1), (share**2 * of_teacher, len(others)))
-        df = _satterthwaite(parts) or df
-    squared = critical(alpha, df) ** 2
-    # The shares r for which gain - r * gap is within t standard errors of zero.
-    leading = gap**2 - squared * var_gap
-    middle = gain * gap - squared * shared
-    inside = middle**2 - leading * (gain**2 - squared * var_gain)
+    ends = _fieller(
+        _Moments(
+            gain=gain, gap=gap, var_gain=float((a - b).var(ddof=1)) / n,
+            var_none=float(covariance[1, 1]) / n,
+            shared=float(covariance[1, 1] - covariance[0, 1]) / n, of_teacher=of_teacher,
+        ),
+        n - 1, len(others), alpha,
+    )  # fmt: skip
+    if ends is None:
+        return None
+    sd = math.sqrt(of_teacher) if others else math.nan
+    return GapRecovered(
+        share=gain / gap, low=ends[0], high=ends[1], teachers=len(others) + 1, sd=sd
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Moments:
+    """Means, and the variances of their errors.
+
+    Attributes:
+        gain: Arm minus no teacher.
+        gap: Teacher minus no teacher.
+        var_gain: Of the gain.
+        var_none: Of the mean without a teacher, which is in both.
+        shared: Covariance of gain and gap.
+        of_teacher: Variance of a teacher's score.
+    """
+
+    gain: float
+    gap: float
+    var_gain: float
+    var_none: float
+    shared: float
+    of_teacher: float
+
+
+def _fieller(of: _Moments, df: int, df_teacher: int, alpha: float) -> tuple[float, float] | None:
+    """The shares r for which gain - r * gap is within t standard errors of zero, if bounded.
+
+    Args:
+        of: What was measured.
+        df: Degrees of freedom of the students.
+        df_teacher: Of the teachers; 0 where their spread was not measured.
+        alpha: Share of intervals that may miss the true share.
+    """
+    whole = float(df)
+    if df_teacher:
+        share = of.gain / of.gap
+        students = of.var_gain - 2 * share * of.shared + share**2 * of.var_none
+        whole = _satterthwaite(((students, df), (share**2 * of.of_teacher, df_teacher))) or whole
+    squared = critical(alpha, whole) ** 2
+    leading = of.gap**2 - squared * (of.var_none + of.of_teacher)
+    middle = of.gain * of.gap - squared * of.shared
+    inside = middle**2 - leading * (of.gain**2 - squared * of.var_gain)
     if leading <= 0.0 or inside < 0.0:
         return None
     half = math.sqrt(inside) / leading
-    return GapRecovered(
-        share=share, low=middle / leading - half, high=middle / leading + half,
-        teachers=len(others) + 1, sd=math.sqrt(of_teacher) if others else math.nan,
-    )  # fmt: skip
+    return middle / leading - half, middle / leading + half
 
 
 def _satterthwaite(parts: Sequence[tuple[float, int]]) -> float:
