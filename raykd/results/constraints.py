@@ -1,4 +1,4 @@
-"""Which arms keep to the constraints of a sweep once they are confirmed."""
+"""What students cost, and which arms keep to the constraints once they are confirmed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from raykd.params import show
-from raykd.results.records import SweepResult, TrialResult
+from raykd.results.records import SweepResult, TaskRecord, TrialResult
+
+
+def weights_of(trial: TrialResult, task: TaskRecord) -> int:
+    """Weights of the student of a trial: as they were counted, or as all students have them."""
+    return int(trial.metrics.get("parameters", task.student_parameters))
 
 
 def beyond(result: SweepResult, runs: Sequence[TrialResult]) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """Constraints in what is said: what was left out, what is left of an arm, and who may be taken."""
 
+import dataclasses
+
+from raykd.results.constraints import weights_of
 from raykd.results.diagnose import diagnose
 from raykd.results.records import SweepResult
 from raykd.results.store import load_results
@@ -70,3 +73,11 @@ def test_an_arm_whose_confirm_runs_go_beyond_the_bound_is_no_part_of_the_compari
     assert f"kd does not keep to {BOUND} (6.5) and is left out of the comparison." in found.details
     codes = {(c.code, c.arm) for c in diagnose(result)}
     assert ("confirmed-beyond-constraint", "kd") in codes
+
+
+def test_a_student_has_the_weights_that_were_counted_where_sizes_are_searched(builder: Builder):
+    result = swept(builder, 4.0)
+    task, (trial, *_) = result.task(TASK), result.trials
+    assert weights_of(trial, task) == task.student_parameters
+    counted = dataclasses.replace(trial, metrics={**trial.metrics, "parameters": 1234.0})
+    assert weights_of(counted, task) == 1234
