@@ -47,6 +47,8 @@ def read_search(
         _check_single(given, parsed, findings)
     if "constraints" in given:
         parsed["constraints"] = read_constraints(given["constraints"], metrics, findings)
+        if parsed["constraints"]:
+            _check_learns(given, parsed, findings)
     for key in _BUDGETS:
         entry_of = given.get(key)
         parsed[f"{key}_s"] = None if entry_of is None else _read_budget(key, entry_of, findings)
@@ -131,11 +133,25 @@ def _check_single(
             findings.add(given[key].mark, f"search.{key}", message, hint)
 
 
+def _check_learns(
+    given: dict[str, YamlEntry], parsed: dict[str, object], findings: Findings
+) -> None:
+    """An algorithm that learns from results has to learn from constraints, too."""
+    named = parsed.get("algorithm")
+    if isinstance(named, Named) and _says("IGNORES_CONSTRAINTS", named.name):
+        message = f"{named.name} would search where constraints are broken: it knows scores alone"
+        hint = "use algorithm: tpe, gp or nsga2, or remove search.constraints"
+        findings.add(given["algorithm"].mark, "search.algorithm", message, hint)
+
+
+def _says(what: str, algorithm: str) -> bool:
+    """What the module of an algorithm says of it."""
+    return bool(getattr(registry.module("algorithms", algorithm), what, False))
+
+
 def _needs_one(key: str, name: str) -> bool:
     """Whether a scheduler or an algorithm does not know what to do with two objectives."""
-    if key == "scheduler":
-        return name != "none"
-    return bool(getattr(registry.module("algorithms", name), "ONE_OBJECTIVE", False))
+    return name != "none" if key == "scheduler" else _says("ONE_OBJECTIVE", name)
 
 
 def _read_budget(key: str, entry: YamlEntry, findings: Findings) -> float | None:

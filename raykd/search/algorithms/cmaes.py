@@ -83,3 +83,4 @@ def _distribution(domain: Domain) -> BaseDistribution:
 
 ALGORITHM = build
 ONE_OBJECTIVE = True
+IGNORES_CONSTRAINTS = True

@@ -74,3 +74,11 @@ def test_several_objectives_are_refused_in_one_message(tmp_path: Path, given: st
     assert problem.path == "search.algorithm"
     assert problem.message == "cmaes needs one objective, the file has 2 (accuracy, latency_ms)"
     assert "nsga2" in problem.hint
+
+
+def test_constraints_are_refused_as_it_would_search_where_they_are_broken(tmp_path: Path):
+    both = "objective: [{metric: accuracy}, {metric: latency_ms}]"
+    text = FILE.replace("ALGORITHM", "cmaes").replace(both, "constraints: [latency_ms <= 5]")
+    problem = only(tmp_path, text)
+    assert problem.path == "search.algorithm"
+    assert problem.message.startswith("cmaes would search where constraints are broken")
