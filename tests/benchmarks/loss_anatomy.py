@@ -28,7 +28,7 @@ from raykd.trial.run import build_method
 from tests.benchmarks.step_rate import METHODS, STUDENTS, TRAIN, prepared_with
 from tests.integration.conftest import TASK, trial_config
 
-ROUNDS = 5
+ROUNDS = 3
 LOOKED_AT = ("kd", "pkd", "tinybert", "ckd")
 
 
