@@ -58,7 +58,8 @@ def read_constraints(
 def _constraint(
     node: YamlNode, where: str, metrics: Sequence[Sequence[str]], findings: Findings
 ) -> Constraint | None:
-    matched = _FORM.fullmatch(node.value) if isinstance(node.value, str) else None
+    given = node.value if isinstance(node.value, str) else ""
+    matched = _FORM.fullmatch(given)
     if matched is None:
         message = f"a constraint is a metric, <= or >=, and a number, got {node.typed()}"
         findings.add(node.mark, where, message, _EXAMPLE)
@@ -66,7 +67,7 @@ def _constraint(
     metric, relation, typed = matched.groups()
     known = [*shared_metrics(metrics), *COSTS]
     if metric not in known and metrics:
-        message = f"unknown metric '{metric}' in the constraint '{node.value.strip()}'"
+        message = f"unknown metric '{metric}' in the constraint '{given.strip()}'"
         hint = suggestion(metric, known) or f"one of {', '.join(known)}"
         findings.add(node.mark, where, message, hint)
         return None
