@@ -37,8 +37,7 @@ class Evaluation:
         metrics: Metric name to value; metrics of the validation split carry no prefix.
         terms: Mean of each loss term (and ``loss``, their sum) since the last evaluation.
         micro_batch: Most rows of a forward and backward pass on a worker; 0 = the whole batch.
-        anatomy: Of the step before, where it was looked at: ``size TERM``, the norm of its gradient
-            on the student's weights, ``norm TERM``, and ``cosine TERM TERM`` of two of them.
+        anatomy: What was found of the terms in the step before, see `raykd.training.anatomy`.
     """
 
     step: int
@@ -124,10 +123,10 @@ class TrialResult:
 
     @property
     def result(self) -> float | None:
-        """The objective, where the trial was completed, is finite, and keeps to all constraints."""
-        counts = self.status is Status.COMPLETED and not self.violated
-        is_known = self.objective is not None and math.isfinite(self.objective)
-        return self.objective if counts and is_known else None
+        """The objective of a trial that was completed and keeps to all constraints, if finite."""
+        if self.objective is None or not math.isfinite(self.objective) or self.violated:
+            return None
+        return self.objective if self.status is Status.COMPLETED else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -232,8 +231,7 @@ class TaskRecord:
         mode: ``max`` or ``min``.
         metrics: All metrics.
         rows: Rows per role: ``teacher``, ``train``, ``validation``, ``test``; of train, those
-            ``with a rationale``, `UNLABELLED`, and those ``left out without a label``, where that
-            is so.
+            ``with a rationale``, `UNLABELLED`, and those ``left out without a label``.
         select_on: The validation split in words.
         report_on: The test split in words.
         data_fingerprint: Hash of the rows.
@@ -242,8 +240,7 @@ class TaskRecord:
         student_parameters: Number of weights.
         units: What each metric is: a key of `raykd.results.scales.UNITS`.
         constant: What the metric that decides is for predictions that are the same for every row,
-            on ``validation`` and ``test``: one value per class, or for the commonest responses;
-            empty where nothing can be said.
+            on ``validation`` and ``test``: one per class, or for the commonest responses, or none.
         shared: How many rows of a split occur elsewhere, and of how many: ``test in train``,
             ``test in validation`` and the like; of train, those that occur ``with another label``.
         unlabelled: Whether the trials of each arm learnt from rows without a label: ``yes``, ``no``

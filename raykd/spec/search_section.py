@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from raykd import registry
 from raykd.registry import suggestion
 from raykd.spec.constraints import COSTS, read_constraints, shared_metrics
 from raykd.spec.named_section import read_named
