@@ -111,7 +111,8 @@ REFUSED = {
     ),
     "student: {model: {family: bert, layers: 1, hidden: 16, heads: 2}}": (
         "student: {model: x, lora: {rank: 0}}", "student: {from_teacher: {layers: 1}}",
-        "student: {model: x, keep_layers: 0}", "student: {model: x, keep_layers: {uniform: [1, 2]}}",
+        "student: {model: x, keep_layers: 0}",
+        "student: {model: x, keep_layers: {uniform: [1, 2]}}",
     ),
     "train: {lr: 1e-3}": (
         "train: {lr: -1}", "train: {lr: [1e-5, 1e-3]}", "train: {lr: {normal: [0, 1]}}",
