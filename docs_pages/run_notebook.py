@@ -59,8 +59,6 @@ def executed(notebook: Any) -> Any:
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
         )
-        manager = client.create_kernel_manager()
-        manager.transport, manager.ip = "ipc", str(Path(folder, "kernel"))  # no port
         client.execute(env=environment)
     for cell in code_cells(notebook):
         cell.metadata.pop("execution", None)  # times
