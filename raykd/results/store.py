@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from raykd.errors import RaykdError
 from raykd.registry import METHODS_WITHOUT_TEACHER
+from raykd.results.outside import read_outside
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.replay import Event, Replay
 from raykd.results.row_outcomes import read_row_outcomes
@@ -26,6 +27,8 @@ from raykd.whole_file import whole_file
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
 
 VERSION = 2
+LARGEST = 1e300
+"""Beyond it, an end of a domain is no number that was written by hand."""
 SPEC_HASH = "resolved.yaml"
 """Where the environment has the hash of the resolved search space."""
 _DEFAULT_BASELINES = ("kd", *METHODS_WITHOUT_TEACHER)
@@ -89,6 +92,7 @@ def load_results(run: str | Path) -> SweepResult:
         seed_plans=replay.seed_plans,
         lags=replay.lags,
         loggers=replay.loggers,
+        outside=read_outside(folder),
     )
 
 
@@ -119,8 +123,19 @@ def _is_section(part: object) -> bool:
     return (
         isinstance(fixed, Mapping)
         and isinstance(domains, Mapping)
-        and all(isinstance(domain, Mapping) for domain in domains.values())
+        and all(_is_domain(domain) for domain in domains.values())
     )
+
+
+def _is_domain(domain: object) -> bool:
+    """Whether a searched parameter has what its kind needs."""
+    if not isinstance(domain, Mapping) or not isinstance(domain.get("kind"), str):
+        return False
+    if domain["kind"] == "choice":
+        return isinstance(domain.get("choices"), list)
+    ends = [domain.get("low"), domain.get("high")]
+    least = 0 if domain["kind"].startswith("log") else -LARGEST
+    return all(type(end) in (int, float) and least < end < LARGEST for end in ends)
 
 
 def read_events(path: Path) -> tuple[list[Event], int]:
