@@ -14,6 +14,7 @@ from typing import Any
 
 from raykd.export.chosen import ChosenStudent
 from raykd.params import show
+from raykd.results.arm_teachers import learnt_from, own_score
 from raykd.results.diagnose import diagnose
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.sentences import own_interval
@@ -22,7 +23,6 @@ from raykd.results.summary import (
     arm_summaries,
     confirm_seed,
     task_metric,
-    teacher_score,
 )
 
 _PIPELINES = {
@@ -129,7 +129,7 @@ def _metadata(student: ChosenStudent, licence: str | None) -> Iterator[str]:
 def _body(student: ChosenStudent, licence: str | None) -> Iterator[str]:
     result, trial = student.result, student.trial
     task = next(t for t in result.tasks if t.name == trial.task)
-    teacher = next((t for t in result.teachers if t.task == trial.task), None)
+    teacher = learnt_from(result, trial)
     yield f"# {trial.task}: a student by {trial.arm}"
     yield ""
     yield "Distilled with raykd, which searched the coefficients of the method"
@@ -182,7 +182,8 @@ def _scores(student: ChosenStudent, teacher: TeacherRecord | None) -> Iterator[s
     for other in arm_summaries(student.result, trial.task):
         if other.name != trial.arm and other.score is not None:
             yield f"| the arm {other.name} | {scale.show(other.score)} |"
-    if (of_teacher := teacher_score(student.result, trial.task)) is not None and teacher:
+    of_teacher = None if teacher is None else own_score(student.result, teacher)
+    if of_teacher is not None:
         yield f"| the teacher | {scale.show(of_teacher)} |"
 
 
