@@ -38,6 +38,8 @@ TOKEN_KINDS = tuple(name for name, kind in _BY_NAME.items() if kind.over_vocabul
 """Kinds whose labels are tokens of a vocabulary."""
 TEXT_KINDS = tuple(name for name, kind in _BY_NAME.items() if kind.generates)
 """Kinds that generate text: by a decoder, or by an encoder and a decoder."""
+APART_KINDS = tuple(name for name, kind in _BY_NAME.items() if kind.reads_apart)
+"""Kinds whose models read the two texts of a row one by one."""
 ENCODER_KINDS = tuple(name for name, kind in _BY_NAME.items() if not kind.generates)
 """Kinds that an encoder serves: they generate nothing."""
 

@@ -43,6 +43,11 @@ def pair_refusal(
             f"that begin with '{views[0]}: '\n"
             "leave out teacher.finetune.explain, or this method"
         )
+    if positions and kind.reads_apart:
+        return (
+            "compares positions of rows, and the two texts of a row are read one by one\n"
+            f"choose a method on the vectors of texts (embedding_cosine), or on {kind.outputs} (kd)"
+        )
     if positions and kind.generates and not kind.is_joined:
         return (
             "reads hidden states, and a model with an encoder and a decoder has two kinds of them\n"
