@@ -79,9 +79,16 @@ def without_folders(text: str) -> str:
     return _FOLDERS.sub("", text)
 
 
+def makes_vectors(folder: Path) -> bool:
+    """Whether Sentence Transformers opens the folder."""
+    return (folder / "modules.json").is_file()
+
+
 def pipeline_of(folder: Path) -> str:
     """What the hub calls the model's task; empty where its class has no name that says it."""
     path = folder / "config.json"
+    if makes_vectors(folder):
+        return "sentence-similarity"
     if not path.is_file():
         return ""
     classes = json.loads(path.read_text(encoding="utf-8")).get("architectures") or [""]
@@ -99,9 +106,10 @@ def _metadata(student: ChosenStudent, licence: str | None) -> Iterator[str]:
     trial, summary = student.trial, summary_of(student)
     measure = task_metric(student.result, trial.task)
     is_adapter = (student.folder / "adapter_config.json").is_file()
+    library = "sentence-transformers" if makes_vectors(student.folder) else "transformers"
     base = (student.result.spec.get("student") or {}).get("model")
     metadata: dict[str, Any] = {
-        "library_name": "peft" if is_adapter else "transformers",
+        "library_name": "peft" if is_adapter else library,
         "tags": ["raykd", "knowledge-distillation", trial.method],
     }
     if pipeline := pipeline_of(student.folder):

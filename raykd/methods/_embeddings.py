@@ -113,8 +113,8 @@ class EmbeddingMethod(Method[P]):
     def target(self, vectors: Tensor) -> Tensor:
         """The teacher's vectors in the student's width, ``[B, 2, D]``."""
         if self._axes is not None:
-            return vectors.float() @ self._axes.axes
-        return F.pad(vectors, (0, self.context.student.hidden - vectors.shape[-1]))
+            return vectors.detach().float() @ self._axes.axes
+        return F.pad(vectors.detach(), (0, self.context.student.hidden - vectors.shape[-1]))
 
     @abstractmethod
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:

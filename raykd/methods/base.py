@@ -27,7 +27,7 @@ from raykd.methods._model_functions import Sampling as Sampling
 from raykd.methods._model_functions import StudentFn as StudentFn
 from raykd.methods._model_functions import TeacherOutputsFn as TeacherOutputsFn
 from raykd.methods._ranks import Ranks, SingleProcess
-from raykd.methods._refusals import pair_refusal
+from raykd.methods._refusals import kind_refusal, pair_refusal
 from raykd.models.base import Outputs, Subnet
 from raykd.models.signals.base import OutputSpec as OutputSpec
 from raykd.models.signals.features import FeatureTransform
@@ -131,8 +131,8 @@ class Method(ABC, Generic[P]):
         A second line, if there is one, says what to do. Overriding methods return
         ``super().refusal()`` first.
         """
-        if self.context.kind not in self.kinds:
-            return f"serves {' and '.join(self.kinds)} tasks, not {self.context.kind}"
+        if refused := kind_refusal(self.context, self.kinds):
+            return refused
         if self.context.adapted and self.subnets():
             return (
                 "runs parts of the student's weights, which adapters are beside of\n"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForQuestionAnswering,
@@ -40,6 +41,7 @@ AUTO = {
     "multi_label": AutoModelForSequenceClassification,
     "token_classification": AutoModelForTokenClassification,
     "regression": AutoModelForSequenceClassification,
+    "embedding": AutoModel,
     "span": AutoModelForQuestionAnswering,
     "masked_lm": AutoModelForMaskedLM,
     "causal_lm": AutoModelForCausalLM,
@@ -212,7 +214,9 @@ def test_an_output_matrix_of_its_own_stays_one(family, kind, tmp_path):
     model = model_of(family, kind, tokenizer)
     head = model.get_output_embeddings()
     if head is None:
-        assert kind in ("classification", "multi_label", "token_classification", "span")
+        assert kind in (
+            "classification", "embedding", "multi_label", "token_classification", "span"
+        )  # fmt: skip
         return
     with torch.no_grad():
         head.weight = torch.nn.Parameter(torch.randn_like(head.weight))
