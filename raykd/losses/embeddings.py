@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SAME = 1 - 1e-6
-"""Texts whose target vectors have a larger cosine are one text, which is no other one's negative."""
+"""Texts whose target vectors have a larger cosine are one text, and no negatives."""
 
 
 def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:

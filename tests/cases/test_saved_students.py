@@ -209,7 +209,8 @@ def of_other_types(root: Path) -> CacheItem:
 
 
 MADE: dict[str, Callable[[Path], CacheItem]] = {
-    "classes": of_classes, "scores": of_scores, "pairs": of_pairs, "spans": of_spans, "choices": of_choices,
+    "classes": of_classes, "scores": of_scores, "pairs": of_pairs, "spans": of_spans,
+    "choices": of_choices,
     "other types": of_other_types,
     "decoder": lambda root: of_text(root, "gpt2", AutoModelForCausalLM),
     "both": lambda root: of_text(root, "t5", AutoModelForSeq2SeqLM),
@@ -229,7 +230,11 @@ def test_its_folder_says_what_was_trained(student):
     stated = json.loads((student.folder / "config.json").read_text())
     assert student.opened.dtype == torch.float32
     assert stated["dtype"] == "float32"
-    modes = {path.name: path.stat().st_mode & 0o777 for path in student.folder.iterdir()}
+    modes = {
+        path.name: path.stat().st_mode & 0o777
+        for path in student.folder.iterdir()
+        if path.is_file()
+    }
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(modes)
     assert set(modes.values()) == {0o666 & ~MASK}
     labels = student.setup.task.labels
