@@ -25,7 +25,7 @@ from raykd import registry
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.data.collate import Collator
 from raykd.data.prompts import id_count, joined_row, of_rows
-from raykd.data.task_kinds import task_kind
+from raykd.data.task_kinds import APART_KINDS, task_kind
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.bpe import train_bpe
@@ -90,9 +90,10 @@ def batch_of(tokenizer, kind: str) -> Batch:
     labels = torch.zeros(2, dtype=torch.long)
     if task_kind(kind).labels_of == "token":
         labels = read["input_ids"].masked_fill(read["attention_mask"] == 0, NO_LABEL)
+    second = (torch.arange(read["input_ids"].shape[1]) > 1) & (kind in APART_KINDS)
     return Batch(
         input_ids=read["input_ids"], attention_mask=read["attention_mask"],
-        token_type_ids=torch.zeros_like(read["input_ids"]), labels=labels, index=torch.arange(2),
+        token_type_ids=second * read["attention_mask"], labels=labels, index=torch.arange(2),
     )  # fmt: skip
 
 
@@ -115,6 +116,11 @@ def test_the_library_opens_it_and_predicts_the_same_bits(family, kind, tmp_path)
     opened = AUTO[kind].from_pretrained(folder).eval()
     batch = batch_of(AutoTokenizer.from_pretrained(folder), kind)
     assert opened.dtype == torch.float32
+    if kind in APART_KINDS:
+        of, read = task_kind(kind), batch.texts_apart(tokenizer.pad_token_id)
+        said = opened(input_ids=read.input_ids, attention_mask=read.attention_mask)
+        assert torch.equal(of.logits(of.by_row(said, read), batch), wanted)
+        return
     assert torch.equal(forward(opened, batch).logits, wanted)
     if kind in ("classification", "multi_label", "regression"):
         plain = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
