@@ -14,6 +14,7 @@ from raykd.models.base import RandomInitConfig
 from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.models.forward import forward
 from raykd.models.load import build_model
+from raykd.models.signals.embeddings import Embeddings
 
 CASES = [
     (family, kind)
@@ -45,9 +46,13 @@ def batch_of(kind: str) -> Batch:
 
 
 def passes(model: nn.Module, kind: str) -> list[torch.Tensor]:
-    """Logits of four passes."""
+    """Logits of four passes; vectors of texts, where logits are their cosines."""
     torch.manual_seed(0)
     with torch.no_grad():
+        if kind in APART_KINDS:
+            spec = (Embeddings(),)
+            runs = [forward(model, batch_of(kind), output_spec=spec) for _ in range(4)]
+            return [run.read(Embeddings()).clone() for run in runs]
         return [forward(model, batch_of(kind)).logits.clone() for _ in range(4)]
 
 
