@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from raykd.data.base import EXPLAIN, PREDICT, Array, EvalReferences, Examples, TokenizedDataset
+from raykd.data.batch import LABELLED
 from raykd.data.prompts import PLAIN_LAYOUT, PromptLayout, encode_prompts, without_labels
 from raykd.data.rationales import rationales_as_input
 from raykd.data.table import Faults, Table
@@ -180,7 +181,13 @@ class GenerationTask(TokenTask):
             raise DataError(
                 "the tokenizer has no token that ends a text", hint="choose a model like GPT-2"
             )
-        return self._encode(self.rendered(rows, tokenizer, max_length), tokenizer, max_length)
+        encoded = self._encode(self.rendered(rows, tokenizer, max_length), tokenizer, max_length)
+        marks = rows.fields.get(LABELLED)
+        if marks is None:
+            return encoded
+        is_labelled = np.asarray(marks, np.float32)
+        columns = {**encoded.columns, LABELLED: is_labelled}
+        return replace(without_labels(encoded, is_labelled == 0), columns=columns)
 
     def rendered(self, rows: Examples, tokenizer: Any, max_length: int) -> Examples:
         """The rows with prompts and responses as they are tokenised."""

@@ -160,9 +160,14 @@ class Method(ABC, Generic[P]):
     def learns_without_labels(self) -> bool:
         """Whether it learns of rows that have no label; they are left out for it otherwise.
 
-        It does if it reads outputs of the teacher on rows. The task loss of such rows is 0.
+        It does if it reads outputs of the teacher on rows; where text is generated these belong to
+        the tokens of a response, so that it does if the teacher writes one. The task loss of such
+        rows is 0.
         """
-        return bool(self.teacher_outputs().cacheable)
+        read = self.teacher_outputs()
+        if self.context.task_kind.generates:
+            return any(signal.in_place_of_labels for signal in read)
+        return bool(read.cacheable)
 
     def views(self) -> tuple[str, ...]:
         """Names of further views that batches carry (`Batch.views`)."""

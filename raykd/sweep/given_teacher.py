@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from raykd.data.base import Examples, PlainTokenizer, Task, TokenizedDataset
+from raykd.data.batch import LABELLED
 from raykd.data.keys import at_key
 from raykd.data.row_checks import check_ends
 from raykd.data.teacher_columns import (
@@ -155,8 +158,13 @@ def with_responses(
     task: Task, train: Examples, texts: Sequence[str], tokenizer: Any, max_length: int
 ) -> TokenizedDataset:
     """The train rows with other responses."""
-    said = replace(train, texts=(train.texts[0], tuple(texts), *train.texts[2:]))
-    return replace(task.encode(said, tokenizer, max_length), references=None)
+    fields = {name: of for name, of in train.fields.items() if name != LABELLED}
+    said = replace(train, texts=(train.texts[0], tuple(texts), *train.texts[2:]), fields=fields)
+    encoded = replace(task.encode(said, tokenizer, max_length), references=None)
+    if LABELLED not in train.fields:
+        return encoded
+    marks = np.asarray(train.fields[LABELLED], np.float32)  # who has a response of its own
+    return replace(encoded, columns={**encoded.columns, LABELLED: marks})
 
 
 def _check_parts(task: Task, rows: Examples, encoded: TokenizedDataset, key: str) -> None:
