@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from raykd.data.base import Examples, PlainTokenizer, Task, TokenizedDataset
 from raykd.data.batch import LABELLED
 from raykd.data.keys import at_key
@@ -23,6 +21,7 @@ from raykd.data.teacher_columns import (
 )
 from raykd.data.token_logprobs import aligned
 from raykd.data.token_texts import TokenTexts
+from raykd.data.unlabelled import marked
 from raykd.errors import DataError, Problem, SpecError
 from raykd.models.signals.generations import Generations
 from raykd.models.signals.logits import Logits
@@ -163,8 +162,7 @@ def with_responses(
     encoded = replace(task.encode(said, tokenizer, max_length), references=None)
     if LABELLED not in train.fields:
         return encoded
-    marks = np.asarray(train.fields[LABELLED], np.float32)  # who has a response of its own
-    return replace(encoded, columns={**encoded.columns, LABELLED: marks})
+    return marked(encoded, train.fields[LABELLED])
 
 
 def _check_parts(task: Task, rows: Examples, encoded: TokenizedDataset, key: str) -> None:
