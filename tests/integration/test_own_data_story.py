@@ -37,7 +37,7 @@ def test_init_validate_sweep_report_export(
     run = next(e["folder"] for e in events if e["event"] == "sweep_started")
     result = load_results(Path(run))
     assert all(t.status is Status.COMPLETED for t in result.trials)
-    assert main(["report", run, "-o", "again.html"]) == 0
+    assert main(["report", run, "--out", "again.html"]) == 0
     assert (tmp_path / "again.html").stat().st_size > 100_000
     arm = next(name for name in result.arms if name != "none")
     assert main(["export", run, "student", "--arm", arm]) == 0
