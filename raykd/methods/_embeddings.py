@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from raykd.data.base import Batch
 from raykd.data.task_kinds import APART_KINDS
 from raykd.losses.embeddings import principal_axes
-from raykd.losses.terms import Term, mean_of
+from raykd.losses.terms import Term
 from raykd.methods.base import DistillationContext, LossTerms, Method, OutputSpec
 from raykd.models.base import Outputs
 from raykd.models.signals.embeddings import Embeddings
@@ -107,7 +107,7 @@ class EmbeddingMethod(Method[P]):
             terms["task"] = (1 - alpha) * student.task_loss
         if alpha > 0:
             target = self.target(teacher.read(Embeddings()))
-            terms["distil"] = alpha * mean_of(self.distance(student.read(Embeddings()), target))
+            terms["distil"] = alpha * self.distil(student.read(Embeddings()), target)
         return LossTerms(**terms)
 
     def target(self, vectors: Tensor) -> Tensor:
@@ -117,8 +117,8 @@ class EmbeddingMethod(Method[P]):
         return F.pad(vectors.detach(), (0, self.context.student.hidden - vectors.shape[-1]))
 
     @abstractmethod
-    def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The distance of vectors ``[B, 2, D]``, ``[B]``."""
+    def distil(self, student: Tensor, teacher: Tensor) -> Term:
+        """The mean distance of vectors ``[B, 2, D]`` of one width."""
 
 
 class _Axes(nn.Module):

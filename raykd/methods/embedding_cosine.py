@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from raykd.losses.embeddings import cosine_distance
+from raykd.losses.terms import Term, mean_of
 from raykd.methods._embeddings import EmbeddingMethod, EmbeddingParams
 
 
@@ -21,9 +22,9 @@ class EmbeddingCosine(EmbeddingMethod[Params]):
     title = "cosine to the teacher's vectors of texts"
     reference = "https://arxiv.org/abs/2004.09813"
 
-    def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def distil(self, student: Tensor, teacher: Tensor) -> Term:
         """See `cosine_distance`."""
-        return cosine_distance(student, teacher)
+        return mean_of(cosine_distance(student, teacher))
 
 
 METHOD = EmbeddingCosine

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from raykd.data.base import Batch
 from raykd.losses.embeddings import info_nce
+from raykd.losses.terms import Count, Items, Mean, Term
 from raykd.methods._embeddings import EmbeddingMethod, EmbeddingParams
 from raykd.params import param
 
@@ -22,7 +24,10 @@ class Params(EmbeddingParams):
 
 
 class EmbeddingInfoNCE(EmbeddingMethod[Params]):
-    """The task loss and telling texts of a batch apart by the teacher's vectors."""
+    """The task loss and telling texts of a batch apart by the teacher's vectors.
+
+    With several ranks the texts of all of them are told apart; of micro batches those of each.
+    """
 
     title = "telling texts of a batch apart by the teacher's vectors"
     reference = "https://arxiv.org/abs/1807.03748"
@@ -33,9 +38,15 @@ class EmbeddingInfoNCE(EmbeddingMethod[Params]):
         of_contrast = {} if self.params.alpha else {"temperature": "alpha is 0"}
         return {**super().unused(), **of_contrast}
 
-    def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See `info_nce`."""
-        return info_nce(student, teacher, self.params.temperature)
+    def counts(self, batch: Batch) -> Mapping[str, Count | Items]:
+        """The rows of all ranks."""
+        return {"distil": Items(self.ranks.share)} if self.params.alpha else {}
+
+    def distil(self, student: Tensor, teacher: Tensor) -> Term:
+        """See `info_nce`; over the texts of all ranks."""
+        everyone = self.ranks.all_gather(student), self.ranks.all_gather(teacher)
+        distance = info_nce(*everyone, self.params.temperature).mean()
+        return Mean(distance, self.ranks.share, of_batch=False)
 
 
 METHOD = EmbeddingInfoNCE

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from raykd.losses.embeddings import squared_distance
+from raykd.losses.terms import Term, mean_of
 from raykd.methods._embeddings import EmbeddingMethod, EmbeddingParams
 
 
@@ -21,9 +22,9 @@ class EmbeddingMSE(EmbeddingMethod[Params]):
     title = "squared difference from the teacher's vectors of texts"
     reference = "https://arxiv.org/abs/2004.09813"
 
-    def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def distil(self, student: Tensor, teacher: Tensor) -> Term:
         """See `squared_distance`."""
-        return squared_distance(student, teacher)
+        return mean_of(squared_distance(student, teacher))
 
 
 METHOD = EmbeddingMSE
