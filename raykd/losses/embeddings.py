@@ -65,4 +65,5 @@ def principal_axes(gram: Tensor, count: int) -> Tensor:
     """
     axes = torch.linalg.eigh(gram).eigenvectors.flip(-1)[:, :count]
     largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
-    return axes * largest.sign()
+    turned: Tensor = axes * largest.sign()
+    return turned

@@ -38,7 +38,7 @@ class Embedding(TaskKind):
     def by_row(self, model_output: Any, read: Batch) -> Any:
         """``embeddings`` of both texts, ``[B, 2, D]``."""
         vectors = pooled(model_output.last_hidden_state, read.attention_mask)
-        return SimpleNamespace(embeddings=vectors.unflatten(0, (-1, 2)))
+        return SimpleNamespace(embeddings=vectors.view(-1, 2, vectors.shape[-1]))
 
     def logits(self, model_output: Any, batch: Batch) -> Tensor:
         """Cosines, ``[B, 1]``."""
