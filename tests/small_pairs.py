@@ -53,7 +53,8 @@ UNLABELLED = (1, 5)
 """Rows without a masked word."""
 FAMILY: Mapping[str, str] = {"causal_lm": "gpt2", "seq2seq": "t5"}
 _TASK: Mapping[str, str] = {
-    "classification": "toy/sentiment", "regression": "glue/stsb", "span": "squad",
+    "classification": "toy/sentiment", "embedding": "sts/stsb", "regression": "glue/stsb",
+    "span": "squad",
     "masked_lm": "text", "causal_lm": "toy_text/replies", "seq2seq": "toy_text/replies",
 }  # fmt: skip
 
@@ -206,7 +207,11 @@ def rows_of(kind: str, num_labels: int, seed: int = 0) -> TokenizedDataset:
     ids = random.integers(5, VOCABULARY, offsets[-1]).astype(np.int32)
     labels: Array = random.integers(0, max(num_labels, 2), len(LENGTHS))
     is_tagged = task_kind(kind).labels_of == "token"
-    if kind == "regression":
+    types = np.zeros(len(ids), np.int8)
+    if task_kind(kind).reads_apart:
+        labels = random.random(len(LENGTHS)).astype(np.float32)
+        types = np.concatenate([np.arange(n) > n // 3 for n in LENGTHS]).astype(np.int8)
+    elif kind == "regression":
         labels = random.normal(size=len(LENGTHS)).astype(np.float32)
     elif kind == "span":
         labels = np.stack([np.zeros(len(LENGTHS), np.int64), np.array(LENGTHS) - 1], axis=1)
@@ -220,7 +225,7 @@ def rows_of(kind: str, num_labels: int, seed: int = 0) -> TokenizedDataset:
             if row in UNLABELLED:
                 labels[begin:end] = NO_LABEL
     return TokenizedDataset(
-        input_ids=ids, token_type_ids=np.zeros(len(ids), np.int8), offsets=offsets, labels=labels,
+        input_ids=ids, token_type_ids=types, offsets=offsets, labels=labels,
         token_labels=is_tagged,
     )  # fmt: skip
 

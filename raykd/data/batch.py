@@ -58,6 +58,7 @@ class Batch:
     views: Mapping[str, Batch] = field(default_factory=dict)
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     _lengths: Array | None = field(default=None, init=False, repr=False, compare=False)
+    _first_lengths: Array | None = field(default=None, init=False, repr=False, compare=False)
     _labelled: Tensor | None = field(default=None, init=False, repr=False, compare=False)
     _label_counts: Array | None = field(default=None, init=False, repr=False, compare=False)
     _tokens: TokenMask | None = field(default=None, init=False, repr=False, compare=False)
@@ -69,6 +70,44 @@ class Batch:
             self._know("_lengths", _on_host(self.attention_mask).sum(axis=1))
         assert self._lengths is not None
         return self._lengths
+
+    @property
+    def first_lengths(self) -> Array:
+        """Tokens of the first text of each row, int64 ``[B]``, on the host."""
+        if self._first_lengths is None:
+            is_first = (_on_host(self.token_type_ids) == 0) & (_on_host(self.attention_mask) != 0)
+            self._know("_first_lengths", is_first.sum(axis=1))
+        assert self._first_lengths is not None
+        return self._first_lengths
+
+    def texts_apart(self, pad: int) -> Batch:
+        """The two texts of each row as rows of their own, ``[2 B, L']``: first, second, first, ...
+
+        A text without a token is read as one that pads. Labels and row numbers are those of the
+        pairs.
+
+        Args:
+            pad: The token that pads.
+        """
+        lengths = np.stack([self.first_lengths, self.lengths - self.first_lengths], axis=1)
+        begins = np.stack([np.zeros_like(self.first_lengths), self.first_lengths], axis=1)
+        begins += np.arange(len(lengths))[:, None] * self.input_ids.shape[1]
+        texts = np.maximum(lengths.ravel(), 1)
+        places = np.arange(texts.max())
+        holds = places < lengths.reshape(-1, 1)
+        source = np.where(holds, begins.reshape(-1, 1) + places, 0)
+        device = self.input_ids.device
+        ids = self.input_ids.flatten()[moved(torch.from_numpy(source), device)]
+        is_read = (places < texts[:, None]).astype(np.int64)
+        apart = Batch(
+            input_ids=ids.masked_fill(moved(torch.from_numpy(~holds), device), pad),
+            attention_mask=moved(torch.from_numpy(is_read), device),
+            token_type_ids=torch.zeros_like(ids),
+            labels=self.labels,
+            index=self.index,
+        )
+        apart._know("_lengths", texts)
+        return apart
 
     @property
     def is_padded(self) -> bool:
@@ -135,6 +174,7 @@ class Batch:
         )
         if device.type != self.input_ids.device.type:
             batch._know("_lengths", self.lengths)
+            batch._know("_first_lengths", self.first_lengths)
             batch._know("_labelled", moved(self.labelled, device))
             batch._know("_label_counts", self.label_counts)
         return batch

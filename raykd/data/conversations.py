@@ -166,6 +166,27 @@ def _is_conversation(turns: Sequence[Turn], place: str, faults: Faults) -> bool:
     return True
 
 
+def unanswered(value: Any) -> Any:
+    """Messages of which the last one asks, as if they were answered; any other value as it is.
+
+    Args:
+        value: A cell of a column of messages.
+    """
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return value
+    if not isinstance(value, list | tuple) or not value or not isinstance(value[-1], Mapping):
+        return value
+    keys = next((keys for keys in _KEYS if keys[0] in value[-1]), None)
+    if keys is None:
+        return value
+    role = str(value[-1][keys[0]]).strip().lower()
+    asks = _ALIASES.get(role, role) != "assistant"
+    return [*value, {keys[0]: "assistant", keys[1]: "-"}] if asks else value
+
+
 def answered(turns: Conversation) -> Iterator[int]:
     """The numbers of the turns of the assistant."""
     return (k for k, turn in enumerate(turns) if turn.role == "assistant")

@@ -72,8 +72,9 @@ class FileTask(Task):
             DataError: Texts are missing, or rows of this task cannot be without a label.
         """
         raise DataError(
-            f"rows of {self.name} cannot be without a label",
-            hint="data.unlabelled is for tasks on texts in columns; remove it",
+            f"rows of {self.name} ({self.kind}) cannot be without a label",
+            hint="data.unlabelled is for classes, scores and similarities of texts in columns, and "
+            "for prompts without responses; remove it",
         )
 
     def with_beside(self, rows: Examples, table: Table) -> Examples:

@@ -10,19 +10,20 @@ import numpy as np
 
 from raykd.data import columns
 from raykd.data.base import Array, Examples, TokenizedDataset
+from raykd.data.batch import LABELLED
 from raykd.data.chat_templates import (
     AUTO,
     PLACE,
     ChatTemplate,
-    Rendered,
     chat_template,
     has_places,
 )
-from raykd.data.conversations import Conversation, Turn, answered, conversations
+from raykd.data.conversations import Conversation, Turn, conversations, unanswered
 from raykd.data.keys import at_key
 from raykd.data.prompts import PromptLayout, frame, token_counts
 from raykd.data.table import Faults, Table
 from raykd.data.text_generation import Example, GenerationTask, rows_of
+from raykd.data.turns import cut_in, dialogue, longest_turn, oldest_exchange
 from raykd.data.user_rows import UserRows
 from raykd.data.values import is_missing, number, row_name, shown
 from raykd.errors import DataError
@@ -32,6 +33,8 @@ TooLong = Literal["oldest_turns", "context", "drop"]
 PROMPT, CONTEXT = "prompt", "context"
 
 _BETWEEN = "\n\n"
+_NO_RESPONSE = "-"
+"""Stands for a response that is not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ class OwnText(GenerationTask, UserRows):
             with at_key(".messages"):
                 dialogues = conversations(table, self.messages, self.system, own=self.name)
             accepted = [(turns[-1].content,) for turns in dialogues]
-            within = [_longest_turn(turns) for turns in dialogues]
+            within = [longest_turn(turns) for turns in dialogues]
         else:
             accepted = self._responses(table)
             dialogues, within = self._prompts(table, accepted)
@@ -89,6 +92,24 @@ class OwnText(GenerationTask, UserRows):
         kept = ("answers", "rationales", "ids")
         fields = {name: rows.fields[name] for name in kept}
         return replace(rows, fields={**fields, "turns": tuple(dialogues), "within": tuple(within)})
+
+    def read_unlabelled(self, table: Table) -> Examples:
+        """The prompts alone; of messages, those before the last one of the assistant.
+
+        Raises:
+            DataError: All turns are learnt, so that a row without a response is none.
+        """
+        if self.loss_on == "all":
+            raise DataError(
+                f"all responses of a row of {self.name} are learnt (loss_on: all), and without the "
+                "last one the others would be learnt from the data",
+                hint="loss_on: last, or remove data.unlabelled",
+            )
+        name = self.messages or self.response
+        values = [_NO_RESPONSE] * len(table)
+        if self.messages:
+            values = [unanswered(cell) for cell in table.column(name)]
+        return self.read_table(replace(table, columns={**table.columns, name: values}))
 
     def _prompts(
         self, table: Table, accepted: Sequence[tuple[str, ...]]
@@ -174,7 +195,7 @@ class OwnText(GenerationTask, UserRows):
             )
         ]
         pairs = [template.render(own, place[0]) for own, place in zip(turns, places, strict=True)]
-        cut = [_cut_in(one, place) for one, place in zip(pairs, places, strict=True)]
+        cut = [cut_in(one, place) for one, place in zip(pairs, places, strict=True)]
         fields = {
             **rows.fields,
             "cut": tuple(cut),
@@ -184,9 +205,14 @@ class OwnText(GenerationTask, UserRows):
                 for one, answers in zip(pairs, rows.fields["answers"], strict=True)
             ),
         }
-        texts = [(one.prompt, one.response) for one in pairs]
+        marks = rows.fields.get(LABELLED) or (1.0,) * len(rows)
+        # Nothing follows a prompt without a response, not what a template writes after it either.
+        texts = [
+            (one.prompt, one.response if is_labelled else "")
+            for one, is_labelled in zip(pairs, marks, strict=True)
+        ]
         if self.loss_on == "all":
-            dialogues = [_dialogue(template, own) for own in turns]
+            dialogues = [dialogue(template, own) for own in turns]
             texts = [(prompt, response) for prompt, response, _ in dialogues]
             # What may be cut must be in the part that comes before all responses.
             fields["cut"] = tuple(
@@ -211,14 +237,14 @@ class OwnText(GenerationTask, UserRows):
     ) -> list[Conversation]:
         """Conversations without the oldest exchanges, as many of them as it takes to fit."""
         dialogues = list(every)
-        left = [row for row, turns in enumerate(dialogues) if _oldest(turns)]
+        left = [row for row, turns in enumerate(dialogues) if oldest_exchange(turns)]
         while left:
             fits = self._fits([dialogues[row] for row in left], template, max_length)
             left = [row for row, is_fitting in zip(left, fits, strict=True) if not is_fitting]
             for row in left:
-                begin, end = _oldest(dialogues[row]) or (0, 0)
+                begin, end = oldest_exchange(dialogues[row]) or (0, 0)
                 dialogues[row] = (*dialogues[row][:begin], *dialogues[row][end:])
-            left = [row for row in left if _oldest(dialogues[row])]
+            left = [row for row in left if oldest_exchange(dialogues[row])]
         return dialogues
 
     def _fits(
@@ -304,47 +330,3 @@ def _number_text(value: Any) -> str | None:
     if isinstance(value, str) or is_missing(value) or number(value) is None:
         return None
     return row_name(value)
-
-
-def _longest_turn(turns: Conversation) -> tuple[int, int, int]:
-    """The longest turn before the response, where a document would be: all of its characters."""
-    user_turns = [k for k, turn in enumerate(turns[:-1]) if turn.role in ("user", "tool")]
-    k = max(user_turns, key=lambda k: len(turns[k].content))
-    return k, 0, len(turns[k].content)
-
-
-def _oldest(turns: Conversation) -> tuple[int, int] | None:
-    """The turns of the oldest exchange, from and to; none where there is one exchange only."""
-    first = 1 if turns[0].role == "system" else 0
-    asks = [k for k, turn in enumerate(turns) if turn.role == "user" and k > first]
-    return (first, asks[0]) if asks else None
-
-
-def _cut_in(one: Rendered, within: tuple[int, int, int]) -> tuple[int, int]:
-    """Which characters of a prompt may be cut; templates may strip blanks around a turn."""
-    _, begin, end = within
-    first, last = one.place
-    return min(first + begin, last), min(first + end, last)
-
-
-def _dialogue(
-    template: ChatTemplate, turns: Conversation
-) -> tuple[str, str, tuple[tuple[int, int], ...]]:
-    """The text before the first response, that from there on, and what of it is a response.
-
-    Raises:
-        DataError: The template writes earlier responses in another way than the last one.
-    """
-    parts = [template.render(turns[: k + 1], k - 1) for k in answered(turns)]
-    first = parts[0].prompt
-    whole = parts[-1].prompt + parts[-1].response
-    spoken = []
-    for part in parts:
-        begin, end = len(part.prompt), len(part.prompt) + len(part.response)
-        if whole[:end] != part.prompt + part.response:
-            raise DataError(
-                "the chat template writes earlier responses in another way than the last one",
-                hint="loss_on: last, or give another template",
-            ).at(".loss_on")
-        spoken.append((begin - len(first), end - len(first)))
-    return first, whole[len(first) :], tuple(spoken)

@@ -22,6 +22,7 @@ from raykd.data.base import (
     PlainTokenizer,
     TokenizedDataset,
 )
+from raykd.data.batch import ROW_COLUMNS
 from raykd.data.task_kinds import task_kind
 
 ROWS_AT_ONCE = 2048
@@ -140,7 +141,8 @@ def of_rows(rows: Sequence[tuple[Array, Array]], *, apart: bool) -> TokenizedDat
 
 def with_rows(encoded: TokenizedDataset, rows: Sequence[tuple[Array, Array]]) -> TokenizedDataset:
     """Other ids and labels of the same kind, as many rows as `encoded` has."""
-    return of_rows(rows, apart=encoded.label_offsets is not None)
+    columns = {name: of for name, of in encoded.columns.items() if name in ROW_COLUMNS}
+    return replace(of_rows(rows, apart=encoded.label_offsets is not None), columns=columns)
 
 
 def without_labels(encoded: TokenizedDataset, rows: Array) -> TokenizedDataset:

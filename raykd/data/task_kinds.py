@@ -28,8 +28,11 @@ _BY_NAME = _discovered()
 
 KINDS = tuple(_BY_NAME)
 """Names of all kinds."""
-ROW_KINDS = tuple(name for name, kind in _BY_NAME.items() if kind.labels_of == "row")
-"""Kinds whose labels are those of whole rows."""
+APART_KINDS = tuple(name for name, kind in _BY_NAME.items() if kind.reads_apart)
+"""Kinds whose models read the two texts of a row one by one."""
+_WHOLE = tuple(name for name in _BY_NAME if name not in APART_KINDS)
+ROW_KINDS = tuple(name for name in _WHOLE if _BY_NAME[name].labels_of == "row")
+"""Kinds whose labels are those of whole rows, which a model reads at once."""
 CLASS_KINDS = tuple(
     name for name in ROW_KINDS if _BY_NAME[name].has_class_names and _BY_NAME[name].is_categorical
 )
@@ -38,8 +41,8 @@ TOKEN_KINDS = tuple(name for name, kind in _BY_NAME.items() if kind.over_vocabul
 """Kinds whose labels are tokens of a vocabulary."""
 TEXT_KINDS = tuple(name for name, kind in _BY_NAME.items() if kind.generates)
 """Kinds that generate text: by a decoder, or by an encoder and a decoder."""
-ENCODER_KINDS = tuple(name for name, kind in _BY_NAME.items() if not kind.generates)
-"""Kinds that an encoder serves: they generate nothing."""
+ENCODER_KINDS = tuple(name for name in _WHOLE if not _BY_NAME[name].generates)
+"""Kinds that an encoder serves: it reads rows at once, and they generate nothing."""
 
 
 def task_kind(name: str) -> TaskKind:

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from raykd.data.base import EXPLAIN, PREDICT, Array, EvalReferences, Examples, TokenizedDataset
+from raykd.data.batch import LABELLED
 from raykd.data.prompts import PLAIN_LAYOUT, PromptLayout, encode_prompts, without_labels
 from raykd.data.rationales import rationales_as_input
 from raykd.data.table import Faults, Table
 from raykd.data.text_scores import Accepted, TextMeasure, Texts
 from raykd.data.token_scores import TokenTask
+from raykd.data.unlabelled import marked
 from raykd.data.values import shown
 from raykd.errors import DataError
 
@@ -180,7 +182,11 @@ class GenerationTask(TokenTask):
             raise DataError(
                 "the tokenizer has no token that ends a text", hint="choose a model like GPT-2"
             )
-        return self._encode(self.rendered(rows, tokenizer, max_length), tokenizer, max_length)
+        encoded = self._encode(self.rendered(rows, tokenizer, max_length), tokenizer, max_length)
+        marks = rows.fields.get(LABELLED)
+        if marks is None:
+            return encoded
+        return marked(without_labels(encoded, np.asarray(marks) == 0), marks)
 
     def rendered(self, rows: Examples, tokenizer: Any, max_length: int) -> Examples:
         """The rows with prompts and responses as they are tokenised."""

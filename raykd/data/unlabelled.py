@@ -22,18 +22,30 @@ def labelled_count(encoded: TokenizedDataset) -> int:
     return len(encoded) if marks is None else int(marks.sum())
 
 
+def marked(encoded: TokenizedDataset, marks: Sequence[float]) -> TokenizedDataset:
+    """The rows with a mark of each that says whether it has a label of its own: 1, or 0."""
+    column = np.asarray(marks, np.float32)
+    return replace(encoded, columns={**encoded.columns, LABELLED: column})
+
+
 def labelled_rows(encoded: TokenizedDataset) -> TokenizedDataset:
     """The rows that have labels, as they would be without the others."""
     count = labelled_count(encoded)
     if LABELLED not in encoded.columns:
         return encoded
     end = int(encoded.offsets[count])
+    label_offsets = encoded.label_offsets
+    labels = count
+    if encoded.token_labels:
+        labels = end if label_offsets is None else int(label_offsets[count])
     return replace(
         encoded,
         input_ids=encoded.input_ids[:end],
         token_type_ids=encoded.token_type_ids[:end],
         offsets=encoded.offsets[: count + 1],
-        labels=encoded.labels[:count],
+        labels=encoded.labels[:labels],
+        label_offsets=None if label_offsets is None else label_offsets[: count + 1],
+        views={name: labelled_rows(of) for name, of in encoded.views.items()},
         columns={name: of[:count] for name, of in encoded.columns.items() if name != LABELLED},
     )
 

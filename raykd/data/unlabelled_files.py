@@ -37,11 +37,10 @@ def with_unlabelled(
         DataError: There is no such file, its rows lack a text, or rows of the task need labels.
     """
     with at_key(KEY):
-        if not isinstance(task, FileTask) or task.task_kind.labels_of != "row":
+        if not isinstance(task, FileTask):
             raise DataError(
-                f"rows of {task.name} ({task.kind}) cannot be without a label",
-                hint="data.unlabelled is for classification, regression and multi_label with "
-                "texts in columns; remove it",
+                f"rows of {task.name} ({task.kind}) cannot be without a label: it has no files",
+                hint="data.unlabelled is for tasks on texts in columns; remove it",
             )
         roots = [Path()] if settings.root is None else [Path(), root_folder(settings.root)]
         files = [file for path in paths for file in matching(path, roots)]

@@ -14,6 +14,7 @@ from typing import Any
 from raykd.export.chosen import ChosenStudent
 from raykd.export.onnx_files import TIMED, OnnxFiles
 from raykd.params import show
+from raykd.results.arm_teachers import learnt_from, own_score
 from raykd.results.constraints import weights_of
 from raykd.results.diagnose import diagnose
 from raykd.results.public import public, public_name, without_folders
@@ -24,7 +25,6 @@ from raykd.results.summary import (
     arm_summaries,
     confirm_seed,
     task_metric,
-    teacher_score,
 )
 
 _PIPELINES = {
@@ -58,9 +58,16 @@ def model_card(
     return "\n".join([*_metadata(student, licence), "", body, ""])
 
 
+def makes_vectors(folder: Path) -> bool:
+    """Whether Sentence Transformers opens the folder."""
+    return (folder / "modules.json").is_file()
+
+
 def pipeline_of(folder: Path) -> str:
     """What the hub calls the model's task; empty where its class has no name that says it."""
     path = folder / "config.json"
+    if makes_vectors(folder):
+        return "sentence-similarity"
     if not path.is_file():
         return ""
     classes = json.loads(path.read_text(encoding="utf-8")).get("architectures") or [""]
@@ -78,9 +85,10 @@ def _metadata(student: ChosenStudent, licence: str | None) -> Iterator[str]:
     trial, summary = student.trial, summary_of(student)
     measure = task_metric(student.result, trial.task)
     is_adapter = (student.folder / "adapter_config.json").is_file()
+    library = "sentence-transformers" if makes_vectors(student.folder) else "transformers"
     base = (student.result.spec.get("student") or {}).get("model")
     metadata: dict[str, Any] = {
-        "library_name": "peft" if is_adapter else "transformers",
+        "library_name": "peft" if is_adapter else library,
         "tags": ["raykd", "knowledge-distillation", trial.method],
     }
     if pipeline := pipeline_of(student.folder):
@@ -108,7 +116,7 @@ def _metadata(student: ChosenStudent, licence: str | None) -> Iterator[str]:
 def _body(student: ChosenStudent, licence: str | None) -> Iterator[str]:
     result, trial = student.result, student.trial
     task = next(t for t in result.tasks if t.name == trial.task)
-    teacher = next((t for t in result.teachers if t.task == trial.task), None)
+    teacher = learnt_from(result, trial)
     yield f"# {trial.task}: a student by {trial.arm}"
     yield ""
     yield "Distilled with raykd, which searched the coefficients of the method"
@@ -161,7 +169,8 @@ def _scores(student: ChosenStudent, teacher: TeacherRecord | None) -> Iterator[s
     for other in arm_summaries(student.result, trial.task):
         if other.name != trial.arm and other.score is not None:
             yield f"| the arm {other.name} | {scale.show(other.score)} |"
-    if (of_teacher := teacher_score(student.result, trial.task)) is not None and teacher:
+    of_teacher = None if teacher is None else own_score(student.result, teacher)
+    if of_teacher is not None:
         yield f"| the teacher | {scale.show(of_teacher)} |"
 
 

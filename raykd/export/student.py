@@ -15,10 +15,11 @@ from raykd.errors import SetupError
 from raykd.export.chosen import ChosenStudent
 from raykd.export.model_card import model_card, summary_of
 from raykd.export.onnx_files import OnnxFiles
+from raykd.results.arm_teachers import learnt_from, own_score
 from raykd.results.diagnose import diagnose
 from raykd.results.public import public, public_name, without_folders
 from raykd.results.serialization import json_safe
-from raykd.results.summary import confirm_seed, task_metric, teacher_score
+from raykd.results.summary import confirm_seed, task_metric
 
 PROVENANCE = "raykd.json"
 CARD = "README.md"
@@ -90,7 +91,7 @@ def provenance_of(student: ChosenStudent) -> dict[str, Any]:
     result, trial = student.result, student.trial
     summary = summary_of(student)
     task = next(t for t in result.tasks if t.name == trial.task)
-    teacher = next((t for t in result.teachers if t.task == trial.task), None)
+    teacher = learnt_from(result, trial)
     measure = task_metric(result, trial.task)
     interval = summary.confirmed
     return {
@@ -119,7 +120,7 @@ def provenance_of(student: ChosenStudent) -> dict[str, Any]:
         "teacher": teacher and {
             "model": public_name(teacher.model),
             "fingerprint": teacher.fingerprint,
-            "score": teacher_score(result, trial.task),
+            "score": own_score(result, teacher),
         },
         "data": {"fingerprint": task.data_fingerprint, "rows": dict(task.rows)},
         "search": {"trials": summary.num_search, "device_seconds": summary.device_seconds},

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from raykd.models.signals.base import OutputSpec
 
 
+def kind_refusal(context: DistillationContext, kinds: tuple[str, ...]) -> str:
+    """Why a method that serves some kinds of task does not serve this one, or empty.
+
+    Args:
+        context: Teacher, student and task.
+        kinds: Names of the kinds.
+    """
+    if context.kind in kinds:
+        return ""
+    refused = f"serves {' and '.join(kinds)} tasks, not {context.kind}"
+    if not context.task_kind.reads_apart:
+        return refused
+    return (
+        f"{refused}: a model reads the two texts of a row one by one\n"
+        "choose a method on the vectors of texts (embedding_cosine), or on similarities (kd)"
+    )
+
+
 def pair_refusal(
     context: DistillationContext, needs: OutputSpec, view: str, *, derives: bool
 ) -> str:

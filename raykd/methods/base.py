@@ -27,7 +27,7 @@ from raykd.methods._model_functions import Sampling as Sampling
 from raykd.methods._model_functions import StudentFn as StudentFn
 from raykd.methods._model_functions import TeacherOutputsFn as TeacherOutputsFn
 from raykd.methods._ranks import Ranks, SingleProcess
-from raykd.methods._refusals import pair_refusal
+from raykd.methods._refusals import kind_refusal, pair_refusal
 from raykd.models.base import Outputs, Subnet
 from raykd.models.signals.base import OutputSpec as OutputSpec
 from raykd.models.signals.features import FeatureTransform
@@ -131,8 +131,8 @@ class Method(ABC, Generic[P]):
         A second line, if there is one, says what to do. Overriding methods return
         ``super().refusal()`` first.
         """
-        if self.context.kind not in self.kinds:
-            return f"serves {' and '.join(self.kinds)} tasks, not {self.context.kind}"
+        if refused := kind_refusal(self.context, self.kinds):
+            return refused
         if self.context.adapted and self.subnets():
             return (
                 "runs parts of the student's weights, which adapters are beside of\n"
@@ -160,9 +160,14 @@ class Method(ABC, Generic[P]):
     def learns_without_labels(self) -> bool:
         """Whether it learns of rows that have no label; they are left out for it otherwise.
 
-        It does if it reads outputs of the teacher on rows. The task loss of such rows is 0.
+        It does if it reads outputs of the teacher on rows; where text is generated these belong to
+        the tokens of a response, so that it does if the teacher writes one. The task loss of such
+        rows is 0.
         """
-        return bool(self.teacher_outputs().cacheable)
+        read = self.teacher_outputs()
+        if self.context.task_kind.generates:
+            return any(signal.in_place_of_labels for signal in read)
+        return bool(read.cacheable)
 
     def views(self) -> tuple[str, ...]:
         """Names of further views that batches carry (`Batch.views`)."""

@@ -58,20 +58,21 @@ def forward(
     packed = None
     if packing and can_pack(model) and not any(signal.by_position for signal in wanted):
         packed = pack(batch)
-    inputs = _inputs(model.config, kind, batch, packed)
+    read = kind.as_read(batch, getattr(model.config, "pad_token_id", None) or 0)
+    inputs = _inputs(model.config, kind, read, packed)
     if family.takes_token_types(model.config):
-        inputs["token_type_ids"] = batch.token_type_ids
+        inputs["token_type_ids"] = read.token_type_ids
     for signal in wanted:
         inputs |= signal.model_inputs
     with (
         ExitStack() as watching,
-        padding_known(batch.is_padded, packed),
+        padding_known(read.is_padded, packed),
         run_subnet(model, subnet) if subnet is not None else nullcontext(),
         _tokens_seen(model, family.pair_mask) if family.pair_mask else nullcontext(),
     ):
         states = watching.enter_context(_head(model, kind, batch))
         watched = {signal: watching.enter_context(signal.watching(model)) for signal in wanted}
-        model_output = model(**inputs)
+        model_output = kind.by_row(model(**inputs), read)
     if subnet is not None:
         # A subnet numbers its own blocks, of which there are fewer.
         wanted = [signal for signal in wanted if signal.exists(model_output)]

@@ -30,6 +30,7 @@ from raykd.models.generation_config import (
     write_json,
 )
 from raykd.models.output_layer import output_parts
+from raykd.models.pooling_files import write_pooling
 from raykd.models.sharding import collected
 from raykd.models.structured_pruning import fit_widths
 from raykd.models.task_head import kind_of
@@ -200,6 +201,9 @@ def save(state: ModelState, folder: Path) -> None:
         write_json(folder / CONFIG_FILE, config)
         if task_kind(kind).generates:
             write_json(folder / GENERATION_FILE, generation_config(config))
+        if task_kind(kind).reads_apart:
+            made = family_of(state.config).config_class().from_dict(config)
+            write_pooling(folder, made.hidden_size)
     except OSError as exc:
         raise SetupError(
             f"cannot write the model to {folder}: {exc}",

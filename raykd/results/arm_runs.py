@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raykd.results.confirmed import Confirmed, confirm_seed, confirmed, planned_seeds
 from raykd.results.differences import Outcomes
@@ -19,6 +20,9 @@ from raykd.results.records import SweepResult, TrialResult
 
 RunKey = int | tuple[int, int]
 """The confirm seed of a run; behind the number of its search, from 1, where there are several."""
+
+RunOutcomes = Mapping[RunKey, NDArray[np.float32]]
+"""Run to its outcome on each test row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +35,7 @@ class ArmRuns:
         seeds: What is counted: confirm seed, or number of the search, to value. A search that lacks
             a run has none.
         outcomes: By the same, the outcome on each test row; empty where they were not kept.
+        run_outcomes: That of each run; the same as `outcomes` without several searches.
         lost: The reason why a run left no value although it was begun.
         missing: Planned runs that have not ended.
         others: Completed runs of other configurations under the same number, which are left out.
@@ -40,6 +45,7 @@ class ArmRuns:
     runs: Mapping[RunKey, float] = field(default_factory=dict)
     seeds: Mapping[int, float] = field(default_factory=dict)
     outcomes: Outcomes = field(default_factory=dict)
+    run_outcomes: RunOutcomes = field(default_factory=dict)
     lost: Mapping[RunKey, str] = field(default_factory=dict)
     missing: tuple[RunKey, ...] = ()
     others: int = 0
@@ -58,11 +64,13 @@ def arm_runs(result: SweepResult, trials: Sequence[TrialResult], metric: str, mo
         return ArmRuns()
     if result.searches == 1:
         one = confirmed(result, trials, metric, mode)
+        outcomes = _outcomes(result, one)
         return ArmRuns(
             trials=one.runs,
             runs=dict(one.seeds.items()),
             seeds=one.seeds,
-            outcomes=_outcomes(result, one),
+            outcomes=outcomes,
+            run_outcomes=dict(outcomes.items()),
             lost=dict(one.lost.items()),
             missing=one.missing,
             others=one.others,
@@ -72,16 +80,18 @@ def arm_runs(result: SweepResult, trials: Sequence[TrialResult], metric: str, mo
         own = [t for t in trials if t.repeat == repeat]
         nothing = Confirmed(missing=planned_seeds(result, trials))
         searches[repeat + 1] = confirmed(result, own, metric, mode) if own else nothing
+    kept = {k: _outcomes(result, s) for k, s in searches.items()}
     whole = {k: s for k, s in searches.items() if s.seeds and not s.lost and not s.missing}
     return ArmRuns(
         trials=tuple(t for s in searches.values() for t in s.runs),
         runs={(k, seed): value for k, s in searches.items() for seed, value in s.seeds.items()},
         seeds={k: math.fsum(s.seeds.values()) / len(s.seeds) for k, s in whole.items()},
         outcomes={
-            k: np.mean([*by_seed.values()], axis=0, dtype=np.float32)
+            k: np.mean([*kept[k].values()], axis=0, dtype=np.float32)
             for k, s in whole.items()
-            if len(by_seed := _outcomes(result, s)) == len(s.seeds)
+            if len(kept[k]) == len(s.seeds)
         },
+        run_outcomes={(k, seed): of for k, own in kept.items() for seed, of in own.items()},
         lost={(k, seed): why for k, s in searches.items() for seed, why in s.lost.items()},
         missing=tuple((k, seed) for k, s in searches.items() for seed in s.missing),
         others=sum(s.others for s in searches.values()),

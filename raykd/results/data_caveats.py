@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from raykd.results.arm_teachers import label, own_score, teachers_of_task
 from raykd.results.caveat import Caveat
-from raykd.results.records import SweepResult
+from raykd.results.records import SweepResult, TeacherRecord
 from raykd.results.summary import (
     ArmSummary,
     metric_of,
     no_teacher_arm,
     rows_of,
     scale_of,
-    teacher_score,
 )
 
 MIN_CONTRADICTORY = 0.01
@@ -89,20 +89,31 @@ def describe_shared_rows(what: str, count: int, of: int) -> str:
 
 
 def weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    """A teacher no better than a student without one, or one whose classes are permuted."""
+    """Teachers no better than a student without one, or with permuted classes."""
     none = no_teacher_arm(arms)
-    scale, mode = scale_of(result, task), metric_of(result, task)[1]
     split = "test" if none is not None and none.confirmed else "validation"
-    teacher = teacher_score(result, task, split)
-    if teacher is None:
-        return
+    alone = None
+    if none is not None:
+        alone = none.score if none.confirmed else (none.best.objective if none.best else None)
+    for teacher in teachers_of_task(result, task):
+        score = own_score(result, teacher, split)
+        if score is not None:
+            yield from _weak(result, teacher, score, split, alone)
+
+
+def _weak(
+    result: SweepResult, teacher: TeacherRecord, score: float, split: str, alone: float | None
+) -> Iterator[Caveat]:
+    """What is wrong with the score of one teacher, beside that of a student without one."""
+    task, name = teacher.task, label(teacher.name)
+    scale, mode = scale_of(result, task), metric_of(result, task)[1]
     chance = _chance(result, task, split) if mode == "max" else None
-    if chance is not None and teacher < chance[0]:
+    if chance is not None and score < chance[0]:
         yield Caveat(
             code="teacher-below-chance",
             task=task,
             message=(
-                f"The teacher ({scale.show(teacher)}) is far below what the same answer for every "
+                f"The {name} ({scale.show(score)}) is far below what the same answer for every "
                 "row scores."
             ),
             hint=f"its classes are probably in another order than the labels of the task: {_ORDER}"
@@ -110,21 +121,16 @@ def weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -
             else "its scores probably run the other way than those of the task",
         )
         return
-    alone = None
-    if none is not None:
-        alone = none.score if none.confirmed else (none.best.objective if none.best else None)
-    if alone is None or not (teacher >= alone if mode == "min" else teacher <= alone):
+    if alone is None or not (score >= alone if mode == "min" else score <= alone):
         return
-    record = result.teacher(task)
-    is_loaded = record is not None and not record.rows
     hint = "train the teacher longer or on more rows; there is little to distil"
-    if is_loaded and chance is not None and teacher <= chance[1]:
+    if not teacher.rows and chance is not None and score <= chance[1]:
         hint = f"it may have some classes in another order than the labels of the task: {_ORDER}"
     yield Caveat(
         code="weak-teacher",
         task=task,
         message=(
-            f"The teacher ({scale.show(teacher)}) is not better than a student without one "
+            f"The {name} ({scale.show(score)}) is not better than a student without one "
             f"({scale.show(alone)})."
         ),
         hint=hint,
@@ -151,17 +157,19 @@ def _error(share: float, rows: int) -> float:
 
 
 def teacher_rows(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> Iterator[Caveat]:
-    """A teacher trained on more rows than its students."""
-    rows = result.task(task).rows
-    teacher, train = rows.get("teacher", 0), rows.get("train", 0)
-    if teacher > train > 0:
-        yield Caveat(
-            code="teacher-saw-more",
-            task=task,
-            message=f"The teacher was trained on {teacher:,} rows, the students on {train:,}.",
-            hint="part of any gain is the teacher's extra data; a student without teacher had no "
-            "access to it",
-        )
+    """Teachers trained on more rows than their students."""
+    train = result.task(task).rows.get("train", 0)
+    known = {t.name: t.rows for t in teachers_of_task(result, task)}
+    for name, rows in (known or {"": result.task(task).rows.get("teacher", 0)}).items():
+        if rows > train > 0:
+            yield Caveat(
+                code="teacher-saw-more",
+                task=task,
+                message=f"The {label(name)} was trained on {rows:,} rows, the students on "
+                f"{train:,}.",
+                hint="part of any gain is the teacher's extra data; a student without teacher had "
+                "no access to it",
+            )
 
 
 def rationale_in_prompt(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from raykd.params import show
@@ -195,7 +196,7 @@ def _mixed_runs(result: SweepResult) -> Iterator[Caveat]:
             )
     for task in dict.fromkeys(name for run in runs for name in run["data"]):
         prints = {run["data"][task] for run in runs if task in run["data"]}
-        teachers = {run["teachers"][task] for run in runs if task in run["teachers"]}
+        teachers = _different([run["teachers"][task] for run in runs if task in run["teachers"]])
         for what, seen in (("rows", prints), ("teachers", teachers)):
             if len(seen) > 1:
                 yield Caveat(
@@ -204,6 +205,25 @@ def _mixed_runs(result: SweepResult) -> Iterator[Caveat]:
                     message=f"The merged runs used different {what} ({', '.join(sorted(seen))}).",
                     hint="differences between arms of different runs may come from that alone",
                 )
+
+
+def _different(teachers: Sequence[Mapping[str, str]]) -> set[str]:
+    """The identities of teachers that are not the same in all runs; empty where they are.
+
+    Those of one name must be the same. Runs that share no name must share a teacher.
+
+    Args:
+        teachers: Those of each run by name, which is empty for the only one.
+    """
+    by_name: dict[str, set[str]] = {}
+    for of_run in teachers:
+        for name, identity in of_run.items():
+            by_name.setdefault(name, set()).add(identity)
+    found = {one for seen in by_name.values() if len(seen) > 1 for one in seen}
+    for first, other in itertools.combinations(teachers, 2):
+        if not first.keys() & other.keys() and not {*first.values()} & {*other.values()}:
+            found |= {*first.values(), *other.values()}
+    return found
 
 
 def _short(value: object) -> str:

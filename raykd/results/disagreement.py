@@ -1,6 +1,6 @@
-"""On which test rows two arms differ, beside what another seed changes.
+"""On which test rows two arms differ, beside what another run changes.
 
-Axes: S confirm seed, R test row.
+Axes: S confirm run, R test row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raykd.results.differences import Outcomes
+from raykd.results.arm_runs import RunKey, RunOutcomes
 
 Right = NDArray[np.bool_]
 """Whether each row is right in each run, ``[S, R]``."""
@@ -20,17 +20,17 @@ Right = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Disagreement:
-    """Two arms on the same test rows, over the seeds that both have.
+    """Two arms on the same test rows, over the runs that both have: of one seed and search.
 
     Attributes:
         first: An arm.
         second: Another one.
-        both: Share of the rows that both get right, with the same seed.
+        both: Share of the rows that both get right, in the same run.
         first_alone: Share that the first one alone gets right.
         second_alone: Share that the second one alone gets right.
-        churn: Share of rows on which two seeds of the first arm differ, and of the second; None of
-            one seed.
-        first_rows: Rows that the first one gets right with every seed, and the second with none.
+        churn: Share of rows on which two runs of the first arm differ, and of the second; None of
+            one run.
+        first_rows: Rows that the first one gets right in every run, and the second in none.
         second_rows: The other way round.
     """
 
@@ -49,11 +49,11 @@ class Disagreement:
         return self.first_alone + self.second_alone
 
 
-def disagreements(arms: Mapping[str, Outcomes]) -> tuple[Disagreement, ...]:
+def disagreements(arms: Mapping[str, RunOutcomes]) -> tuple[Disagreement, ...]:
     """The first arm beside every other one, where rows are right or wrong.
 
     Args:
-        arms: Outcomes of the test rows by seed, the best arm first.
+        arms: Outcomes of the test rows by run, the best arm first.
     """
     known = {name: of for name, own in arms.items() if (of := _right(own)) is not None}
     names = list(known)
@@ -61,8 +61,8 @@ def disagreements(arms: Mapping[str, Outcomes]) -> tuple[Disagreement, ...]:
     return tuple(pair for pair in pairs if pair is not None)
 
 
-def _right(outcomes: Outcomes) -> tuple[Sequence[int], Right] | None:
-    """Seeds of an arm and whether each row is right there; None where that is not so."""
+def _right(outcomes: RunOutcomes) -> tuple[Sequence[RunKey], Right] | None:
+    """Runs of an arm and whether each row is right there; None where that is not so."""
     if not outcomes or len({len(of) for of in outcomes.values()}) > 1:
         return None
     table = np.stack([*outcomes.values()])
@@ -70,14 +70,14 @@ def _right(outcomes: Outcomes) -> tuple[Sequence[int], Right] | None:
 
 
 def _pair(
-    first: str, second: str, known: Mapping[str, tuple[Sequence[int], Right]]
+    first: str, second: str, known: Mapping[str, tuple[Sequence[RunKey], Right]]
 ) -> Disagreement | None:
-    """Two arms on the seeds that both have; None without any, or on other rows."""
+    """Two arms on the runs that both have; None without any, or on other rows."""
     (own, a), (its, b) = known[first], known[second]
-    shared = [seed for seed in own if seed in its]
+    shared = [run for run in own if run in its]
     if not shared or a.shape[1] != b.shape[1]:
         return None
-    x, y = a[[own.index(s) for s in shared]], b[[its.index(s) for s in shared]]
+    x, y = a[[own.index(r) for r in shared]], b[[its.index(r) for r in shared]]
     return Disagreement(
         first=first,
         second=second,

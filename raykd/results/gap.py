@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from raykd.results.differences import MIN_SEEDS
-from raykd.results.records import SweepResult
 from raykd.results.stats import ALPHA, critical
 
 
@@ -140,9 +139,3 @@ def _satterthwaite(parts: Sequence[tuple[float, int]]) -> float:
     """Degrees of freedom of a sum of variances, each with its own; 0 where all of them are 0."""
     squares = sum(variance**2 / df for variance, df in parts)
     return sum(variance for variance, _ in parts) ** 2 / squares if squares else 0.0
-
-
-def other_teachers(result: SweepResult, task: str) -> tuple[float, ...]:
-    """Scores of teachers of other seeds on the test split."""
-    teacher = result.teacher(task)
-    return tuple(teacher.seed_scores.values()) if teacher else ()

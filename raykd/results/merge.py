@@ -12,6 +12,7 @@ from typing import Any
 from raykd.errors import RaykdError
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.anonymous import anonymous
+from raykd.results.arm_teachers import teachers_of_task
 from raykd.results.records import SweepResult
 from raykd.results.store import load_results
 
@@ -57,7 +58,11 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
     methods = {name: m for p in parts for name, m in p.spec["methods"].items()}
     tasks = {t.name: t for p in reversed(parts) for t in p.tasks}
     teachers = {(t.task, t.name): t for p in reversed(parts) for t in p.teachers}
-    spec = {**first.spec, "methods": methods, "train": {"fixed": {}, "domains": {}}, "loggers": []}
+    described = {name: t for p in reversed(parts) for name, t in p.spec.get("teachers", {}).items()}
+    spec = {
+        **first.spec, "methods": methods, "teachers": described,
+        "train": {"fixed": {}, "domains": {}}, "loggers": [],
+    }  # fmt: skip
     env = {**first.env, "merged": [_identity(r) for r in results]}
     trials = sorted((t for p in parts for t in p.trials), key=lambda t: (t.started, t.trial_id))
     return dataclasses.replace(
@@ -152,5 +157,9 @@ def _identity(result: SweepResult) -> dict[str, Any]:
         "packages": dict(result.env.get("packages", {})),
         "train": result.spec["train"],
         "data": {t.name: t.data_fingerprint for t in result.tasks},
-        "teachers": {t.task: t.fingerprint for t in reversed(result.teachers)},
+        "teachers": {
+            task.name: {t.name: t.weights or t.fingerprint for t in of_task}
+            for task in result.tasks
+            if (of_task := teachers_of_task(result, task.name))
+        },
     }

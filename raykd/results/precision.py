@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from raykd.results.arm_teachers import label, teachers_of_task
 from raykd.results.caveat import Caveat
 from raykd.results.records import Status, SweepResult
 from raykd.results.summary import ArmSummary, named
@@ -15,20 +16,21 @@ MAX_PRECISION_ERROR = 0.05
 def teacher_precision(
     result: SweepResult, task: str, arms: tuple[ArmSummary, ...]
 ) -> Iterator[Caveat]:
-    """A teacher whose outputs suffered from the precision it ran in."""
-    teacher = result.teacher(task)
-    errors = {} if teacher is None else teacher.precision_error
-    large = {name: error for name, error in errors.items() if not error <= MAX_PRECISION_ERROR}
-    if teacher is None or not large:
-        return
-    shown = ", ".join(f"{name} by {100 * error:.2g} %" for name, error in large.items())
-    yield Caveat(
-        code="teacher-precision",
-        task=task,
-        message=f"The teacher ran in {teacher.frozen_precision}, which changes its {shown} against "
-        f"fp32 (more than {MAX_PRECISION_ERROR:.0%}).",
-        hint="set teacher.precision: fp32",
-    )
+    """Teachers whose outputs suffered from the precision that they ran in."""
+    for teacher in teachers_of_task(result, task):
+        errors = teacher.precision_error
+        large = {name: error for name, error in errors.items() if not error <= MAX_PRECISION_ERROR}
+        if not large:
+            continue
+        shown = ", ".join(f"{name} by {100 * error:.2g} %" for name, error in large.items())
+        place = f"teachers.{teacher.name}" if teacher.name else "teacher"
+        yield Caveat(
+            code="teacher-precision",
+            task=task,
+            message=f"The {label(teacher.name)} ran in {teacher.frozen_precision}, which changes "
+            f"its {shown} against fp32 (more than {MAX_PRECISION_ERROR:.0%}).",
+            hint=f"set {place}.precision: fp32",
+        )
 
 
 def mixed_precision(

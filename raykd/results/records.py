@@ -282,7 +282,7 @@ class SweepResult:
         env: Versions, host, devices, git commit, package versions.
         baseline: Arm that the others are compared with.
         tasks: Tasks in order.
-        teachers: One per task.
+        teachers: One per task, or each of several by its name.
         trials: Search and confirm trials in order of start.
         derived: Teachers that were derived from those of the tasks.
         spans: Timeline entries beside trials: teacher preparation, slot start, node events; each a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from raykd.results.arm_teachers import TeacherScore
 from raykd.results.collapse import more_reliable
 from raykd.results.differences import MIN_SEEDS, PairedDifference
 from raykd.results.power import POWER, rows_needed, seeds_needed, smallest_difference
@@ -104,10 +105,11 @@ def least_lead(name: str, d: PairedDifference, scale: Scale) -> str:
     return f"{size} over {named(name)}, {_ends(scale, d.interval)}"
 
 
-def gap(leader: ArmSummary, none: ArmSummary, teacher: float, measure: TaskMetric) -> str:
-    """How much of the gap between no teacher and teacher the leader recovers."""
+def gap(leader: ArmSummary, none: ArmSummary, teacher: TeacherScore, measure: TaskMetric) -> str:
+    """How much of the gap between no teacher and its teacher the leader recovers."""
     scale, one = measure.scale, measure.counted
-    span = f"no teacher ({scale.show(none.score)}) and teacher ({scale.show(teacher)})"
+    end = f"{teacher.label} ({scale.show(teacher.score)})"
+    span = f"no teacher ({scale.show(none.score)}) and {end}"
     if leader.name == none.name:
         return f"No arm with a teacher is ahead of the one without; the gap is between {span}."
     if leader.gap is None:
@@ -115,8 +117,9 @@ def gap(leader: ArmSummary, none: ArmSummary, teacher: float, measure: TaskMetri
             f"The gap between {span} is too small against the spread over {plural(one)}, so no "
             "share of it is given."
         )
+    once = "this one was" if len(teacher.names) == 1 else "each of these was"
     ends = f"95 % CI {100 * leader.gap.low:.0f} to {100 * leader.gap.high:.0f} %"
-    how = f"if teachers vary from {one} to {one} as these students do; this one was trained once"
+    how = f"if teachers vary from {one} to {one} as these students do; {once} trained once"
     if leader.gap.teachers > 1:
         sd = f"{_size(scale, leader.gap.sd)} {scale.unit}"
         how = f"with the spread of {leader.gap.teachers} teachers, an sd of {sd}"

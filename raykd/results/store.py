@@ -10,7 +10,7 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -135,7 +135,11 @@ def _is_domain(domain: object) -> bool:
         return isinstance(domain.get("choices"), list)
     ends = [domain.get("low"), domain.get("high")]
     least = 0 if domain["kind"].startswith("log") else -LARGEST
-    return all(type(end) in (int, float) and least < end < LARGEST for end in ends)
+    return all(_is_number(end) and least < end < LARGEST for end in ends)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def read_events(path: Path) -> tuple[list[Event], int]:

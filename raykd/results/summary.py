@@ -12,7 +12,8 @@ from typing import Any
 
 from raykd.params import Scalar
 from raykd.registry import METHODS_WITHOUT_TEACHER
-from raykd.results.arm_runs import RunKey, arm_runs
+from raykd.results.arm_runs import RunKey, RunOutcomes, arm_runs
+from raykd.results.arm_teachers import TeacherScore, score_learnt_from, teacher_scores
 from raykd.results.collapse import allow_for_collapses, collapsed_runs
 from raykd.results.confirmed import confirm_seed
 from raykd.results.constraints import beyond
@@ -23,7 +24,7 @@ from raykd.results.differences import (
     PairedDifference,
     mean_of,
 )
-from raykd.results.gap import GapRecovered, gap_recovered, other_teachers
+from raykd.results.gap import GapRecovered, gap_recovered
 from raykd.results.records import Status, SweepResult, TaskRecord, TrialResult
 from raykd.results.scales import KNOWN, Scale, scale_named, unit_of
 from raykd.results.seed_plan import level_of
@@ -35,7 +36,7 @@ from raykd.results.stats import (
 
 __all__ = [
     "ArmSummary", "Scale", "arm_summaries", "best_trial", "compare", "confirm_seed", "metric_of",
-    "named", "no_teacher_arm", "rank_arms", "scale_of", "teacher_score",
+    "named", "no_teacher_arm", "rank_arms", "scale_of",
 ]  # fmt: skip
 
 
@@ -53,6 +54,7 @@ class ArmSummary:
         seeds: Confirm seed to value; with several searches, number of the search to the mean of its
             configuration.
         outcomes: By the same, the outcome on each test row; empty where they were not kept.
+        run_outcomes: That of each run; without several searches the same as `outcomes`.
         runs: Each confirm run to its value; without several searches the same as `seeds`.
         collapsed: Runs that fell to the level of one answer, or far below the others.
         lost: Confirm runs to the reason why they left no value.
@@ -60,11 +62,12 @@ class ArmSummary:
         other_runs: Completed confirm runs of other configurations, which are left out.
         infeasible: Completed search trials that do not keep to a constraint.
         beyond: Constraints that its confirm runs do not keep to on average, with that average.
+        teacher: The score of what its confirm runs learnt from; None where there is none.
         versus: Better than the baseline by, paired by seed, corrected over the arms of the task;
             None for the baseline itself.
         p_holm: The p value of `versus` after Holm's correction over the arms of the task.
-        gap: Share of the gap between no teacher and teacher that it recovers; None also where it
-            lost a confirm run.
+        gap: Share of the gap between no teacher and its teacher that it recovers; None also where
+            it lost a confirm run.
         best: The best completed search trial.
         chosen: Parameters of the confirmed configuration, else of the best search trial.
         counts: Search trials per status.
@@ -88,6 +91,7 @@ class ArmSummary:
     trial_seconds: float
     confirm_seconds: float = 0.0
     outcomes: Outcomes = dataclasses.field(default_factory=dict)
+    run_outcomes: RunOutcomes = dataclasses.field(default_factory=dict)
     runs: Mapping[RunKey, float] = dataclasses.field(default_factory=dict)
     collapsed: tuple[RunKey, ...] = ()
     lost: Mapping[RunKey, str] = dataclasses.field(default_factory=dict)
@@ -95,6 +99,7 @@ class ArmSummary:
     other_runs: int = 0
     infeasible: int = 0
     beyond: tuple[str, ...] = ()
+    teacher: TeacherScore | None = None
 
     @property
     def num_search(self) -> int:
@@ -163,8 +168,7 @@ def scale_of(result: SweepResult, task: str, metric: str = "") -> Scale:
     if metric != decisive:
         return scale
     values = [t.objective for t in result.trials if t.task == task and t.objective is not None]
-    teacher = teacher_score(result, task)
-    values += [] if teacher is None else [teacher]
+    values += teacher_scores(result, task).values()
     values = [v for v in values if math.isfinite(v)]
     if not all(scale.low <= v <= scale.high for v in values):
         return scale_named("number", metric)  # whoever named the unit meant something else
@@ -177,19 +181,6 @@ def rows_of(result: SweepResult, task: str, split: str = "test") -> int | None:
     """Rows of a split of a task, None where that was not recorded."""
     record = next((t for t in result.tasks if t.name == task), None)
     return record.rows.get(split) if record else None
-
-
-def teacher_score(result: SweepResult, task: str, split: str = "test") -> float | None:
-    """The teacher's value of the task's metric on the ``test`` or ``validation`` split.
-
-    None where there are several: arms learn from one or another of them.
-    """
-    if sum(t.task == task for t in result.teachers) > 1:
-        return None
-    teacher = result.teacher(task)
-    metric, _ = metric_of(result, task)
-    value = teacher.metrics.get(f"{split}/{metric}") if teacher else None
-    return value if value is not None and math.isfinite(value) else None
 
 
 def best_trial(trials: tuple[TrialResult, ...], mode: str) -> TrialResult | None:
@@ -209,7 +200,6 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     alone = tuple(_alone(result, task, name, measure) for name in _arms_of(result, task))
     together = compare(measure, alone)
     none = no_teacher_arm(alone)
-    teacher, others = teacher_score(result, task), other_teachers(result, task)
     collapsed = collapsed_runs(
         {a.name: a.runs for a in alone}, measure.mode, min_sd=measure.min_sd,
         **_of_one_answer(result, task),
@@ -228,7 +218,7 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
             arm,
             versus=dataclasses.replace(d, corrected_alpha=level) if d else None,
             p_holm=p,
-            gap=_gap(arm, none, teacher, measure.mode, others),
+            gap=_gap(arm, none, measure.mode),
             collapsed=collapsed.get(arm.name, ()),
             confirmed=arm.confirmed
             if arm.confirmed is None or collapsed.get(arm.name)
@@ -262,20 +252,14 @@ def _of_one_answer(result: SweepResult, task: str) -> dict[str, Any]:
     return {"constant": constant, "error": spread / math.sqrt(rows)}
 
 
-def _gap(
-    arm: ArmSummary,
-    none: ArmSummary | None,
-    teacher: float | None,
-    mode: str,
-    others: tuple[float, ...],
-) -> GapRecovered | None:
-    """The share of the gap that an arm recovers on the seeds that it has with no teacher.
+def _gap(arm: ArmSummary, none: ArmSummary | None, mode: str) -> GapRecovered | None:
+    """The share of the gap to its teacher that an arm recovers on the seeds it has with no teacher.
 
     None for an arm that lost a run: its mean is that of the seeds it survived.
     """
-    if none is None or teacher is None or arm.lost or arm is none:
+    if none is None or arm.teacher is None or arm.lost or arm is none:
         return None
-    return gap_recovered(arm.seeds, none.seeds, teacher, mode, others)
+    return gap_recovered(arm.seeds, none.seeds, arm.teacher.score, mode, arm.teacher.other_seeds)
 
 
 def no_teacher_arm(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
@@ -328,12 +312,14 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
         confirmed=measure.scale.clip(mean) if mean else None,
         seeds=own.seeds,
         outcomes=own.outcomes,
+        run_outcomes=own.run_outcomes,
         runs=own.runs,
         lost=own.lost,
         missing=own.missing,
         other_runs=own.others,
         infeasible=sum(bool(t.violated) for t in search if t.status is Status.COMPLETED),
         beyond=beyond(result, own.trials),
+        teacher=score_learnt_from(result, own.trials),
         versus=None,
         p_holm=None,
         gap=None,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raykd.results import sentences
+from raykd.results.arm_teachers import best_teacher
 from raykd.results.differences import PairedDifference
 from raykd.results.records import SweepResult
 from raykd.results.sentences import listed
@@ -22,7 +23,6 @@ from raykd.results.summary import (
     rank_arms,
     scale_of,
     task_metric,
-    teacher_score,
 )
 
 __all__ = ["Verdict", "listed", "sure_winners", "verdict"]
@@ -175,7 +175,9 @@ def _beaten(
 def _gap(
     result: SweepResult, task: str, leader: ArmSummary, arms: tuple[ArmSummary, ...]
 ) -> list[str]:
-    none, teacher = no_teacher_arm(arms), teacher_score(result, task)
+    none = no_teacher_arm(arms)
+    is_none = none is not None and leader.name == none.name
+    teacher = best_teacher(result, task) if is_none else leader.teacher
     if teacher is None or none is None or none.confirmed is None or leader.lost:
         return []
     return [sentences.gap(leader, none, teacher, task_metric(result, task))]

@@ -33,9 +33,12 @@ def _class_problems(made: OwnTaskSpec) -> Problems:
     if made.kind == "token_classification" and len(made.texts) > 1:
         hint = "one column of lists of words: texts: [tokens]"
         yield "texts", f"{name} reads one column of words, got {len(made.texts)}", hint
-    if made.kind == "regression" and made.labels:
+    if made.kind in ("regression", "embedding") and made.labels:
         hint = "remove labels, or set kind: classification"
-        yield "labels", f"{name} is a regression, which has no labels", hint
+        yield "labels", f"{name} is of kind {made.kind}, which has no labels", hint
+    if made.kind == "embedding" and len(made.texts) == 1:
+        hint = "name the columns of both texts: texts: [sentence1, sentence2]"
+        yield "texts", f"{name} compares two texts, and one column is named", hint
     if not low < high:
         hint = f"swap the ends: [{high}, {low}]" if high < low else "e.g. span: [1, 5]"
         yield "span", f"'span' of {name} needs low < high, got [{low}, {high}]", hint

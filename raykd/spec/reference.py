@@ -51,7 +51,7 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "texts": "The column with the text, or the two columns of a pair.",
         "label": "The column with the label.",
         "labels": "The class names in the order of their ids.",
-        "kind": "What a row is labelled with: a class, a number, or a text.",
+        "kind": "What a row is labelled with: a class, a number, a text, a similarity.",
         "metric": "The metric that decides; by default the first one suited to the kind.",
         "metrics": "Metrics that are reported beside it.",
         "span": "Lowest and highest value of a regression.",

@@ -50,6 +50,7 @@ class OwnTaskSpec(SpecSection):
     SUITED: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "classification": ("accuracy", "f1", "f1_macro", "matthews"),
         "regression": ("spearman", "pearson"),
+        "embedding": ("spearman", "pearson"),
         "multi_label": ("f1_micro", "f1_macro", "accuracy"),
         "token_classification": ("entity_f1", "entity_precision", "entity_recall",
                                  "word_accuracy"),
@@ -59,6 +60,7 @@ class OwnTaskSpec(SpecSection):
     KEYS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "classification": ("texts", "label", "labels"),
         "regression": ("texts", "label", "span"),
+        "embedding": ("texts", "label", "span"),
         "multi_label": ("texts", "label", "labels"),
         "token_classification": ("texts", "label", "labels"),
         "text": ("prompt", "context", "response", "messages", "system", "template",
@@ -71,9 +73,9 @@ class OwnTaskSpec(SpecSection):
     texts: tuple[str, ...] = Field(default=(), max_length=2)
     label: str = "label"
     labels: tuple[str, ...] = ()
-    kind: Literal["classification", "regression", "multi_label", "token_classification", "text"] = (
-        "classification"
-    )
+    kind: Literal[
+        "classification", "regression", "embedding", "multi_label", "token_classification", "text"
+    ] = "classification"
     metric: str | None = None
     metrics: tuple[str, ...] = ()
     span: tuple[Number, Number] = (0.0, 1.0)

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from raykd.sweep.task_setup import TaskSetup
 
 ENDPOINT = "teacher.endpoint"
-_EMPTY = "-"
-"""The key of servers that have none."""
 
 
 def with_answers(
@@ -110,7 +108,7 @@ def _settings(spec: SweepSpec) -> EndpointSettings:
     return EndpointSettings(
         url=spec.teacher.endpoint,
         model=str(spec.teacher.model),
-        key=os.environ.get(ask.key, "").strip() or _EMPTY,
+        key=os.environ.get(ask.key, "").strip(),
         key_name=ask.key,
         retries=ask.retries,
         wait_s=float(ask.wait),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from raykd.data.base import Examples, PlainTokenizer, Task, TokenizedDataset
+from raykd.data.batch import LABELLED
 from raykd.data.keys import at_key
 from raykd.data.row_checks import check_ends
 from raykd.data.teacher_columns import (
@@ -20,6 +21,7 @@ from raykd.data.teacher_columns import (
 )
 from raykd.data.token_logprobs import aligned
 from raykd.data.token_texts import TokenTexts
+from raykd.data.unlabelled import marked
 from raykd.errors import DataError, Problem, SpecError
 from raykd.models.signals.generations import Generations
 from raykd.models.signals.logits import Logits
@@ -155,8 +157,12 @@ def with_responses(
     task: Task, train: Examples, texts: Sequence[str], tokenizer: Any, max_length: int
 ) -> TokenizedDataset:
     """The train rows with other responses."""
-    said = replace(train, texts=(train.texts[0], tuple(texts), *train.texts[2:]))
-    return replace(task.encode(said, tokenizer, max_length), references=None)
+    fields = {name: of for name, of in train.fields.items() if name != LABELLED}
+    said = replace(train, texts=(train.texts[0], tuple(texts), *train.texts[2:]), fields=fields)
+    encoded = replace(task.encode(said, tokenizer, max_length), references=None)
+    if LABELLED not in train.fields:
+        return encoded
+    return marked(encoded, train.fields[LABELLED])
 
 
 def _check_parts(task: Task, rows: Examples, encoded: TokenizedDataset, key: str) -> None:

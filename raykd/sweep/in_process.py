@@ -144,7 +144,7 @@ def _prepared(
     """The prepared task; a `refusal` is raised where anything has to be made."""
     set_float32_products()
     setup = set_up_named(spec, task, name)
-    for message, _ in setup_notes(setup):
+    for message, _ in setup_notes(setup, cache.folder):
         note(message)
     setup = with_answers(setup, cache.folder, progress, note)
     if members := setup.spec.teacher.members:

@@ -13,8 +13,9 @@ from raykd.errors import DataError, Problem, RaykdError, SpecError
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
 from raykd.registry import METHODS_WITHOUT_TEACHER
-from raykd.spec.schema import ArmSpec, SweepSpec
+from raykd.spec.schema import ArmSpec, SweepSpec, TeacherSpec
 from raykd.spec.teachers_section import TEACHER, WHERE, renamed, teachers_of
+from raykd.sweep.given_teacher import held
 from raykd.sweep.task_setup import TaskSetup, set_up_task
 from raykd.sweep.tasks import task_of
 from raykd.teachers.combined import mean_logits, routed_logits
@@ -79,19 +80,16 @@ def set_up_named(spec: SweepSpec, task: str, name: str) -> TaskSetup:
     """
     with _placed(name):
         own = for_teacher(spec, name)
+        is_member = name in members_of(spec)
         if own.teacher.members:
             _check_combination(task_of(own, task), name)
-        setup = replace(set_up_task(own, task), named=name)
+        elif is_member:
+            _check_member(own.teacher, task_of(own, task), name)
+        also = OutputSpec(Logits()) if is_member else None
+        setup = replace(set_up_task(own, task, also), named=name)
         if own.teacher.routes is not None:
             _check_routes(setup)
-        if name not in members_of(spec):
-            return setup
-        also = OutputSpec(Logits())
-        return replace(
-            setup,
-            output_spec=setup.output_spec.union(also),
-            transformed=setup.transformed.union(also),
-        )
+        return setup
 
 
 def set_up_all(spec: SweepSpec) -> dict[str, TaskSetup]:
@@ -150,6 +148,26 @@ def _check_combination(task: Task, name: str) -> None:
             "task",
             hint="let arms name one teacher each, or search it: teacher: {choice: [a, b]}",
         ).at(f"{WHERE}.{name}")
+
+
+def _check_member(teacher: TeacherSpec, task: Task, name: str) -> None:
+    """Refuse a teacher to combine that says nothing of whole rows, before it is asked.
+
+    Raises:
+        DataError: With the reason.
+    """
+    known = held(teacher, task)
+    if known is None or Logits().kind in known:
+        return
+    if teacher.endpoint is not None:
+        why = f"a server says nothing of the rows of {task.name}, a {task.kind} task, that could be"
+        key = "endpoint"
+    else:
+        why, key = "its outputs hold no scores of rows, which are what is", "outputs"
+    raise DataError(
+        f"teacher '{name}' is to be combined with others, and {why} combined",
+        hint="combine teachers that are models, or that have probabilities or logits of every row",
+    ).at(f"{WHERE}.{name}.{key}")
 
 
 def _check_routes(setup: TaskSetup) -> None:

@@ -78,7 +78,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             _announce(spec, run, log)
         else:
             _resume(spec, run, log, listener, (inputs, commits), options)
-        _warn(setups, log)
+        _warn(setups, log, options.cache)
         loggers.start(log)
         conclusion = Conclusion(spec, run, log, loggers)
         with conclusion:
@@ -222,14 +222,14 @@ def _replay(run: Path, listener: Listener) -> None:
         listener({"event": "note", "time": time.time(), "message": torn_lines(torn)})
 
 
-def _warn(setups: Mapping[str, TaskSetup], log: EventLog) -> None:
+def _warn(setups: Mapping[str, TaskSetup], log: EventLog, cache: Path | None) -> None:
     """Report notes on models and rows at the start.
 
     Rows that stand in two splits are a caveat of the report.
     """
     said = set()
     for setup in setups.values():
-        for message, is_caveat in setup_notes(setup):
+        for message, is_caveat in setup_notes(setup, cache):
             if (task := setup.task.name, message) in said:
                 continue  # of its rows and arms, with every teacher
             said.add((task, message))

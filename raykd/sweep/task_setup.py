@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from raykd.data.base import EXPLAIN, PLAIN, PREDICT, Examples, Task, TokenizedDataset
 from raykd.data.fitting_rows import fitting_rows
@@ -36,8 +37,8 @@ from raykd.spec.schema import SweepSpec
 from raykd.spec.size_section import sizes_of
 from raykd.sweep.constraint_checks import check_constraints
 from raykd.sweep.encoded_rows import encoded, paired
-from raykd.sweep.endpoint_cost import questions_with_cost
-from raykd.sweep.endpoint_questions import Questions
+from raykd.sweep.endpoint_cost import describe_cost
+from raykd.sweep.endpoint_questions import Questions, questions_of
 from raykd.sweep.given_teacher import check_rows_are_the_data, given_outputs, held
 from raykd.sweep.settings import lora_plan, pair_settings, role_settings
 from raykd.sweep.sharding_checks import check_sharded_arms, check_sharding
@@ -106,8 +107,13 @@ class TaskSetup:
     named: str = ""
 
 
-def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
+def set_up_task(spec: SweepSpec, name: str, also: OutputSpec | None = None) -> TaskSetup:
     """Read rows and models of a task and check that every arm can work on them.
+
+    Args:
+        spec: The sweep.
+        name: Task name.
+        also: What is read of the teacher beside what its arms need.
 
     Raises:
         SpecError: An arm cannot work on this pair or task.
@@ -126,18 +132,26 @@ def set_up_task(spec: SweepSpec, name: str) -> TaskSetup:
             rows = fitting_rows(task, rows, both, spec.data.max_length)
         with at_key(_place(spec, name)):
             setup = _set_up(spec, name, task, rows, pair)
-        questions, cost = questions_with_cost(setup)
-    notes = tuple(dict.fromkeys((*heard, *setup.notes, *cost)))
+        if also is not None:
+            read, transformed = setup.output_spec.union(also), setup.transformed.union(also)
+            setup = replace(setup, output_spec=read, transformed=transformed)
+        asked = spec.teacher.endpoint is not None
+        questions = questions_of(spec, setup) if asked else None
+    notes = tuple(dict.fromkeys((*heard, *setup.notes)))
     return replace(setup, questions=questions, notes=notes)
 
 
-def setup_notes(setup: TaskSetup) -> list[tuple[str, bool]]:
-    """Notes on rows and models, to be shown before anything is started.
+def setup_notes(setup: TaskSetup, cache: Path | None = None) -> list[tuple[str, bool]]:
+    """Notes on rows and models and on what asking costs, to be shown before anything is started.
+
+    Args:
+        setup: The task.
+        cache: Folder of prepared teachers and answers, None for the usual place.
 
     Returns:
         Messages, each with whether the report has a caveat of its own that says it.
     """
-    notes = [(message, False) for message in setup.notes]
+    notes = [(message, False) for message in (*setup.notes, *describe_cost(setup, cache))]
     for what, (count, total) in setup.shared.items():
         if what != CONTRADICTORY:
             notes.append((describe_shared_rows(what, count, total), True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from raykd.data.own import OwnTask
 from raykd.data.own_sets import OwnSets
 from raykd.data.own_tags import OwnTags
 from raykd.data.own_text import OwnText
+from raykd.data.text_pairs import OwnPairs
 from raykd.data.text_scores import NAMES as SCORE_NAMES
 from raykd.data.text_scores import TextMeasure, check_packages
 from raykd.data.user_rows import HUB_SPLITS, RowSource
@@ -84,10 +86,12 @@ def _on_hub(hub: str | None) -> tuple[str, str]:
     return path, config or "default"
 
 
-def _class_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnTask:
+def _class_task(
+    own: OwnTaskSpec, source: Mapping[str, Any], made: type[OwnTask | OwnPairs] = OwnTask
+) -> Task:
     """A task whose rows have a class or a score."""
     low, high = own.span
-    return OwnTask(
+    return made(
         **source,
         texts=own.texts,
         label=own.label,
@@ -134,6 +138,7 @@ def _text_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnText:
 _MAKERS: Mapping[str, Callable[[OwnTaskSpec, Mapping[str, Any]], Task]] = {
     "classification": _class_task,
     "regression": _class_task,
+    "embedding": functools.partial(_class_task, made=OwnPairs),
     "multi_label": _set_task,
     "token_classification": _tag_task,
     "text": _text_task,

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from raykd import registry
-from raykd.errors import SpecError
+from raykd.errors import Problem, SpecError
 from raykd.methods.base import DistillationContext, Method
 from raykd.models.base import ModelDims
 from raykd.models.families.base import family_named
 from raykd.params import Scalar, show
-from raykd.spec.arms import combinations, parameters
+from raykd.spec.arms import combinations, parameters, use_of_unlabelled
 from raykd.spec.schema import SweepSpec
 from raykd.training.model_options import check_recomputing, choose_attention
 from raykd.training.settings import AUTO, FLASH, check_attention, check_optimizer
@@ -78,9 +78,24 @@ def check_arms(spec: SweepSpec, context: DistillationContext) -> None:
             raise _flash(setting, "teacher.finetune.attention", str(attention))
     if spec.teacher.finetune.get("compile") is True:
         _check_blocks("teacher.finetune.compile is true", "teacher", context.teacher)
+    _check_unlabelled(spec, context)
     for name, check in _CHECKS.items():
         if True in values_of(spec, name):
             check(spec, context, f"train.{name} is {shown(spec, name)}")
+
+
+def _check_unlabelled(spec: SweepSpec, context: DistillationContext) -> None:
+    """Refuse prompts without responses where no arm has the teacher write any."""
+    if not context.unlabelled or not context.task_kind.generates or spec.teachers:
+        return
+    if all(use_of_unlabelled(arm, context) == "no" for arm in spec.methods.values()):
+        problem = Problem(
+            path="data.unlabelled",
+            message="no arm learns from prompts without responses: methods on given responses have "
+            "none there, and those on text of the student leave them out, too",
+            hint="add an arm whose teacher writes responses (seqkd), or remove data.unlabelled",
+        )
+        raise SpecError(problems=[problem])
 
 
 def _check_checkpointing(spec: SweepSpec, context: DistillationContext, setting: str) -> None:

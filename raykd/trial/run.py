@@ -141,7 +141,7 @@ def _read_by(
     """The rows of every role as the method of a trial reads them."""
     splits = {**prepared.splits, "validation": prepared.splits[config.select_on]}
     if not (_apart(config)[1].unlabelled and method.learns_without_labels()):
-        splits["train"] = labelled_rows(splits["train"])
+        splits = {role: labelled_rows(rows) for role, rows in splits.items()}
     for signal in unrecorded(method.teacher_outputs()):
         splits["train"] = signal.train_rows(splits)
     if not method.view:

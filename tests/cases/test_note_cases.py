@@ -66,7 +66,7 @@ def test_every_command_says_it_once_and_no_log_line_does(folder, capsys, command
 def test_a_sweep_keeps_them_among_its_events(folder):
     log: list[dict[str, object]] = []
     setups = {"own": set_up_task(load_spec("f.yaml"), "own")}
-    _warn(setups, EventLog(folder / "events.jsonl", log.append))
+    _warn(setups, EventLog(folder / "events.jsonl", log.append), None)
     assert f"own: {NO_ROW}" in [event["message"] for event in log]
     assert all(event["event"] == "note" for event in log)
 

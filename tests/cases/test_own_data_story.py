@@ -8,16 +8,8 @@ import pytest
 
 from raykd.cli.main import main
 from raykd.spec.load import load_spec
-from tests.cases.model_folders import (
-    BAD,
-    GOOD,
-    WORDS,
-    bpe_tokenizer,
-    write_decoder,
-    write_encoder,
-)
-
-NAMES = ("pos", "neg", "so so, or worse")
+from tests.cases.model_folders import bpe_tokenizer, write_decoder
+from tests.cases.own_desk import NAMES, write_desk
 
 
 @pytest.fixture
@@ -26,19 +18,7 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAYKD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("raykd.hub.reachable", lambda: False)
-    lines = ["id;text;verdict"]
-    for k in range(150):
-        word, name = [(GOOD, "pos"), (BAD, "neg"), (WORDS[5:6], NAMES[2])][k % 3]
-        text = f'"the film\u2028was ""{word[k % len(word)]}""; {k}\nor so"'
-        lines.append(f'{k};{text};"{name}"')
-    lines.append(f'150;"the film{" was" * 40_000}";pos')  # a cell of any length
-    (tmp_path / "my reviews.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
-    write_encoder(
-        tmp_path / "teacher",
-        num_labels=3,
-        id2label=dict(enumerate(NAMES)),
-        label2id={name: k for k, name in enumerate(NAMES)},
-    )
+    write_desk(tmp_path)
     return tmp_path
 
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import (
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
@@ -30,6 +31,7 @@ from transformers import (
 from raykd.data.collate import Collator
 from raykd.models import weights
 from raykd.models.forward import forward
+from raykd.models.signals.embeddings import Embeddings
 from raykd.models.tokenizers import save_tokenizer
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.in_process import run_in_process, trial_of
@@ -144,6 +146,17 @@ def of_scores(root: Path) -> CacheItem:
     return kept(root, of, "kd", AutoModelForSequenceClassification)
 
 
+def of_pairs(root: Path) -> CacheItem:
+    def row(k: int) -> dict[str, Any]:
+        return {"one": sentence(k), "two": sentence(k + 1 + k % 5), "score": 5 * (k % 4) / 3}
+
+    rows_of(row, root / "own")
+    entry = {"kind": "embedding", "texts": ["one", "two"], "label": "score", "span": [0, 5]}
+    method = {"name": "kd", "method": "embedding_cosine", "fixed": {"alpha": 0.5}}
+    of = described("own", root, **own(root, **entry), methods={"kd": method})
+    return kept(root, of, "kd", AutoModel)
+
+
 def of_spans(root: Path) -> CacheItem:
     def row(k: int) -> dict[str, Any]:
         answer = {"text": [COLOURS[k % 4]], "answer_start": [sentence(k).index(COLOURS[k % 4])]}
@@ -196,7 +209,8 @@ def of_other_types(root: Path) -> CacheItem:
 
 
 MADE: dict[str, Callable[[Path], CacheItem]] = {
-    "classes": of_classes, "scores": of_scores, "spans": of_spans, "choices": of_choices,
+    "classes": of_classes, "scores": of_scores, "pairs": of_pairs, "spans": of_spans,
+    "choices": of_choices,
     "other types": of_other_types,
     "decoder": lambda root: of_text(root, "gpt2", AutoModelForCausalLM),
     "both": lambda root: of_text(root, "t5", AutoModelForSeq2SeqLM),
@@ -216,7 +230,11 @@ def test_its_folder_says_what_was_trained(student):
     stated = json.loads((student.folder / "config.json").read_text())
     assert student.opened.dtype == torch.float32
     assert stated["dtype"] == "float32"
-    modes = {path.name: path.stat().st_mode & 0o777 for path in student.folder.iterdir()}
+    modes = {
+        path.name: path.stat().st_mode & 0o777
+        for path in student.folder.iterdir()
+        if path.is_file()
+    }
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(modes)
     assert set(modes.values()) == {0o666 & ~MASK}
     labels = student.setup.task.labels
@@ -224,8 +242,11 @@ def test_its_folder_says_what_was_trained(student):
         assert student.opened.config.id2label == dict(enumerate(labels))
         assert student.opened.config.label2id == {label: k for k, label in enumerate(labels)}
     trained = student.trained().state_dict()
+    body = student.opened.base_model_prefix if student.setup.task.kind == "embedding" else ""
     for name, tensor in student.opened.state_dict().items():
-        assert torch.equal(tensor, trained[name]), name
+        if body and name.startswith("pooler."):
+            continue  # which the library adds, and nothing of it is read
+        assert torch.equal(tensor, trained[f"{body}.{name}".removeprefix(".")]), name
 
 
 def test_it_predicts_what_was_scored_bit_for_bit(student):
@@ -259,6 +280,11 @@ def test_its_scores_are_those_of_the_trial_by_the_library_alone(student):
         assert np.ptp(said) > 0
         found = task.score(np.asarray(said)[:, None], student.prepared.splits["test"])
         assert found["spearman"] == pytest.approx(student.score("spearman"), abs=1e-6)
+    elif task.kind == "embedding":
+        said = [similarity(student, *row) for row in columns]
+        assert np.ptp(said) > 0
+        found = task.score(np.asarray(said)[:, None], student.prepared.splits["test"])
+        assert found["spearman"] == pytest.approx(student.score("spearman"), abs=1e-6)
     elif task.kind == "span":
         right = []
         for (question, context), accepted in zip(columns, rows.fields["answers"], strict=True):
@@ -284,6 +310,27 @@ def test_its_scores_are_those_of_the_trial_by_the_library_alone(student):
         assert np.mean(right) == pytest.approx(student.score("accuracy"))
     else:
         assert written(student) == pytest.approx(student.score("log_likelihood"), abs=1e-5)
+
+
+def similarity(student: CacheItem, one: str, two: str) -> float:
+    """The cosine of the means of the last hidden states, as the documentation says."""
+    first, second = (plainly(student, text).last_hidden_state[0].mean(0) for text in (one, two))
+    return float(torch.nn.functional.cosine_similarity(first, second, dim=0))
+
+
+def test_sentence_transformers_gives_the_same_vectors_bit_for_bit(student):
+    if student.setup.task.kind != "embedding":
+        assert not (student.folder / "modules.json").exists()
+        return
+    library = pytest.importorskip("sentence_transformers")
+    opened = library.SentenceTransformer(str(student.folder), device="cpu")
+    rows, prepared = student.setup.rows["test"], student.prepared
+    collator = Collator(prepared.pad_id, max_length=prepared.max_length)
+    for row, texts in enumerate(zip(*rows.texts, strict=True)):
+        batch = collator(prepared.splits["test"], np.asarray([row]))
+        ours = forward(student.trained(), batch, output_spec=(Embeddings(),))
+        theirs = opened.encode(list(texts), convert_to_tensor=True)
+        assert torch.equal(ours.read(Embeddings())[0], theirs)
 
 
 def written(student: CacheItem) -> float:

@@ -79,12 +79,12 @@ def tried(
 
 def made(
     name: str,
-    kind: str = "classification",
+    kind: str = "",
     students: tuple[ModelDims, ...] = STUDENTS,
     **values: Scalar,
 ) -> Method[Any]:
-    """The method on a small pair that it does not decline."""
-    method = tried(name, kind, values, students)
+    """The method on a small pair that it does not decline, of its first kind or of one named."""
+    method = tried(name, kind or kinds_of(name)[0], values, students)
     assert isinstance(method, Method), method
     return method
 
@@ -403,7 +403,7 @@ def test_it_pickles(name):
 def test_what_stands_in_the_padding_does_not_matter(name, values):
     """Masked is sliced: other values in the padding, and a shorter batch, give the same loss."""
     method = made(name, **values)
-    of, batch = method.context, setups.batch((9, 5, 2))
+    of, batch = method.context, setups.batch((9, 5, 2), method.context.kind)
     reads = method.student_outputs().union(OutputSpec(Logits()))
 
     def total(spoil: bool, length: int) -> float:
@@ -413,7 +413,9 @@ def test_what_stands_in_the_padding_does_not_matter(name, values):
         ]
         padding = batch.attention_mask == 0
         for side in sides:
-            for values in side.values.values():
+            for signal, values in side.values.items():
+                if not signal.by_position:
+                    continue
                 if values.dim() == 3:
                     values.data[padding] += 3.0 * spoil
                     values.data = values.data[:, :length]
@@ -454,7 +456,9 @@ def test_a_student_equal_to_its_teacher_has_finite_gradients(name, values):
     student_outputs = student.outputs(reads, task_loss=True)
     teacher_outputs = teacher.outputs(method.teacher_outputs(), task_loss=False)
     method.step(
-        setups.batch(), lambda _, subnet=None: student_outputs, lambda _: teacher_outputs
+        setups.batch(kind=of.kind),
+        lambda _, subnet=None: student_outputs,
+        lambda _: teacher_outputs,
     ).total().backward()
     gradient = student.gradient()
     assert torch.isfinite(gradient).all()

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from raykd import registry
+from raykd.data.base import KINDS
 from raykd.methods.base import Method
 from raykd.params import Scalar
 from raykd.training.checkpoint import load, save
@@ -47,8 +48,9 @@ def pair_of(kind: str, width: int) -> SmallPair:
 def pair_for(name: str) -> SmallPair:
     """On a kind that it serves; the teacher is wider where the method has modules of its own."""
     kinds = registry.load("methods", name).kinds
-    kind = "causal_lm" if "causal_lm" in kinds and name != "kd" else "classification"
-    return pair_of(kind, 8 if name in ("tinybert", "one_to_one") else 16)
+    first = next(kind for kind in KINDS if kind in kinds)
+    kind = "causal_lm" if "causal_lm" in kinds and name != "kd" else first
+    return pair_of(kind, 8 if name in ("tinybert", "one_to_one", "embedding_cosine") else 16)
 
 
 def training(name: str, values: Mapping[str, Scalar], **changes):

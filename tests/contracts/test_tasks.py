@@ -22,6 +22,7 @@ from raykd.models.tokenizers import train_tokenizer
 from tests.contracts.matrix import Case, over
 
 TASKS = registry.variants("tasks")
+SCORES = ("regression", "embedding")
 NUM_ROWS = 12
 LENGTH, VOCABULARY = 64, 400
 # Raw columns of row i, for tasks that are read from more than texts and a label.
@@ -118,7 +119,7 @@ def rows_of(name: str) -> Examples:
     numbers = range(NUM_ROWS)
     low, high = task.span
     labels = [
-        low + (high - low) * i / NUM_ROWS if task.kind == "regression" else i % task.num_labels
+        low + (high - low) * i / NUM_ROWS if task.kind in SCORES else i % task.num_labels
         for i in numbers
     ]
     columns = {column: [f"text {i} of {column}" for i in numbers] for column in task.texts}
@@ -146,7 +147,7 @@ def tokenizer_of(texts: tuple[str, ...], writes: bool) -> Any:
 
 def perfect(task: Task, encoded) -> np.ndarray:
     """Logits that say what the labels say."""
-    if task.kind == "regression":
+    if task.kind in SCORES:
         return encoded.labels[:, None]
     if encoded.token_labels:
         known = encoded.labels[encoded.labels != NO_LABEL]
@@ -173,7 +174,7 @@ def test_the_deciding_metric_is_among_its_metrics(name):
 def test_labels_fit_the_kind(name):
     task = registry.load("tasks", name)
     assert task.kind in KINDS
-    if task.kind in ("regression", *TOKEN_KINDS):
+    if task.kind in (*SCORES, *TOKEN_KINDS):
         assert task.labels == ()
         assert task.num_labels == 1
     else:
@@ -196,7 +197,7 @@ def test_it_pickles(name):
 def test_rows_have_texts_and_labels_of_one_length(task, rows):
     assert len(rows) == NUM_ROWS
     assert all(len(column) == NUM_ROWS for column in rows.texts)
-    assert rows.labels.dtype == (np.float32 if task.kind == "regression" else np.int64)
+    assert rows.labels.dtype == (np.float32 if task.kind in SCORES else np.int64)
 
 
 def test_loss_is_a_finite_scalar_with_a_gradient(task, encoded):

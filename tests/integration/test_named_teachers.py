@@ -16,7 +16,7 @@ from tests.integration.conftest import TASK, tiny_spec
 
 
 @pytest.mark.slow
-def test_arms_with_teachers_of_their_own_a_mean_and_a_search(
+def test_arms_with_teachers_of_their_own_a_mean_and_a_search_in_several_searches_resumed(
     cluster: None, tmp_path: Path, cache_folder: Path
 ) -> None:
     plain = tiny_spec().as_dict()
@@ -34,15 +34,23 @@ def test_arms_with_teachers_of_their_own_a_mean_and_a_search(
     }  # fmt: skip
     spec = tiny_spec(
         teachers={"one": one, "other": other, "both": {"mean": ["one", "other"]}},
-        methods=arms, search={"trials": 3, "algorithm": {"name": "random"},
+        methods=arms, search={"trials": 3, "repeats": 2, "algorithm": {"name": "random"},
                               "scheduler": {"name": "none"}},
         confirm={"seeds": [1]}, resources={"cpus_per_worker": 0.5},
         report={"path": str(tmp_path / "report.html")},
     )  # fmt: skip
     events: list[Any] = []
-    options = SweepOptions(out=tmp_path / "runs", cache=cache_folder)
+    options = SweepOptions(out=tmp_path / "runs", cache=cache_folder, confirm=False)
     run = run_sweep(spec, to_yaml(spec), options, events.append)
+    before = {t.trial_id: t for t in load_results(run).trials}
+    assert {t.stage for t in before.values()} == {"search"}
+    resumed = SweepOptions(out=tmp_path / "runs", cache=cache_folder, resume=run)
+    run_sweep(spec, to_yaml(spec), resumed, lambda event: None)
     result = load_results(run)
+    assert {t.trial_id: t for t in result.trials if t.stage == "search"} == before
+    chosen = {(t.arm, t.repeat): t.params.get("teacher") for t in result.trials
+              if t.stage == "confirm"}  # fmt: skip
+    assert set(chosen) == {(arm, repeat) for arm in arms for repeat in (0, 1)}
     assert all(t.status is Status.COMPLETED for t in result.trials), result.trials
     by_arm = {arm: {t.params.get("teacher") for t in result.trials if t.arm == arm} for arm in arms}
     assert by_arm["none"] == {None}
@@ -50,7 +58,7 @@ def test_arms_with_teachers_of_their_own_a_mean_and_a_search(
     assert by_arm["searched"] == {"one", "other", "both"}
     # Arms have the same budget, and every teacher was prepared once.
     counts = {arm: len(result.of(TASK, arm, "search")) for arm in arms}
-    assert set(counts.values()) == {3}
+    assert set(counts.values()) == {6}
     assert [(t.task, t.name) for t in result.teachers] == [
         (TASK, "one"), (TASK, "other"), (TASK, "both")
     ]  # fmt: skip

@@ -32,6 +32,8 @@ class TaskKind(ABC):
         is_categorical: Whether logits are scores of alternatives, so that a softmax makes sense.
         is_binary: Whether logits are scores of classes that are each a yes or no.
         has_class_names: Whether the outputs are the named classes of the task.
+        has_head: Whether models of it have a layer of their own for its outputs.
+        reads_apart: Whether a model reads the two texts of a row one by one, as if each was a row.
         problem_type: What Transformers calls it in a configuration; empty for nothing.
         peft_type: What PEFT calls it; empty for nothing.
         auto_mapping: Name of the table of Transformers' automatic classes that has the models with
@@ -48,6 +50,8 @@ class TaskKind(ABC):
     is_categorical: ClassVar[bool] = True
     is_binary: ClassVar[bool] = False
     has_class_names: ClassVar[bool] = False
+    has_head: ClassVar[bool] = True
+    reads_apart: ClassVar[bool] = False
     problem_type: ClassVar[str] = ""
     peft_type: ClassVar[str] = ""
 
@@ -60,6 +64,24 @@ class TaskKind(ABC):
             batch: The labels.
         """
 
+    def as_read(self, batch: Batch, pad: int) -> Batch:
+        """The rows of a batch as a model reads them.
+
+        Args:
+            batch: The rows.
+            pad: The token that pads.
+        """
+        return batch
+
+    def by_row(self, model_output: Any, read: Batch) -> Any:
+        """The output of a model by the rows of the task.
+
+        Args:
+            model_output: A ``ModelOutput`` of Transformers.
+            read: What it read, from `as_read`.
+        """
+        return model_output
+
     def logits(self, model_output: Any, batch: Batch) -> Tensor:
         """The logits of a batch, from the output of a model with a head for this kind.
 
@@ -67,8 +89,8 @@ class TaskKind(ABC):
         tokens with a label only, see `raykd.models.forward`.
 
         Args:
-            model_output: A ``ModelOutput`` of Transformers.
-            batch: What was read.
+            model_output: As `by_row` gives it.
+            batch: The rows.
 
         Returns:
             ``[B, C]``, ``[B, 2, L]`` for spans, ``[M, C]`` for the M tokens with a label.
@@ -98,6 +120,14 @@ class TaskKind(ABC):
 def mean_over_rows(of_rows: Tensor, batch: Batch) -> Tensor:
     """The mean of losses ``[B]`` of rows that have weights, whose mean is 1 over train."""
     return (batch.columns[ROW_WEIGHT] * of_rows).mean()
+
+
+def squared_error(scores: Tensor, batch: Batch) -> Tensor:
+    """The squared error of scores ``[B]``, mean over rows, which may have weights."""
+    labels = batch.labels.float()
+    if ROW_WEIGHT not in batch.columns:
+        return F.mse_loss(scores, labels)
+    return mean_over_rows(F.mse_loss(scores, labels, reduction="none"), batch)
 
 
 class TokenKind(TaskKind):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
-from raykd.data.batch import ROW_WEIGHT, Batch
-from raykd.data.kinds.base import TaskKind, mean_over_rows
+from raykd.data.batch import Batch
+from raykd.data.kinds.base import TaskKind, squared_error
 
 
 class Regression(TaskKind):
@@ -22,10 +21,7 @@ class Regression(TaskKind):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The squared error of outputs ``[B, 1]``, mean over the batch."""
-        scores, labels = logits.float().squeeze(-1), batch.labels.float()
-        if ROW_WEIGHT not in batch.columns:
-            return F.mse_loss(scores, labels)
-        return mean_over_rows(F.mse_loss(scores, labels, reduction="none"), batch)
+        return squared_error(logits.float().squeeze(-1), batch)
 
 
 KIND = Regression()

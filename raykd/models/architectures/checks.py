@@ -77,9 +77,13 @@ def lone_row(batch: Batch, row: int) -> Batch:
 
 def plain_logits(model: Any, batch: Batch) -> Tensor:
     """What the library's own call gives for all positions, or for rows."""
-    kind, output = task_kind(kind_of(vars(model.config))), _plain(model, batch)
-    logits: Tensor = output.logits if kind.labels_of == "token" else kind.logits(output, batch)
-    return logits
+    kind = task_kind(kind_of(vars(model.config)))
+    read = kind.as_read(batch, model.config.pad_token_id or 0)
+    output = _plain(model, read)
+    if kind.labels_of == "token":
+        logits: Tensor = output.logits
+        return logits
+    return kind.logits(kind.by_row(output, read), batch)
 
 
 def _plain(model: Any, batch: Batch, **more: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from raykd.data.task_kinds import KINDS, task_kind
 from raykd.errors import RaykdError, SpecError
+from raykd.models.architectures.headless import without_head
 from raykd.registry import suggestion
 
 
@@ -53,6 +54,8 @@ def heads(model_type: str) -> tuple[str, ...]:
     on a body that is called differently (spans of a Llama) are left out: no weights fit both.
     """
     kinds = [task_kind(name) for name in KINDS if model_type in _names(name)]
+    if not any(k.has_head for k in kinds):
+        return ()  # every model has a body
     if with_decoder := [k.name for k in kinds if k.generates and not k.is_joined]:
         return tuple(with_decoder)
     if any(k.over_vocabulary and not k.generates for k in kinds):
@@ -67,7 +70,8 @@ def head_class(model_type: str, kind: str) -> Any:  # a PreTrainedModel subclass
 
     table: Any = getattr(modeling_auto, task_kind(kind).auto_mapping)
     classes = table[config_class(model_type)]
-    return classes[0] if isinstance(classes, tuple) else classes
+    found = classes[0] if isinstance(classes, tuple) else classes
+    return found if task_kind(kind).has_head else without_head(found)
 
 
 @contextmanager

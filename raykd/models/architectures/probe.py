@@ -104,10 +104,11 @@ def _examine(model: Any) -> Capabilities:
     needed += [checks.generation] if kind.generates else []
     if refused := next((reason for check in needed if (reason := check(model))), ""):
         return Capabilities(refused=refused)
-    wanted = {
-        "hidden_states": checks.states, "attentions": checks.maps, LAYERS: checks.layers,
-        CONTEXT: checks.context, SHARDING: parts.sharding,
-    }  # fmt: skip
+    wanted = {LAYERS: checks.layers, SHARDING: parts.sharding}
+    if not kind.reads_apart:  # positions of a row are then those of two texts
+        wanted |= {
+            "hidden_states": checks.states, "attentions": checks.maps, CONTEXT: checks.context,
+        }  # fmt: skip
     if kind.is_joined:
         wanted[PACKING] = checks.packing
     lacks = ((name, check(model)) for name, check in wanted.items())

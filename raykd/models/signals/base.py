@@ -112,6 +112,7 @@ class Signal(ABC):
         uses_context_padding: Whether padding positions after the last token are kept, too.
         model_inputs: Arguments that make the model's forward pass give it.
         attention: Implementation of attention that it needs, empty for any.
+        in_place_of_labels: Whether rows need no labels of their own to be learnt by it.
         inside_blocks: Whether it is something that a block computes and does not give.
     """
 
@@ -123,6 +124,7 @@ class Signal(ABC):
     uses_context_padding: ClassVar[bool] = False
     model_inputs: ClassVar[Mapping[str, bool]] = {}
     attention: ClassVar[str] = ""
+    in_place_of_labels: ClassVar[bool] = False
     inside_blocks: ClassVar[bool] = False
 
     @property

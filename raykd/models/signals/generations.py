@@ -15,6 +15,7 @@ class Generations(UnrecordedSignal):
     """Responses that the teacher generated, in place of those of the task."""
 
     title = "generated text"
+    in_place_of_labels = True
     texts = "teacher_text"
     stream = "written"
 

@@ -14,6 +14,7 @@ from raykd.report.charts import (
     reference_line,
 )
 from raykd.report.section import Section, template
+from raykd.results.arm_teachers import label, teacher_scores
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import SweepResult
 from raykd.results.scales import Scale
@@ -28,7 +29,6 @@ from raykd.results.summary import (
     rank_arms,
     scale_of,
     task_metric,
-    teacher_score,
 )
 from raykd.results.verdict import verdict
 
@@ -131,6 +131,11 @@ def _caption(measure: TaskMetric, arms: tuple[ArmSummary, ...], *, has_p: bool) 
     if measure.mode == "min":
         parts[0] += ", although lower values are"
     parts.append("Gap recovered = (arm - no teacher) / (teacher - no teacher)")
+    if any(a.teacher is not None and a.teacher.names != ("",) for a in arms):
+        parts.append(
+            "Each arm has the teacher that its confirm runs learnt from, which is the best of those"
+            " that a combination is made of"
+        )
     if has_p:
         parts.append(
             "p is that of a t test, and with its interval corrected for the number of arms: in "
@@ -213,13 +218,13 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
             error_x={"array": [above], "arrayminus": [below], "symmetric": False,
                      "color": style.colour, "thickness": 2.5},
         )  # fmt: skip
-    teacher = teacher_score(result, task)
     none = no_teacher_arm(tuple(arms))
     constant = result.task(task).constant.get("test", ())
     best = (min if mode == "min" else max)(constant, default=None)
     of_none = none.score if none is not None else None
-    marked = [(teacher, "teacher", "dash"), (of_none, "no teacher", "dot"),
-              (best, "same answer", "longdashdot")]  # fmt: skip
+    teachers = teacher_scores(result, task)
+    marked = [*((value, label(plain(name)), "dash") for name, value in teachers.items()),
+              (of_none, "no teacher", "dot"), (best, "same answer", "longdashdot")]  # fmt: skip
     for row, (value, text, dash) in enumerate(marked):  # labels in rows, which cannot overlap
         if value is not None:
             x = value * scale.factor
@@ -273,8 +278,9 @@ def _matrix(
         ]
         rank = f"{ranks.means[arm]:.2f}" if arm in ranks.means else "n/a"
         rows.append((arm, *cells, *([rank] if has_ranks else [])))
-    teacher = [scale_of(result, t).show(teacher_score(result, t)) for t in tables]
-    rows.append(("(teacher)", *teacher, *([""] if has_ranks else [])))
+    for name in dict.fromkeys(t.name for t in result.teachers):
+        teacher = [scale_of(result, t).show(teacher_scores(result, t).get(name)) for t in tables]
+        rows.append((f"({label(name)})", *teacher, *([""] if has_ranks else [])))
     return ("arm", *tables, *(["mean rank"] if has_ranks else [])), tuple(rows)
 
 
@@ -298,8 +304,8 @@ def _heading(result: SweepResult, ranks: TaskRanks) -> str:
     scale = scale_of(result, task)
     order = rank_arms(arm_summaries(result, task), result.tasks[0].mode)
     listed = ", ".join(f"{named(a.name)} {scale.show(a.score)}" for a in order)
-    teacher = teacher_score(result, task)
-    return f"{listed}" + (f"; the teacher has {scale.show(teacher)}" if teacher is not None else "")
+    scores = teacher_scores(result, task)
+    return listed + "".join(f"; the {label(n)} has {scale.show(v)}" for n, v in scores.items())
 
 
 def _rank_heading(ranks: TaskRanks, tasks: int) -> str:

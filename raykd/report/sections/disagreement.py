@@ -1,4 +1,4 @@
-"""Which test rows one arm gets right and another does not, beside what another seed changes."""
+"""Which test rows one arm gets right and another does not, beside what another run changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raykd.results.summary import arm_summaries, metric_of, named, rank_arms
 MAX_LISTED = 40
 COLUMNS = (
     "first", "second", "both right", "first alone", "second alone", "neither", "differ",
-    "two seeds of the first differ", "of the second",
+    "two runs of the first differ", "of the second",
 )  # fmt: skip
 
 
@@ -40,10 +40,10 @@ def record(result: SweepResult) -> DisagreementRecord | None:
     shown, heading = [], ""
     for task in (t.name for t in result.tasks):
         order = rank_arms(arm_summaries(result, task), metric_of(result, task)[1])
-        pairs = disagreements({arm.name: arm.outcomes for arm in order})
+        pairs = disagreements({arm.name: arm.run_outcomes for arm in order})
         if pairs:
-            heading = heading or _sentence(pairs[0])
-            notes = tuple(note for pair in pairs for note in _notes(pair))
+            heading = heading or _sentence(pairs[0], searches=result.searches)
+            notes = tuple(note for pair in pairs for note in _notes(pair, result.searches))
             rows = tuple(_cells(pair) for pair in pairs)
             shown.append(TaskDisagreement(task=task, rows=rows, notes=notes))
     if not shown:
@@ -62,27 +62,29 @@ def _cells(pair: Disagreement) -> tuple[str, ...]:
     return pair.first, pair.second, *(_percent(share) for share in (*shares, *pair.churn))
 
 
-def _sentence(pair: Disagreement) -> str:
+def _sentence(pair: Disagreement, searches: int) -> str:
+    same, runs = ("seed", "seeds") if searches == 1 else ("search and seed", "runs")
     text = (
         f"{named(pair.first, first=True)} and {named(pair.second)} differ on "
-        f"{_percent(pair.differ)} of the test rows with the same seed"
+        f"{_percent(pair.differ)} of the test rows with the same {same}"
     )
     if pair.churn[0] is None:
         return text
-    return f"{text}; two seeds of {named(pair.first)} on {_percent(pair.churn[0])}"
+    return f"{text}; two {runs} of {named(pair.first)} on {_percent(pair.churn[0])}"
 
 
-def _notes(pair: Disagreement) -> tuple[str, str]:
+def _notes(pair: Disagreement, searches: int) -> tuple[str, str]:
     """The rows that one arm always gets right and the other never does."""
     return (
-        _always(pair.first, pair.second, pair.first_rows),
-        _always(pair.second, pair.first, pair.second_rows),
+        _always(pair.first, pair.second, pair.first_rows, searches),
+        _always(pair.second, pair.first, pair.second_rows, searches),
     )
 
 
-def _always(better: str, worse: str, rows: Sequence[int]) -> str:
+def _always(better: str, worse: str, rows: Sequence[int], searches: int) -> str:
+    one = "seed" if searches == 1 else "search and seed"
     count = f"{len(rows):,} row{'s' * (len(rows) != 1)}"
-    text = f"{named(better, first=True)} is right with every seed and {named(worse)} with none on "
+    text = f"{named(better, first=True)} is right with every {one} and {named(worse)} with none on "
     more = f" and {len(rows) - MAX_LISTED:,} more" if len(rows) > MAX_LISTED else ""
     listed = ", ".join(str(row) for row in rows[:MAX_LISTED])
     return f"{text}{count}" + (f": {listed}{more}" if rows else "")

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from raykd.report.section import Section, template
+from raykd.results.arm_teachers import label, teachers_of_task
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.scales import Scale
 from raykd.results.stats import confidence_interval
@@ -69,10 +70,11 @@ def _title(result: SweepResult, task: str, name: str) -> str:
 def _rows(result: SweepResult, task: str, names: tuple[str, ...]) -> list[tuple[str, ...]]:
     scales = {name: scale_of(result, task, name) for name in names}
     rows = []
-    teacher = result.teacher(task)
-    if teacher is not None:
+    for teacher in teachers_of_task(result, task):
         values = {name: teacher.metrics.get(PREFIX + name, math.nan) for name in names}
-        rows.append(("teacher", *(_shown(scales[name], [v]) for name, v in values.items())))
+        rows.append(
+            (label(teacher.name), *(_shown(scales[name], [v]) for name, v in values.items()))
+        )
     for arm in arm_summaries(result, task):
         chosen = [t for t in result.of(task, arm.name, "confirm") if _speaks(t, dict(arm.chosen))]
         cells = (

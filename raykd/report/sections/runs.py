@@ -58,7 +58,11 @@ def _compared(run: Mapping[str, Any]) -> dict[str, Any]:
         **spec,
         "versions of packages": run.get("packages", {}),
         "rows of": run.get("data", {}),
-        "teacher of": run.get("teachers", {}),
+        "teacher of": {
+            " ".join((task, *([f"({name})"] if name else []))): identity
+            for task, of_task in run.get("teachers", {}).items()
+            for name, identity in of_task.items()
+        },
     }
 
 

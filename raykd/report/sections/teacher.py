@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import stdev
 
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.report.charts import duration, size
 from raykd.report.section import Section, template
-from raykd.results.records import SweepResult, TeacherRecord
+from raykd.results.arm_teachers import members
+from raykd.results.records import SweepResult, TeacherRecord, TrialResult
 from raykd.results.summary import metric_of, scale_of
 
 COLUMNS = (
@@ -48,7 +50,9 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
         columns=COLUMNS,
         rows=tuple(_row(result, t) for t in result.teachers),
         served=tuple(
-            f"{t.task}: {t.serving}{describe_precision(t)}" for t in result.teachers if t.serving
+            f"{_place(t)}: {t.serving}{describe_precision(t)}"
+            for t in result.teachers
+            if t.serving and not _is_combined(result, t)
         ),
         searched=tuple(describe_search(result, t) for t in result.teachers if t.tried),
         spread=tuple(describe_spread(result, t) for t in result.teachers if t.seeds > 1),
@@ -88,7 +92,7 @@ def describe_search(result: SweepResult, teacher: TeacherRecord) -> str:
     )
     seconds = sum(t.seconds for t in teacher.tried)
     return (
-        f"{teacher.task}: {len(teacher.tried)} trainings of the teacher, {duration(seconds)} in "
+        f"{_place(teacher)}: {len(teacher.tried)} trainings of the teacher, {duration(seconds)} in "
         f"all, searched its settings by {metric} on the validation split. {tried}"
     )
 
@@ -116,7 +120,7 @@ def describe_asked(teacher: TeacherRecord) -> str:
     """What asking a teacher behind an address took, in tokens as its server counts them."""
     asked = teacher.asked
     text = (
-        f"{teacher.task}: {teacher.model} was asked {asked['asked']:,} times, and read "
+        f"{_place(teacher)}: {teacher.model} was asked {asked['asked']:,} times, and read "
         f"{asked['read']:,} tokens and wrote {asked['written']:,} for it"
     )
     if asked["known"]:
@@ -129,15 +133,36 @@ def describe_asked(teacher: TeacherRecord) -> str:
 
 def describe_use(result: SweepResult, teacher: TeacherRecord) -> str:
     """The trials that learnt from one of several teachers, and what it cost."""
-    used = [
-        t for t in result.trials
-        if t.task == teacher.task and t.params.get("teacher") == teacher.name
-    ]  # fmt: skip
-    arms = ", ".join(dict.fromkeys(t.arm for t in used)) or "no arm"
-    return (
-        f"{teacher.task}: {len(used)} trials ({arms}) learnt from {teacher.name}, which took "
-        f"{duration(teacher.seconds)} to prepare"
-    )
+    own = [t for t in result.trials if t.task == teacher.task and "teacher" in t.params]
+    alone = [t for t in own if t.params["teacher"] == teacher.name]
+    among = [t for t in own if t not in alone and _reads(result, t, teacher.name)]
+    counted = f"{teacher.task}: {_counted(alone)} learnt from {teacher.name}"
+    if among:
+        counted += f", and {_counted(among)} from it with others"
+    if _is_combined(result, teacher):
+        return counted
+    return f"{counted}; it took {duration(teacher.seconds)} to prepare"
+
+
+def _counted(trials: Sequence[TrialResult]) -> str:
+    """How many trials, of which arms."""
+    arms = ", ".join(dict.fromkeys(t.arm for t in trials)) or "no arm"
+    return f"{len(trials)} trials ({arms})"
+
+
+def _reads(result: SweepResult, trial: TrialResult, teacher: str) -> bool:
+    """Whether a trial learnt from a combination that a teacher is a part of."""
+    return teacher in members(result, str(trial.params["teacher"]))
+
+
+def _is_combined(result: SweepResult, teacher: TeacherRecord) -> bool:
+    """Whether it is made of what others say."""
+    return members(result, teacher.name) != (teacher.name,)
+
+
+def _place(teacher: TeacherRecord) -> str:
+    """The task, and the name of the teacher where it has one."""
+    return teacher.task + (f" ({teacher.name})" if teacher.name else "")
 
 
 def _times(ratio: float) -> str:
@@ -159,8 +184,10 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
     trained = "n/a (its outputs were given)" if elsewhere else "loaded fine-tuned"
     if teacher.asked:
         trained = "n/a (it was asked)"
+    elif _is_combined(result, teacher):
+        trained = "n/a (others were)"
     return (
-        teacher.task + (f" ({teacher.name})" if teacher.name else ""),
+        _place(teacher),
         teacher.model,
         "n/a" if elsewhere else f"{teacher.parameters:,}",
         scores or "n/a",
@@ -168,7 +195,7 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
         stored or ("texts only" if elsewhere else "nothing (served as weights)"),
         size(teacher.store_bytes),
         "n/a" if ratio is None else f"{ratio:.3g} ({counted})",
-        _made(teacher),
+        "combined" if _is_combined(result, teacher) else _made(teacher),
     )
 
 

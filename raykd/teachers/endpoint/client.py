@@ -26,6 +26,8 @@ LONGEST_ASKED_S = 300.0
 _AGAIN = (408, 409, 425, 429)
 """Answers below 500 after which a request is sent again."""
 _WHO = (401, 403)
+_NO_KEY = "-"
+"""What is sent as the key where there is none, and servers ignore."""
 _QUOTA = "insufficient_quota"
 
 
@@ -36,7 +38,7 @@ class EndpointSettings:
     Attributes:
         url: Its address, up to ``/v1``.
         model: The model, as the server calls it.
-        key: What is sent as the key; servers without one ignore it.
+        key: The key; empty for servers without one.
         key_name: The environment variable that it is from, for messages.
         retries: How often a request is sent again.
         wait_s: Seconds before it is sent again for the first time; doubled each time.
@@ -72,7 +74,7 @@ class EndpointClient:
         settings: Which one.
 
     Raises:
-        SetupError: The package `openai` is not installed.
+        SetupError: The package `openai` is not installed, or the key cannot be sent.
     """
 
     def __init__(self, settings: EndpointSettings) -> None:
@@ -83,11 +85,18 @@ class EndpointClient:
                 "teacher.endpoint needs the package openai, which is not installed",
                 hint="pip install 'raykd[endpoint]'",
             ) from exc
+        if not (settings.key.isascii() and settings.key.isprintable()):
+            message = (
+                f"the key in {settings.key_name} has characters that cannot be sent: a key is one "
+                "line of ASCII"
+            )
+            raise _at("teacher.ask.key", message, _RIGHT_KEY.format(settings.key_name))
         self._openai = openai
         self._settings = settings
         self._client = openai.OpenAI(
-            base_url=settings.url, api_key=settings.key, max_retries=0, timeout=settings.timeout_s
-        )
+            base_url=settings.url, api_key=settings.key or _NO_KEY, max_retries=0,
+            timeout=settings.timeout_s,
+        )  # fmt: skip
         self._over = threading.Event()
         self._random = random.Random(0)
         self._not_before = 0.0
@@ -171,7 +180,7 @@ class EndpointClient:
             what = "limits the rate" if status == 429 else "fails"
             return _Again(f"{what} ({status}: {said})", _asked_wait(exc))
         if status in _WHO:
-            hint = f"put the right key into the environment variable {self._settings.key_name}"
+            hint = _RIGHT_KEY.format(self._settings.key_name)
             return _at("teacher.ask.key", f"the server refuses the key ({status}: {said})", hint)
         if status == 404:
             message = f"the server does not know '{self._settings.model}' ({status}: {said})"
@@ -198,6 +207,7 @@ class EndpointClient:
 
 
 _KEPT = "answers so far are kept"
+_RIGHT_KEY = "put the right key into the environment variable {}"
 
 
 def _at(path: str, message: str, hint: str) -> SetupError:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers.modeling_outputs import QuestionAnsweringModelOutput, TokenClassifierOutput
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    QuestionAnsweringModelOutput,
+    TokenClassifierOutput,
+)
 
 import raykd
 from raykd.data.batch import NO_LABEL, PADDED, Batch
 from raykd.data.task_kinds import (
+    APART_KINDS,
     CLASS_KINDS,
     ENCODER_KINDS,
     KINDS,
@@ -42,16 +48,18 @@ def test_a_kind_is_a_file_of_its_name():
 
 
 def test_groups_follow_from_what_kinds_say():
-    assert KINDS == ("classification", "multi_label", "regression", "span", "token_classification",
-                     "masked_lm", "causal_lm", "seq2seq")  # fmt: skip
+    assert KINDS == ("classification", "embedding", "multi_label", "regression", "span",
+                     "token_classification", "masked_lm", "causal_lm", "seq2seq")  # fmt: skip
+    assert APART_KINDS == ("embedding",)
     assert ROW_KINDS == ("classification", "multi_label", "regression")
     assert CLASS_KINDS == ("classification",)
     assert TOKEN_KINDS == ("masked_lm", "causal_lm", "seq2seq")
     assert TEXT_KINDS == ("causal_lm", "seq2seq")
-    assert ENCODER_KINDS + TEXT_KINDS == KINDS
+    assert {*ENCODER_KINDS, *APART_KINDS, *TEXT_KINDS} == {*KINDS}
     assert [name for name in KINDS if task_kind(name).is_joined] == ["causal_lm"]
     several = [name for name in KINDS if not task_kind(name).is_categorical]
-    assert several == ["multi_label", "regression"]
+    assert several == ["embedding", "multi_label", "regression"]
+    assert [name for name in KINDS if not task_kind(name).has_head] == ["embedding"]
     assert [name for name in KINDS if task_kind(name).is_binary] == ["multi_label"]
     with pytest.raises(KeyError):
         task_kind("tagging")
@@ -88,6 +96,41 @@ def test_a_set_of_classes_is_learnt_class_by_class():
     logits, sets = torch.randn(3, 5), torch.randint(0, 2, (3, 5)).float()
     right = torch.where(sets > 0, logits, -logits).sigmoid().log()
     assert torch.allclose(task_kind("multi_label").loss(logits, batch(sets)), -right.mean())
+
+
+def pair_batch() -> Batch:
+    """Rows of two texts: 2 and 2 tokens, 2 and none, 1 and 2."""
+    one = batch(torch.tensor([1.0, 0.0, 0.5]))
+    types = torch.tensor([[0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 1, 0]])
+    return replace(one, input_ids=torch.arange(12).view(3, 4) + 20, token_type_ids=types)
+
+
+def test_the_texts_of_a_row_become_rows():
+    apart = pair_batch().texts_apart(pad=7)
+    assert apart.input_ids.tolist() == [[20, 21], [22, 23], [24, 25], [7, 7], [28, 7], [29, 30]]
+    assert apart.attention_mask.tolist() == [[1, 1], [1, 1], [1, 1], [1, 0], [1, 0], [1, 1]]
+    assert apart.token_type_ids.abs().max() == 0
+    assert apart.lengths.tolist() == [2, 2, 2, 1, 1, 2]
+    assert apart.is_padded
+
+
+def test_similarities_are_cosines_of_the_means_of_hidden_states():
+    torch.manual_seed(0)
+    kind, rows = task_kind("embedding"), pair_batch()
+    read = kind.as_read(rows, 7)
+    hidden = torch.randn(6, 2, 5)
+    by_row = kind.by_row(BaseModelOutput(last_hidden_state=hidden), read)
+    means = [hidden[k, :n].mean(0) for k, n in enumerate((2, 2, 2, 1, 1, 2))]
+    assert torch.allclose(by_row.embeddings.flatten(0, 1), torch.stack(means))
+    logits = kind.logits(by_row, rows)
+    wanted = [F.cosine_similarity(means[2 * k], means[2 * k + 1], dim=0) for k in range(3)]
+    assert torch.allclose(logits[:, 0], torch.stack(wanted))
+    found = kind.loss(logits, rows)
+    assert torch.allclose(found, (logits[:, 0] - rows.labels).square().mean())
+    other = hidden.clone()
+    other[read.attention_mask == 0] = 99.0
+    spoilt = kind.by_row(BaseModelOutput(last_hidden_state=other), read)
+    assert torch.equal(spoilt.embeddings, by_row.embeddings)
 
 
 def test_words_with_a_label_are_read_row_by_row():
@@ -140,4 +183,6 @@ def test_nothing_compares_their_names():
         for path in PACKAGE.rglob("*.py")
         if (names := compared(ast.parse(path.read_text())))
     }
-    assert found == {"spec/own_kinds.py": {"classification", "regression", "token_classification"}}
+    assert found == {
+        "spec/own_kinds.py": {"classification", "regression", "embedding", "token_classification"}
+    }

@@ -39,7 +39,7 @@ def batch(lengths: tuple[int, ...] = (9, 5, 2), kind: str = "classification") ->
     ids = torch.randint(5, 50, (rows, LENGTH), generator=rng)
     mask = (torch.arange(LENGTH) < torch.tensor(lengths)[:, None]).long()
     labels = torch.arange(rows) % CLASSES
-    if kind == "regression":
+    if kind in ("regression", "embedding"):
         labels = labels.float()
     elif kind == "span":
         labels = torch.stack([torch.zeros_like(labels), torch.tensor(lengths) - 1], dim=1)

@@ -63,7 +63,7 @@ WRITTEN, ONLINE = OutputSpec(Generations()), OutputSpec(Logits(), RunningModel()
     [
         (OutputSpec(), KINDS),
         (WRITTEN, TEXT_KINDS),
-        (LOGITS, ("classification", "multi_label", "regression")),
+        (LOGITS, ("classification", "embedding", "multi_label", "regression")),
         (STATES, ()),
         (OutputSpec(*attention_maps((0,))), ()),
         (ONLINE, ()),

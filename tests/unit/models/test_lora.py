@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from raykd import registry
 from raykd.data.base import KINDS
+from raykd.data.task_kinds import APART_KINDS
 from raykd.errors import DataError, SetupError, SpecError
 from raykd.models import lora, weights
 from raykd.models.checkpoint import read_checkpoint
@@ -56,6 +57,8 @@ def said(model, kind: str) -> torch.Tensor:
         inputs["decoder_input_ids"] = ids
     with torch.no_grad():
         out = model.eval()(**inputs)
+    if kind in APART_KINDS:
+        return out.last_hidden_state
     return out.start_logits if kind == "span" else out.logits
 
 

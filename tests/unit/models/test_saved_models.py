@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForQuestionAnswering,
@@ -24,7 +25,7 @@ from raykd import registry
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
 from raykd.data.collate import Collator
 from raykd.data.prompts import id_count, joined_row, of_rows
-from raykd.data.task_kinds import task_kind
+from raykd.data.task_kinds import APART_KINDS, task_kind
 from raykd.models import weights
 from raykd.models.base import RandomInitConfig
 from raykd.models.bpe import train_bpe
@@ -40,6 +41,7 @@ AUTO = {
     "multi_label": AutoModelForSequenceClassification,
     "token_classification": AutoModelForTokenClassification,
     "regression": AutoModelForSequenceClassification,
+    "embedding": AutoModel,
     "span": AutoModelForQuestionAnswering,
     "masked_lm": AutoModelForMaskedLM,
     "causal_lm": AutoModelForCausalLM,
@@ -88,9 +90,10 @@ def batch_of(tokenizer, kind: str) -> Batch:
     labels = torch.zeros(2, dtype=torch.long)
     if task_kind(kind).labels_of == "token":
         labels = read["input_ids"].masked_fill(read["attention_mask"] == 0, NO_LABEL)
+    second = (torch.arange(read["input_ids"].shape[1]) > 1) & (kind in APART_KINDS)
     return Batch(
         input_ids=read["input_ids"], attention_mask=read["attention_mask"],
-        token_type_ids=torch.zeros_like(read["input_ids"]), labels=labels, index=torch.arange(2),
+        token_type_ids=second * read["attention_mask"], labels=labels, index=torch.arange(2),
     )  # fmt: skip
 
 
@@ -113,6 +116,11 @@ def test_the_library_opens_it_and_predicts_the_same_bits(family, kind, tmp_path)
     opened = AUTO[kind].from_pretrained(folder).eval()
     batch = batch_of(AutoTokenizer.from_pretrained(folder), kind)
     assert opened.dtype == torch.float32
+    if kind in APART_KINDS:
+        of, read = task_kind(kind), batch.texts_apart(tokenizer.pad_token_id)
+        said = opened(input_ids=read.input_ids, attention_mask=read.attention_mask)
+        assert torch.equal(of.logits(of.by_row(said, read), batch), wanted)
+        return
     assert torch.equal(forward(opened, batch).logits, wanted)
     if kind in ("classification", "multi_label", "regression"):
         plain = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
@@ -212,7 +220,9 @@ def test_an_output_matrix_of_its_own_stays_one(family, kind, tmp_path):
     model = model_of(family, kind, tokenizer)
     head = model.get_output_embeddings()
     if head is None:
-        assert kind in ("classification", "multi_label", "token_classification", "span")
+        assert kind in (
+            "classification", "embedding", "multi_label", "token_classification", "span"
+        )  # fmt: skip
         return
     with torch.no_grad():
         head.weight = torch.nn.Parameter(torch.randn_like(head.weight))

@@ -8,11 +8,13 @@ from torch import nn
 
 from raykd import registry
 from raykd.data.base import NO_LABEL, TEXT_KINDS, Batch
+from raykd.data.task_kinds import APART_KINDS
 from raykd.errors import SpecError
 from raykd.models.base import RandomInitConfig
 from raykd.models.dropout import set_dropout, with_cheap_dropout
 from raykd.models.forward import forward
 from raykd.models.load import build_model
+from raykd.models.signals.embeddings import Embeddings
 
 CASES = [
     (family, kind)
@@ -36,16 +38,21 @@ def batch_of(kind: str) -> Batch:
     labels = torch.zeros(3, dtype=torch.long)
     if kind == "masked_lm" or kind in TEXT_KINDS:
         labels = ids.masked_fill(mask == 0, NO_LABEL)
+    second = mask if kind in APART_KINDS else 0 * mask
     return Batch(
-        input_ids=ids, attention_mask=mask, token_type_ids=torch.zeros_like(ids), labels=labels,
-        index=torch.arange(3),
+        input_ids=ids, attention_mask=mask, token_type_ids=(torch.arange(9) > 1) * second,
+        labels=labels, index=torch.arange(3),
     )  # fmt: skip
 
 
 def passes(model: nn.Module, kind: str) -> list[torch.Tensor]:
-    """Logits of four passes."""
+    """Logits of four passes; vectors of texts, where logits are their cosines."""
     torch.manual_seed(0)
     with torch.no_grad():
+        if kind in APART_KINDS:
+            spec = (Embeddings(),)
+            runs = [forward(model, batch_of(kind), output_spec=spec) for _ in range(4)]
+            return [run.read(Embeddings()).clone() for run in runs]
         return [forward(model, batch_of(kind)).logits.clone() for _ in range(4)]
 
 

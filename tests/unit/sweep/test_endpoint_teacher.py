@@ -16,8 +16,11 @@ from raykd.models.signals.generations import Generations
 from raykd.spec.load import spec_from_dict
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
-from raykd.sweep.task_setup import set_up_task
+from raykd.sweep.named_teachers import set_up_all
+from raykd.sweep.task_setup import set_up_task, setup_notes
+from raykd.teachers.prepared_task import PreparedTask
 from tests.openai_server import KEY, MODEL, Faults, OpenAIServer, running
+from tests.unit.sweep import test_given_teacher as scores
 from tests.unit.sweep import test_given_texts as given
 from tests.unit.sweep.specs import PLAIN
 
@@ -198,11 +201,17 @@ def test_what_was_answered_before_a_failure_is_not_asked_again(server, tmp_path)
 
 def test_what_it_will_cost_is_said_before_anything_is_asked(server, tmp_path):
     setup = set_up_task(of_text(tmp_path, server), NAME)
-    (note,) = [note for note in setup.notes if "is asked" in note]
+    (note,) = [note for note, _ in setup_notes(setup) if "is asked" in note]
     tokens = sum(len(setup.tokenizers.student.tokenize(row["q"])) for row in given.rows())
     assert f"is asked {ROWS} times: about {tokens} tokens to read" in note
     assert f"at most {6 * ROWS} to write" in note
     assert server.seen == 0
+    # What is known already is counted in the cache that the sweep uses.
+    prepared(of_text(tmp_path, server), tmp_path / "elsewhere")
+    there = f"{ROWS} of them are answered already"
+    for folder, known in ((None, False), (tmp_path / "elsewhere" / "cache", True)):
+        (note,) = [note for note, _ in setup_notes(setup, folder) if "is asked" in note]
+        assert (there in note) == known
 
 
 # ---- failures
@@ -319,6 +328,73 @@ def test_the_key_is_in_no_file_note_or_message(server, tmp_path):
     assert KEY not in said
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize("key", ["sk-gehe\u00efm", "sk-two\nlines"])
+def test_a_key_that_cannot_be_sent_is_said_before_anything_is_asked(
+    server, tmp_path, monkeypatch, key
+):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    (problem,) = fails(of_text(tmp_path, server), tmp_path).problems()
+    assert problem.path == "teacher.ask.key"
+    assert "the key in OPENAI_API_KEY has characters that cannot be sent" in problem.message
+    assert key not in problem.message + problem.hint
+    assert server.seen == 0
+
+
+def test_without_a_key_what_a_server_says_is_left_as_it_is(server, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    server.faults = Faults(always=418, body="no-coffee - ever")
+    assert "no-coffee - ever" in fails(of_text(tmp_path, server), tmp_path).message
+
+
+# ---- several teachers
+
+
+def test_a_teacher_that_is_only_combined_with_others_is_asked(server, tmp_path):
+    plain = of_classes(tmp_path, server, interface="completions").as_dict()
+    asked, arm = plain["teacher"], plain["methods"]["kd"]
+    learns = {**arm, "fixed": {**arm["fixed"], "teacher": "both"}}
+    spec = spec_from_dict({
+        **plain, "methods": {"kd": learns},
+        "teachers": {"asked": asked, "here": scores.MODEL, "both": {"mean": ["asked", "here"]}},
+    })  # fmt: skip
+    ready, asked_alone, here = (
+        prepare_task(spec, NAME, tmp_path / "cache", lambda *_: None, name=name)[1]
+        for name in ("both", "asked", "here")
+    )
+    assert len({r["prompt"] for r in server.requests}) == len(server.requests) == 2 * ROWS
+
+    def probable(prepared: PreparedTask) -> np.ndarray:
+        assert prepared.cached_outputs is not None
+        logits = prepared.cached_outputs.all_logits().astype(float)
+        return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+
+    wanted = (probable(asked_alone) + probable(here)) / 2
+    assert np.allclose(probable(ready), wanted, atol=1e-5)
+
+
+def test_a_teacher_that_says_nothing_to_combine_is_refused_before_it_is_asked(server, tmp_path):
+    for split in ("train", "validation"):
+        lines = [{"text": f"is {k} odd", "label": k / 10} for k in range(ROWS)]
+        given.write(tmp_path / "rows" / f"{split}.jsonl", lines)
+    own = {"name": NAME, "path": f"{tmp_path}/rows", "texts": ["text"],
+           "kind": "regression", "span": [0, 5]}  # fmt: skip
+    fixed = {"teacher": "both", "alpha": 0.7}
+    spec = spec_from_dict({
+        **PLAIN, "tasks": [NAME], "own_tasks": {NAME: own}, "report": {"baseline": "kd"},
+        "data": {"max_length": 32, "select_on": {"split": "validation"}},
+        "teachers": {
+            "here": scores.MODEL, "asked": teacher(server), "both": {"mean": ["asked", "here"]},
+        },
+        "methods": {"kd": {"name": "kd", "method": "kd", "fixed": fixed}},
+    })  # fmt: skip
+    with pytest.raises(RaykdError) as failed:
+        set_up_all(spec)
+    (problem,) = failed.value.problems()
+    assert problem.path == "teachers.asked.endpoint"
+    assert "a regression task" in problem.message
+    assert server.seen == 0
 
 
 # ---- rationales

@@ -46,7 +46,7 @@ def test_the_rows_of_two_arms_are_counted_by_who_is_right():
     assert pair["second alone"] == "25.0 %"
     assert pair["neither"] == "0.0 %"
     assert pair["differ"] == "62.5 %"
-    assert pair["two seeds of the first differ"] == "0.0 %"
+    assert pair["two runs of the first differ"] == "0.0 %"
     assert pair["of the second"] == "25.0 %"
 
 
@@ -73,7 +73,7 @@ def test_the_best_arm_is_compared_with_every_other_one():
 
 def test_one_seed_says_nothing_of_seeds():
     (pair,) = cells(answered(kd=KD[:1], ckd=CKD[:1]))
-    assert pair["two seeds of the first differ"] == pair["of the second"] == "n/a"
+    assert pair["two runs of the first differ"] == pair["of the second"] == "n/a"
 
 
 def test_outcomes_that_are_not_right_or_wrong_are_left_out():
@@ -81,3 +81,30 @@ def test_outcomes_that_are_not_right_or_wrong_are_left_out():
     assert disagreement.record(result) is None
     assert disagreement.record(sweep(kd=[0.7, 0.71], ckd=[0.72, 0.73])) is None
     assert result.tasks[0].name == TASK
+
+
+def test_with_several_searches_runs_of_one_search_and_seed_are_compared():
+    result = answered(kd=[*KD, *KD], ckd=[*CKD, *CKD])
+    numbers = {f"{arm}.{11 + k}": k for arm in ("kd", "ckd") for k in range(4)}
+    trials = []
+    for trial in result.trials:
+        if trial.stage == "confirm":
+            k = numbers[f"{trial.arm}.{trial.trial_id.rpartition('.')[2]}"]
+            place = f"r{k // 2 + 1}." if k > 1 else ""
+            name = f"glue-rte.{trial.arm}.{place}c0.{1 + k % 2}"
+            trial = dataclasses.replace(trial, repeat=k // 2, trial_id=name)
+        trials.append(trial)
+    spec = {**result.spec, "search": {"repeats": 2}, "confirm": {"seeds": [1, 2]}}
+    result = dataclasses.replace(result, spec=spec, trials=tuple(trials))
+    (pair,) = cells(result)
+    # The same runs twice over.
+    assert pair["both right"] == "37.5 %"
+    assert pair["first alone"] == "37.5 %"
+    found = disagreement.record(result)
+    assert found is not None
+    assert found.heading.startswith(
+        "ckd and kd differ on 62.5 % of the test rows with the same search and seed; two runs of "
+    )
+    assert found.tasks[0].notes[0] == (
+        "ckd is right with every search and seed and kd with none on 1 row: 2"
+    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from raykd.report.sections import teacher, verdict
 from raykd.results.records import FinetuneTrial, SweepResult
+from tests.cases import planted_records as planted
 
 NOTE = "the prepared teacher of glue/rte in the cache does not fit: its rows differ"
 SHOWN = "<li>The prepared teacher of glue/rte in the cache does not fit: its rows differ.</li>"
@@ -55,3 +56,32 @@ def test_the_spread_of_teachers_is_named_where_several_were_trained(result: Swee
     )
     assert line in teacher.render(found)
     assert teacher.record(result).spread == ()
+
+
+def test_of_several_teachers_each_line_says_which_and_members_count_in_combinations():
+    result = planted.sweep(none=[0.6], kd=[0.7], ckd=[0.7])
+    one = replace(result.teachers[0], serving="served by outputs", seconds=6.0)
+    teachers = tuple(
+        replace(one, name=name, **({"parameters": 0, "rows": 0} if name == "both" else {}))
+        for name in ("a", "b", "both")
+    )
+    trials = tuple(
+        replace(t, params={"teacher": {"kd": "a", "ckd": "both"}[t.arm]})
+        if t.arm != "none" else t
+        for t in result.trials
+    )  # fmt: skip
+    spec = {**result.spec, "teachers": {"a": {}, "b": {}, "both": {"mean": {"a": 1, "b": 1}}}}
+    found = teacher.record(replace(result, teachers=teachers, trials=trials, spec=spec))
+    assert found is not None
+    assert found.served == tuple(
+        f"{planted.TASK} ({name}): served by outputs" for name in ("a", "b")
+    )
+    more = "and 2 trials (ckd) from it with others; it took 6.0 s to prepare"
+    assert found.used == (
+        f"{planted.TASK}: 2 trials (kd) learnt from a, {more}",
+        f"{planted.TASK}: 0 trials (no arm) learnt from b, {more}",
+        f"{planted.TASK}: 2 trials (ckd) learnt from both",
+    )
+    of_both = dict(zip(found.columns, found.rows[2], strict=True))
+    assert of_both["preparation"] == "combined"
+    assert of_both["trained on rows"] == "n/a (others were)"
