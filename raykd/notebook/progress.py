@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib
 import io
-import logging
-import sys
 import threading
 import time
-import warnings
 from typing import Any, Self
 
 from rich.console import Console as Terminal
@@ -28,19 +25,6 @@ _HTML = (
     '<pre style="white-space:pre;overflow-x:auto;line-height:normal;'
     "font-family:Menlo,'DejaVu Sans Mono',consolas,'Courier New',monospace\">{code}</pre>"
 )
-
-
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook, which shows HTML."""
-    module: Any = sys.modules.get("IPython")  # a kernel has imported it
-    shell = None if module is None else module.get_ipython()
-    return getattr(shell, "kernel", None) is not None
-
-
-def without_advice() -> None:
-    """Keep libraries from asking for ipywidgets below the cell: nothing here is a widget."""
-    warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's
-    logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
 
 
 class NotebookView(Console):

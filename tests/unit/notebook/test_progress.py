@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+import warnings
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -11,7 +13,8 @@ from IPython.utils.capture import capture_output
 
 from raykd.cli.console import Silent
 from raykd.notebook import progress
-from raykd.notebook.progress import NotebookView, in_notebook
+from raykd.notebook.kernel import in_notebook, without_advice
+from raykd.notebook.progress import NotebookView
 from raykd.notebook.sweep import _console
 from tests.unit.cli.event_stream import EVERYTHING
 
@@ -58,3 +61,16 @@ def test_a_terminal_is_no_notebook(shell, monkeypatch):
     assert isinstance(_console(False), Silent)
     monkeypatch.delitem(sys.modules, "IPython")
     assert not in_notebook()
+
+
+def test_no_library_asks_for_widgets(caplog, recwarn):
+    log = logging.getLogger("ray.widgets.util")
+    before = (list(log.filters), list(warnings.filters))
+    without_advice()
+    with caplog.at_level(logging.INFO, logger=log.name):
+        log.info("Missing packages: ['ipywidgets']. Run `pip install -U ipywidgets`")
+        log.info("something else")
+    warnings.warn("IProgress not found. Please update jupyter and ipywidgets.", stacklevel=1)
+    log.filters[:], warnings.filters[:] = before
+    assert caplog.messages == ["something else"]
+    assert not [w for w in recwarn if "IProgress" in str(w.message)]
