@@ -17,7 +17,9 @@ from raykd.training.memory import ran_out, release
 from raykd.training.seeding import capture_draws, restore_draws
 
 SAMPLES = 3
-"""Steps of a training that are looked at; each costs as many passes more as there are terms."""
+"""Steps of a training that are looked at, at most."""
+APART = 100
+"""Steps of the training for each of them, at least, but one: a look costs four or five."""
 
 SIZE, NORM, COSINE = "size", "norm", "cosine"
 """What the names of a sample begin with: ``size kd``, ``norm kd``, ``cosine kd task``."""
@@ -30,7 +32,9 @@ def sampled_steps(eval_steps: Sequence[int], samples: int) -> frozenset[int]:
         eval_steps: Steps done at each evaluation of the training.
         samples: How many, at most.
     """
-    count = min(samples, len(eval_steps))
+    if not eval_steps:
+        return frozenset()
+    count = min(samples, len(eval_steps), max(1, eval_steps[-1] // APART))
     return frozenset(eval_steps[(k + 1) * len(eval_steps) // count - 1] for k in range(count))
 
 
