@@ -59,7 +59,6 @@ def executed(notebook: Any) -> Any:
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
         )
-        client.create_kernel_manager().transport = "ipc"  # no port
         client.execute(env=environment)
     for cell in code_cells(notebook):
         cell.metadata.pop("execution", None)  # times

@@ -34,10 +34,12 @@ class Training:
     Attributes:
         scores: After each epoch.
         epoch_s: Seconds of an epoch.
+        costs: What is measured of it at its end.
     """
 
     scores: Sequence[float]
     epoch_s: float = 1.0
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 Train = Callable[[str, int, Mapping[str, Scalar]], Training]
@@ -52,11 +54,13 @@ class Trial:
         params: What was suggested.
         scores: What it reported before it ended or was stopped.
         status: How it ended.
+        violated: Constraints that it does not keep to.
     """
 
     params: Mapping[str, Scalar]
     scores: tuple[float, ...]
     status: Status
+    violated: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -91,6 +95,7 @@ class _Recorder(ArmsRecorder):
         self.params: dict[tuple[str, int], Mapping[str, Scalar]] = {}
         self.scores: dict[tuple[str, int], list[float]] = {}
         self.ends: dict[tuple[str, int], Status] = {}
+        self.violated: dict[tuple[str, int], tuple[str, ...]] = {}
 
     def launch(self, arm: str, number: int, params: Mapping[str, Scalar]) -> dict[str, Any]:
         self.params[arm, number] = dict(params)
@@ -105,6 +110,7 @@ class _Recorder(ArmsRecorder):
         self, arm: str, number: int, status: Status, event: Mapping[str, Any] | None
     ) -> float:
         self.ends[arm, number] = status
+        self.violated[arm, number] = tuple((event or {}).get("violated", ()))
         return self.seconds(arm, number)
 
     def seconds(self, arm: str, number: int) -> float:
@@ -148,7 +154,10 @@ class _Search:
         for place, status in self._recorder.ends.items():
             scores = tuple(self._recorder.scores[place])
             params = self._recorder.params[place]
-            self._found.trials[place] = Trial(params=params, scores=scores, status=status)
+            violated = self._recorder.violated[place]
+            self._found.trials[place] = Trial(
+                params=params, scores=scores, status=status, violated=violated
+            )
         return self._found
 
     async def _suggest(self) -> None:
@@ -182,7 +191,7 @@ class _Search:
         event = {
             "kind": "done" if is_last else "evaluation",
             "evaluation": {"epoch": float(epoch), "metrics": metrics},
-            "metrics": metrics,
+            "metrics": {**metrics, **self._training(job).costs},
         }
         await self._coordinator.push(job, attempt, event)
         trial = next(t for t, live in self._searcher.live.items() if _job_of(live) == job)

@@ -26,6 +26,7 @@ DISTRIBUTIONS = {
 
 NOT_DECLARED = {
     "bitsandbytes": "an extra of the same name: an optimizer with moments of 8 bits",
+    "cmaes": "an extra of the same name: a search algorithm",
     "click": "the errors of Ray's launcher, whose command line is made with it",
     "mlflow": "an extra of the same name: a logger",
     "openai": "an extra, 'endpoint': teachers behind an address",

@@ -111,14 +111,14 @@ LAYERS = {
     "search": Layer(
         # What records a search is told the status of a trial.
         raykd={"errors", "params", "private_api", "spec.domains", "spec.schema",
-               "results.records", "whole_file"},
-        packages={"numpy", "optuna", "ray.tune"},
+               "spec.schema_stages", "results.records", "whole_file"},
+        packages={"cmaes", "numpy", "optuna", "ray.tune"},
     ),
     "trial": Layer(
         raykd={"errors", "params", "registry", "ray_private", "data.base", "data.collate",
                "data.bits_per_byte", "data.unlabelled", "models.base", "models.file_arrays",
                "models.lora", "models.model_factory",
-               "models.sharding", "models.signals", "models.weights",
+               "models.sharding", "models.signals", "models.student_size", "models.weights",
                "methods.base", "training", "teachers", "results.records"},
         # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},

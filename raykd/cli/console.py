@@ -168,6 +168,7 @@ def _finished(state: Progress, event: Event) -> str:
         if result["status"] == "failed"
         else state.score(result["task"], result["objective"]),
         parameters(searched),
+        f"not {' and '.join(result['violated'])}" if result.get("violated") else "",
         f"({result['arm']} {done})",
     ]
     return visible("  ".join(part for part in parts if part))

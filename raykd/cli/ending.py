@@ -43,7 +43,8 @@ def _show_task(result: SweepResult, task: str, output: Output) -> None:
                 f"{scale.show(sure.low)} to {scale.show(sure.high)}" if sure and known else "n/a",
                 f"{len(arm.runs)}{lost}",
                 f"{arm.gap.share:.0%}" if arm.gap is not None else "n/a",
-                ", ".join(f"{count} {status}" for status, count in arm.counts.items() if count),
+                ", ".join(f"{count} {status}" for status, count in arm.counts.items() if count)
+                + (f" ({arm.infeasible} beyond a constraint)" if arm.infeasible else ""),
             )
         )
     columns = ("arm", f"confirmed {scale.axis(result.task(task).metric)}", "95 % interval",

@@ -216,7 +216,8 @@ class Progress:
         arm.pruned += result["status"] == "pruned"
         arm.failed += result["status"] == "failed"
         value = result["objective"]
-        if value is not None and result["status"] != "failed" and self._better(result, arm):
+        counts = result["status"] != "failed" and not result.get("violated")
+        if value is not None and counts and self._better(result, arm):
             arm.best, arm.since = value, 0
             arm.best_params = {k: result["params"][k] for k in result["searched"]}
 

@@ -112,10 +112,10 @@ def _family_page(name: str) -> dict[str, Any] | None:
 
 def section_page(name: str) -> dict[str, Any] | None:
     """The page of a section of search spaces, in the form of `page_of`."""
-    from raykd.spec.lora_section import section_infos
     from raykd.spec.method_section import train_infos
     from raykd.spec.model_section import finetune_infos
     from raykd.spec.reference import SECTIONS, keys_of
+    from raykd.spec.size_section import SEARCHED_IN
 
     page: dict[str, Any] = {"kind": "section", "name": name, "facts": {}}
     if name in ("train", "finetune"):
@@ -124,14 +124,15 @@ def section_page(name: str) -> dict[str, Any] | None:
         return page | {"title": title, "parameters": [_declared(i) for i in infos.values()]}
     if name not in SECTIONS:
         return None
-    sizes = [_declared(i) for i in section_infos().values()] if name == "lora" else []
+    settings = SEARCHED_IN[name]() if name in SEARCHED_IN else {}
+    searched = [_declared(info) for info in settings.values()]
     documented = (SECTIONS[name].__doc__ or "").partition("\n")[0]
     parameters = [
         {"name": key.name, "default": key.default, "bounds": key.allowed, "symbol": "",
          "help": key.help}
         for key in keys_of(name)
     ]  # fmt: skip
-    return page | {"title": documented, "parameters": [*sizes, *parameters]}
+    return page | {"title": documented, "parameters": [*searched, *parameters]}
 
 
 def _parameters(kind: str, name: str) -> list[dict[str, str]]:

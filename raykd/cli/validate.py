@@ -195,7 +195,8 @@ def _setup(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str, s
         "student": _student(spec),
         "search": f"{_named(search.algorithm.name, search.algorithm.params)}, scheduler "
         f"{_named(search.scheduler.name, search.scheduler.params)}, seed {search.seed}{budget}"
-        + (f", {search.repeats} searches of each arm" if search.repeats > 1 else ""),
+        + (f", {search.repeats} searches of each arm" if search.repeats > 1 else "")
+        + "".join(f", {constraint}" for constraint in search.constraints),
         "resources": f"{resources.workers} x ({resources.cpus_per_worker} CPUs, "
         f"{resources.gpus_per_worker} GPUs) a trial",
         "report": spec.report.path.format(name=spec.name)

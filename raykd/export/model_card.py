@@ -15,6 +15,7 @@ from typing import Any
 from raykd.export.chosen import ChosenStudent
 from raykd.params import show
 from raykd.results.arm_teachers import learnt_from, own_score
+from raykd.results.constraints import weights_of
 from raykd.results.diagnose import diagnose
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.sentences import own_interval
@@ -165,7 +166,7 @@ def _facts(
     student: ChosenStudent, task: TaskRecord, teacher: TeacherRecord | None
 ) -> dict[str, str]:
     facts = {
-        "student": f"{public_name(task.student)}, {task.student_parameters:,} parameters",
+        "student": f"{public_name(task.student)}, {weights_of(student.trial, task):,} parameters",
         "number format of its training": student.trial.precision,
     }
     if teacher is not None:

@@ -156,7 +156,7 @@ class Logger(ABC, Generic[P]):
             )
 
     @abstractmethod
-    def open(self, memory: Memory) -> None:
+    def connect(self, memory: Memory) -> None:
         """Connect; on a resumption, go on where an earlier driver stopped.
 
         Args:
@@ -190,7 +190,7 @@ class Logger(ABC, Generic[P]):
         """Release what is open."""
 
     def memory(self) -> Memory:
-        """What `open` wants to find; asked for after each `flush`."""
+        """What `connect` wants to find; asked for after each `flush`."""
         return {}
 
     @property

@@ -34,7 +34,7 @@ class CsvLogger(Logger[Params]):
     so that every row stands there once.
     """
 
-    def open(self, memory: Memory) -> None:
+    def connect(self, memory: Memory) -> None:
         """Open the files where the last flush left them."""
         self._files: dict[str, TextIOWrapper] = {}
         for name, head in _HEADS.items():

@@ -47,7 +47,7 @@ class MlflowLogger(Logger[Params]):
     needs = "mlflow"
     extra = "mlflow"
 
-    def open(self, memory: Memory) -> None:
+    def connect(self, memory: Memory) -> None:
         """Make the run of the sweep, or go on with it."""
         # One try a call is enough, as a call that failed is made again; its own tries take minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")

@@ -31,7 +31,7 @@ class TensorBoardLogger(Logger[Params]):
     needs = "tensorboard"
     extra = "tensorboard"
 
-    def open(self, memory: Memory) -> None:
+    def connect(self, memory: Memory) -> None:
         """Write the settings, unless an earlier driver did."""
         self._writers: dict[str, SummaryWriter] = {}
         if not memory:

@@ -67,7 +67,7 @@ class WandbLogger(Logger[Params]):
                 hint="export WANDB_API_KEY=..., or wandb login, or {wandb: {mode: offline}}",
             )
 
-    def open(self, memory: Memory) -> None:
+    def connect(self, memory: Memory) -> None:
         """Go on with the runs of an earlier driver, or begin new ones."""
         self._id = str(memory.get("id") or secrets.token_hex(4))
         self._runs: dict[str, Run] = {}

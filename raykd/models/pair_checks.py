@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
@@ -19,6 +19,7 @@ from raykd.models.layer_selection import INSTEAD, LAYERS
 from raykd.models.layer_selection import refusal as layers_refusal
 from raykd.models.model_factory import ModelFactory
 from raykd.models.student_from_teacher import StudentFromTeacher
+from raykd.models.student_size import kept_blocks
 from raykd.models.weight_names import listed
 
 
@@ -212,6 +213,43 @@ def check_from_teacher(teacher: ModelFactory, student: StudentFromTeacher) -> No
             "'pretrained' weights of the teacher were asked for, but it begins with random ones",
             "set student.from_teacher.weights: finetuned",
         )
+
+
+def check_sizes(
+    student: ModelFactory | StudentFromTeacher, teacher: ModelFactory, sizes: Sequence[int | None]
+) -> None:
+    """Refuse numbers of blocks that the student cannot keep.
+
+    Args:
+        student: The student, or how it is derived from the teacher.
+        teacher: The teacher.
+        sizes: How many blocks it is to keep; None for all of them.
+
+    Raises:
+        SpecError: It has fewer, or they cannot be taken one by one.
+    """
+    if isinstance(student, StudentFromTeacher):
+        source, dims = teacher, student.dims(teacher.dims)
+        own = student.layers or tuple(range(dims.layers))
+    else:
+        source, dims = student, student.dims
+        own = tuple(range(dims.layers))
+    for kept in sizes:
+        if kept is None or kept == dims.layers:
+            continue
+        if kept > dims.layers:
+            plural = "s" if dims.layers > 1 else ""
+            wrong, hint = f"the student has {dims.layers} block{plural}, got {kept}", ""
+        elif source is student and student.random_init is not None:
+            continue
+        else:
+            blocks = [own[k] for k in kept_blocks(dims.layers, kept)]
+            wrong, hint = layers_refusal(*_configured(source), blocks), INSTEAD
+            wrong = wrong or dims.lack(LAYERS)
+        if wrong:
+            raise SpecError(
+                problems=[Problem(path="student.keep_layers", message=wrong, hint=hint)]
+            )
 
 
 def _wrong_from_teacher(part: str, message: str, hint: str = "") -> SpecError:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import sys
 import threading
 import time
+import warnings
 from typing import Any, Self
 
 from rich.console import Console as Terminal
@@ -33,6 +35,12 @@ def in_notebook() -> bool:
     module: Any = sys.modules.get("IPython")  # a kernel has imported it
     shell = None if module is None else module.get_ipython()
     return getattr(shell, "kernel", None) is not None
+
+
+def without_advice() -> None:
+    """Keep libraries from asking for ipywidgets below the cell: nothing here is a widget."""
+    warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's
+    logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
 
 
 class NotebookView(Console):

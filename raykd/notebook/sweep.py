@@ -10,7 +10,7 @@ from typing import Any
 
 from raykd.cli.console import Console, open_console
 from raykd.cli.output import Output
-from raykd.notebook.progress import NotebookView, in_notebook
+from raykd.notebook.progress import NotebookView, in_notebook, without_advice
 from raykd.notebook.run import Run
 from raykd.results.event_log import Listener
 from raykd.spec.dump import as_text
@@ -45,6 +45,8 @@ def sweep(
         SetupError: Cluster, disk, models or data cannot be reached.
         SweepFailed: No trial completed.
     """
+    if in_notebook():
+        without_advice()
     spec, text = read(source, overrides)
     options = SweepOptions(out=Path(out), address=address)
     with _console(progress) as console:

@@ -112,7 +112,7 @@ def _controller(ranks: int) -> Any:  # a class of Ray's
             leave_out_synchroniser()
             super().__init__(*given, **named)
 
-    Lone.__name__ = controller.__name__  # what the process is called
+    Lone.__name__ = Lone.__qualname__ = controller.__name__  # what the process is called
     return Lone
 
 

@@ -19,6 +19,7 @@ from raykd.results.confirm_caveats import (
     same_value,
     undecided,
 )
+from raykd.results.constraint_caveats import constraint_caveats
 from raykd.results.data_caveats import (
     rationale_in_prompt,
     same_split,
@@ -177,7 +178,7 @@ _TASK_CHECKS: tuple[_Check, ...] = (
     same_split, shared_rows, lost_confirm, collapsed, teacher_rows, few_seeds, undecided,
     weak_teacher, same_value, _unequal, _at_edge, _late_best, _failures, rationale_in_prompt,
     stopped_too_early, _unfinished, missing, other_runs, mixed_precision, teacher_precision,
-    cut_batches, one_search,
+    cut_batches, one_search, constraint_caveats,
 )  # fmt: skip
 
 

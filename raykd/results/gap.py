@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +20,15 @@ class GapRecovered:
         share: The ratio of the means.
         low: Lower end of Fieller's interval.
         high: Upper end.
+        teachers: Teachers whose spread is in it; 1 where that was not measured.
+        sd: Their standard deviation, as a score; NaN where that was not measured.
     """
 
     share: float
     low: float
     high: float
+    teachers: int = 1
+    sd: float = math.nan
 
 
 def gap_recovered(
@@ -32,19 +36,22 @@ def gap_recovered(
     none: Mapping[int, float],
     teacher: float,
     mode: str,
+    others: Sequence[float] = (),
     alpha: float = ALPHA,
 ) -> GapRecovered | None:
     """How much of the gap between no teacher and teacher an arm recovers.
 
     Numerator and denominator share the mean of `none`, and the teacher is one run: another one
-    would score otherwise. How far teachers vary was not measured, so they are taken to vary from
-    seed to seed as these students do.
+    would score otherwise. How far, teachers of other seeds say where there are some, with degrees
+    of freedom by Satterthwaite; else teachers are taken to vary from seed to seed as these students
+    do.
 
     Args:
         arm: Seed to value on the test split.
         none: Seed to value of the arm without a teacher.
         teacher: The score of the teacher.
         mode: ``max`` or ``min``.
+        others: Scores of teachers of other seeds.
         alpha: Share of intervals that may miss the true share.
 
     Returns:
@@ -64,16 +71,71 @@ def gap_recovered(
     if gap <= 0.0:
         return None
     covariance = np.cov(a, b)
-    of_teacher = (covariance[0, 0] + covariance[1, 1]) / 2
-    var_gain = float((a - b).var(ddof=1)) / n
-    var_gap = float(covariance[1, 1] / n + of_teacher)
-    shared = float((covariance[1, 1] - covariance[0, 1]) / n)
-    squared = critical(alpha, n - 1) ** 2
-    # The shares r for which gain - r * gap is within t standard errors of zero.
-    leading = gap**2 - squared * var_gap
-    middle = gain * gap - squared * shared
-    inside = middle**2 - leading * (gain**2 - squared * var_gain)
+    of_teacher = float(covariance[0, 0] + covariance[1, 1]) / 2
+    if others:
+        of_teacher = float(np.var([teacher, *others], ddof=1))
+    ends = _fieller(
+        _Moments(
+            gain=gain, gap=gap, var_gain=float((a - b).var(ddof=1)) / n,
+            var_none=float(covariance[1, 1]) / n,
+            shared=float(covariance[1, 1] - covariance[0, 1]) / n, of_teacher=of_teacher,
+        ),
+        n - 1, len(others), alpha,
+    )  # fmt: skip
+    if ends is None:
+        return None
+    sd = math.sqrt(of_teacher) if others else math.nan
+    return GapRecovered(
+        share=gain / gap, low=ends[0], high=ends[1], teachers=len(others) + 1, sd=sd
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Moments:
+    """Means, and the variances of their errors.
+
+    Attributes:
+        gain: Arm minus no teacher.
+        gap: Teacher minus no teacher.
+        var_gain: Of the gain.
+        var_none: Of the mean without a teacher, which is in both.
+        shared: Covariance of gain and gap.
+        of_teacher: Variance of a teacher's score.
+    """
+
+    gain: float
+    gap: float
+    var_gain: float
+    var_none: float
+    shared: float
+    of_teacher: float
+
+
+def _fieller(of: _Moments, df: int, df_teacher: int, alpha: float) -> tuple[float, float] | None:
+    """The shares r for which gain - r * gap is within t standard errors of zero, if bounded.
+
+    Args:
+        of: What was measured.
+        df: Degrees of freedom of the students.
+        df_teacher: Of the teachers; 0 where their spread was not measured.
+        alpha: Share of intervals that may miss the true share.
+    """
+    whole = float(df)
+    if df_teacher:
+        share = of.gain / of.gap
+        students = of.var_gain - 2 * share * of.shared + share**2 * of.var_none
+        whole = _satterthwaite(((students, df), (share**2 * of.of_teacher, df_teacher))) or whole
+    squared = critical(alpha, whole) ** 2
+    leading = of.gap**2 - squared * (of.var_none + of.of_teacher)
+    middle = of.gain * of.gap - squared * of.shared
+    inside = middle**2 - leading * (of.gain**2 - squared * of.var_gain)
     if leading <= 0.0 or inside < 0.0:
         return None
     half = math.sqrt(inside) / leading
-    return GapRecovered(share=gain / gap, low=middle / leading - half, high=middle / leading + half)
+    return middle / leading - half, middle / leading + half
+
+
+def _satterthwaite(parts: Sequence[tuple[float, int]]) -> float:
+    """Degrees of freedom of a sum of variances, each with its own; 0 where all of them are 0."""
+    squares = sum(variance**2 / df for variance, df in parts)
+    return sum(variance for variance, _ in parts) ** 2 / squares if squares else 0.0

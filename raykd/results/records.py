@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -36,6 +37,7 @@ class Evaluation:
         metrics: Metric name to value; metrics of the validation split carry no prefix.
         terms: Mean of each loss term (and ``loss``, their sum) since the last evaluation.
         micro_batch: Most rows of a forward and backward pass on a worker; 0 = the whole batch.
+        anatomy: What was found of the terms in the step before, see `raykd.training.anatomy`.
     """
 
     step: int
@@ -44,6 +46,7 @@ class Evaluation:
     metrics: Mapping[str, float]
     terms: Mapping[str, float]
     micro_batch: int = 0
+    anatomy: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +86,7 @@ class TrialResult:
             computed in several and that is so.
         control: Whether it is of the control group, which is not stopped early.
         spared: The epoch at which it would have been, 0 if it would not.
+        violated: Constraints that its result does not keep to, as ``latency_ms <= 5``.
     """
 
     sweep: str
@@ -115,6 +119,14 @@ class TrialResult:
     control: bool = False
     spared: float = 0.0
     repeat: int = 0
+    violated: tuple[str, ...] = ()
+
+    @property
+    def result(self) -> float | None:
+        """The objective of a trial that was completed and keeps to all constraints, if finite."""
+        if self.objective is None or not math.isfinite(self.objective) or self.violated:
+            return None
+        return self.objective if self.status is Status.COMPLETED else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +159,8 @@ class TeacherRecord:
         cached: Whether everything was read from the cache.
         history: Evaluations during fine-tuning.
         tried: Trainings of the search for its settings; empty without one.
+        seed_scores: The deciding metric of teachers of other seeds on the test split, by seed.
+        seeds: Teachers that were trained, this one and those that diverged included.
         asked: What asking it behind its address took, as
             `raykd.teachers.endpoint.asking.Usage` has it; empty for another teacher.
     """
@@ -173,6 +187,8 @@ class TeacherRecord:
     history: tuple[Evaluation, ...] = ()
     tried: tuple[FinetuneTrial, ...] = ()
     asked: Mapping[str, int] = field(default_factory=dict)
+    seed_scores: Mapping[str, float] = field(default_factory=dict)
+    seeds: int = 1
     name: str = ""
 
 
@@ -215,8 +231,7 @@ class TaskRecord:
         mode: ``max`` or ``min``.
         metrics: All metrics.
         rows: Rows per role: ``teacher``, ``train``, ``validation``, ``test``; of train, those
-            ``with a rationale``, `UNLABELLED`, and those ``left out without a label``, where that
-            is so.
+            ``with a rationale``, `UNLABELLED`, and those ``left out without a label``.
         select_on: The validation split in words.
         report_on: The test split in words.
         data_fingerprint: Hash of the rows.
@@ -225,8 +240,7 @@ class TaskRecord:
         student_parameters: Number of weights.
         units: What each metric is: a key of `raykd.results.scales.UNITS`.
         constant: What the metric that decides is for predictions that are the same for every row,
-            on ``validation`` and ``test``: one value per class, or for the commonest responses;
-            empty where nothing can be said.
+            on ``validation`` and ``test``: one per class, or for the commonest responses, or none.
         shared: How many rows of a split occur elsewhere, and of how many: ``test in train``,
             ``test in validation`` and the like; of train, those that occur ``with another label``.
         unlabelled: Whether the trials of each arm learnt from rows without a label: ``yes``, ``no``

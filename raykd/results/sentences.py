@@ -119,9 +119,13 @@ def gap(leader: ArmSummary, none: ArmSummary, teacher: TeacherScore, measure: Ta
         )
     once = "this one was" if len(teacher.names) == 1 else "each of these was"
     ends = f"95 % CI {100 * leader.gap.low:.0f} to {100 * leader.gap.high:.0f} %"
+    how = f"if teachers vary from {one} to {one} as these students do; {once} trained once"
+    if leader.gap.teachers > 1:
+        sd = f"{_size(scale, leader.gap.sd)} {scale.unit}"
+        how = f"with the spread of {leader.gap.teachers} teachers, an sd of {sd}"
     return (
         f"{leader.name} recovers {100 * leader.gap.share:.0f} % of the gap between {span} ({ends}, "
-        f"if teachers vary from {one} to {one} as these students do; {once} trained once)."
+        f"{how})."
     )
 
 
@@ -134,13 +138,17 @@ def ties(leader: ArmSummary, rival: ArmSummary, close: Sequence[ArmSummary]) -> 
     return [f"{first} cannot be told apart from {listed(others)} either."]
 
 
-def left_out(broken: Sequence[ArmSummary]) -> list[str]:
-    """Arms that lost so many runs that they are no part of the comparison."""
+def left_out(out: Sequence[ArmSummary]) -> list[str]:
+    """Arms that are no part of the comparison, each with the reason."""
     return [
-        f"{named(a.name, first=True)} lost {len(a.lost)} of {len(a.lost) + len(a.runs)} confirm "
-        "runs and is left out of the comparison."
-        for a in broken
+        f"{named(a.name, first=True)} {_why_out(a)} and is left out of the comparison." for a in out
     ]
+
+
+def _why_out(arm: ArmSummary) -> str:
+    if arm.beyond:
+        return f"does not keep to {', '.join(arm.beyond)}"
+    return f"lost {len(arm.lost)} of {len(arm.lost) + len(arm.runs)} confirm runs"
 
 
 def margin(measure: TaskMetric) -> str:

@@ -16,6 +16,7 @@ from raykd.results.arm_runs import RunKey, RunOutcomes, arm_runs
 from raykd.results.arm_teachers import TeacherScore, score_learnt_from, teacher_scores
 from raykd.results.collapse import allow_for_collapses, collapsed_runs
 from raykd.results.confirmed import confirm_seed
+from raykd.results.constraints import beyond
 from raykd.results.differences import (
     Comparison,
     ConfirmScores,
@@ -60,6 +61,8 @@ class ArmSummary:
         missing: Planned confirm runs that have not ended.
         other_runs: Completed confirm runs of other configurations, which are left out.
         teacher: The score of what its confirm runs learnt from; None where there is none.
+        infeasible: Completed search trials that do not keep to a constraint.
+        beyond: Constraints that its confirm runs do not keep to on average, with that average.
         versus: Better than the baseline by, paired by seed, corrected over the arms of the task;
             None for the baseline itself.
         p_holm: The p value of `versus` after Holm's correction over the arms of the task.
@@ -95,6 +98,8 @@ class ArmSummary:
     missing: tuple[RunKey, ...] = ()
     other_runs: int = 0
     teacher: TeacherScore | None = None
+    infeasible: int = 0
+    beyond: tuple[str, ...] = ()
 
     @property
     def num_search(self) -> int:
@@ -179,14 +184,14 @@ def rows_of(result: SweepResult, task: str, split: str = "test") -> int | None:
 
 
 def best_trial(trials: tuple[TrialResult, ...], mode: str) -> TrialResult | None:
-    """The completed trial with the best objective, the earlier one of equals; None without any."""
-    usable = [
-        t
-        for t in trials
-        if t.status is Status.COMPLETED and t.objective is not None and math.isfinite(t.objective)
-    ]
+    """The completed trial with the best objective, the earlier one of equals; None without any.
+
+    One that does not keep to a constraint is not looked at.
+    """
+    usable = [(t.result, t) for t in trials]
     sign = 1.0 if mode == "min" else -1.0
-    return min(usable, key=lambda t: (sign * (t.objective or 0.0), t.number), default=None)
+    ranked = [(sign * result, t.number, t) for result, t in usable if result is not None]
+    return min(ranked, key=lambda r: r[:2])[2] if ranked else None
 
 
 def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
@@ -254,7 +259,7 @@ def _gap(arm: ArmSummary, none: ArmSummary | None, mode: str) -> GapRecovered | 
     """
     if none is None or arm.teacher is None or arm.lost or arm is none:
         return None
-    return gap_recovered(arm.seeds, none.seeds, arm.teacher.score, mode)
+    return gap_recovered(arm.seeds, none.seeds, arm.teacher.score, mode, arm.teacher.others)
 
 
 def no_teacher_arm(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
@@ -313,6 +318,8 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
         missing=own.missing,
         other_runs=own.others,
         teacher=score_learnt_from(result, own.trials),
+        infeasible=sum(bool(t.violated) for t in search if t.status is Status.COMPLETED),
+        beyond=beyond(result, own.trials),
         versus=None,
         p_holm=None,
         gap=None,

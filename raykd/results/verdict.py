@@ -73,21 +73,21 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     An arm is the one to take only if it is better than *every* other one, on at least three
     seeds, and lost no confirm run: the baseline has to show as much as any other arm. Each of these
     differences is tested at the full level: all of them have to be found, so that a wrong claim
-    takes at least one that goes wrong. An arm that lost most of its confirm runs is left out.
+    takes at least one that goes wrong. Arms that lost most runs, or break a constraint, are out.
     """
     measure = task_metric(result, task)
     arms = arm_summaries(result, task)
     order = rank_arms(arms, measure.mode)
     if not order:
         return _from_search(result, task)
-    broken = [a for a in order if len(a.lost) > len(a.runs)]
-    kept = [a for a in order if a not in broken] or list(order)
+    out = [a for a in order if a.beyond or len(a.lost) > len(a.runs)]
+    kept = [a for a in order if a not in out] or list(order)
     leader, others = kept[0], kept[1:]
     if not others:
         head = f"{leader.name} is the only confirmed arm: {measure.scale.show(leader.score)}"
         return Verdict(
             task=task, headline=f"{head}{sentences.own_interval(leader, measure)}.",
-            details=(*_gap(result, task, leader, arms), *sentences.left_out(broken)), decided=False,
+            details=(*_gap(result, task, leader, arms), *sentences.left_out(out)), decided=False,
             leader=leader.name, leading=(leader.name,), seeds=len(leader.seeds),
             counted=measure.counted,
         )  # fmt: skip
@@ -96,7 +96,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     close = [a for a in others if not _is_better(differences[a.name])]
     among = close or others
     rival = next((a for a in among if a.name == result.baseline), among[0])
-    decided = not close and not leader.lost
+    decided = not close and not leader.lost and not leader.beyond
     known = [d for d in differences.values() if d is not None]
     least = _least(differences) if decided else None
     equal = bool(close) and all(_is_equal(measure, differences[a.name]) for a in close)
@@ -104,7 +104,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         *_beaten(measure, leader, differences, (result.baseline, no_teacher_arm(arms)), rival),
         *_gap(result, task, leader, arms),
         *sentences.ties(leader, rival, close),
-        *sentences.left_out(broken),
+        *sentences.left_out(out),
         *sentences.of_size(
             measure, leader, rival, differences[rival.name], decided=decided, equal=equal
         ),

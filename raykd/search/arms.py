@@ -19,6 +19,7 @@ from raykd.params import Scalar
 from raykd.results.records import Status
 from raykd.search.device_budget import DeviceBudget
 from raykd.search.study import StudySearch
+from raykd.spec.schema_stages import Constraint
 
 PENDING_TRIALS = 1
 """Trials suggested beyond the free slots, so that a slot finds its next job without waiting."""
@@ -62,10 +63,12 @@ class Arm:
     Attributes:
         study: The searcher of an arm, which also stops trials of it early.
         metrics: Objectives, by the first one of which trials are stopped.
+        constraints: Bounds that results have to keep to.
     """
 
     study: StudySearch
     metrics: tuple[str, ...]
+    constraints: tuple[Constraint, ...] = ()
 
 
 class ArmsSearch(Searcher):
@@ -159,13 +162,7 @@ class ArmsSearch(Searcher):
             event |= {"control": live.number in study.control, "spared": live.spared}
         if kind == "done":
             assert event is not None
-            values = [_value(event["metrics"], m) for m in self.arms[live.arm].metrics]
-            finite = all(math.isfinite(v) for v in values)
-            if not finite:
-                event["error"] = f"the objective is not a number: {values}"
-            status = Status.COMPLETED if finite else Status.FAILED
-            self._finish(live, status, event)
-            study.complete(trial_id, values)
+            self._complete(trial_id, live, event)
         elif kind == "failed":
             self._finish(live, Status.FAILED, event)
             study.fail(trial_id)
@@ -183,6 +180,18 @@ class ArmsSearch(Searcher):
             self.end()
             self._finish(live, Status.INTERRUPTED, event)
             study.abandon(trial_id)
+
+    def _complete(self, trial_id: str, live: _Live, event: dict[str, Any]) -> None:
+        """Record and tell the result of a trial."""
+        arm = self.arms[live.arm]
+        values = [_value(event["metrics"], name) for name in arm.metrics]
+        excess = {str(c): c.excess(event["metrics"]) for c in arm.constraints}
+        finite = all(math.isfinite(v) for v in (*values, *excess.values()))
+        if not finite:
+            event["error"] = f"the objective is not a number: {values}"
+        event["violated"] = [name for name, over in excess.items() if over > 0]
+        self._finish(live, Status.COMPLETED if finite else Status.FAILED, event)
+        arm.study.complete(trial_id, values, excess)
 
     def _finish(self, live: _Live, status: Status, event: Mapping[str, Any] | None) -> None:
         seconds = self.recorder.finished(live.arm, live.number, status, event)

@@ -16,6 +16,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from raykd.search.optuna_private import without_constraints
 from raykd.search.study_view import StudyView
 
 
@@ -37,6 +38,7 @@ def _without_result(trial: FrozenTrial) -> FrozenTrial:
     shown.intermediate_values = {}
     shown.datetime_complete = None
     shown.state = TrialState.RUNNING
+    shown.system_attrs = without_constraints(trial.system_attrs)
     return shown
 
 

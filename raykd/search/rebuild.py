@@ -12,6 +12,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from raykd.params import Scalar
 from raykd.results.records import Evaluation, Status, TrialResult
+from raykd.search.optuna_private import without_constraints
 from raykd.search.rungs import STEPS
 from raykd.search.space import suggest
 from raykd.search.study import (
@@ -22,6 +23,7 @@ from raykd.search.study import (
     create_study,
     existing,
 )
+from raykd.spec.schema_stages import Constraint
 
 _STATES = {Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
@@ -34,11 +36,13 @@ class Recorded:
         trials: By number.
         metrics: Objectives; the first one is what evaluations are compared by.
         lag: That of the search, None for none.
+        constraints: Bounds that results have to keep to.
     """
 
     trials: Mapping[int, TrialResult]
     metrics: tuple[str, ...]
     lag: int | None
+    constraints: tuple[Constraint, ...] = ()
 
 
 def rebuild(
@@ -132,7 +136,8 @@ def _trial(
     """A trial as the log has it; what the log does not know is taken from the study as it was."""
     if record is None and before is None:
         return create_trial(state=TrialState.WAITING, system_attrs=_given(space, number))
-    system = dict(before.system_attrs) if before is not None else _given(space, number)
+    known = without_constraints(before.system_attrs) if before is not None else None
+    system = _given(space, number) if known is None else known
     if record is None:
         assert before is not None
         chosen, reported = dict(before.params), dict(before.intermediate_values)
@@ -148,12 +153,16 @@ def _trial(
     state, values = end or (TrialState.WAITING, [])
     if state is TrialState.PRUNED and reported:
         values = [reported[max(reported)]]
+    constraints = {}
+    if record is not None and state is TrialState.COMPLETE:
+        constraints = {str(c): c.excess(record.metrics) for c in recorded.constraints}
     return create_trial(
         state=state,
         values=values or None,
         params=chosen,
         distributions=distributions,
         system_attrs=system,
+        constraints=constraints,
         intermediate_values=reported,
     )
 

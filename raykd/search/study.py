@@ -11,7 +11,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from raykd.params import Scalar
 from raykd.search.control import NOBODY, ControlGroup
 from raykd.search.lag import LaggedSampler, known_trials
-from raykd.search.optuna_private import OPTUNA, PARTS, put_back
+from raykd.search.optuna_private import OPTUNA, PARTS, put_back, set_constraints
 from raykd.search.rungs import STEPS
 from raykd.search.sampler_state import SamplerState
 from raykd.search.space import redraw, suggest
@@ -159,13 +159,13 @@ class StudySearch:
         is_new = not trial.params
         before = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
         self._reported[trial_id] = max(before, default=-1)
-        if trial.number == self._cut_short:
+        if is_cut_short := trial.number == self._cut_short:
             redraw(trial, self.study)
             self._cut_short, is_new = None, False
-            self._save_sampler()
         chosen = suggest(trial, self.space.domains, self.space.fixed)
-        if is_new and chosen:
-            self._drawn += 1
+        self._drawn += is_new and bool(chosen)
+        if chosen and (is_new or is_cut_short):
+            # Not before: a driver that dies in the middle of it leaves it cut short.
             self._save_sampler()
         return {"number": trial.number, "params": chosen}
 
@@ -208,9 +208,20 @@ class StudySearch:
             self._reported[trial_id] = step
             trial.report(objective, step)
 
-    def complete(self, trial_id: str, values: Sequence[float]) -> None:
-        """Record the result of a completed trial; not finite counts as failed."""
-        if all(math.isfinite(v) for v in values):
+    def complete(
+        self, trial_id: str, values: Sequence[float], excess: Mapping[str, float] | None = None
+    ) -> None:
+        """Record the result of a completed trial; not finite counts as failed.
+
+        Args:
+            trial_id: An open trial.
+            values: Of the objectives.
+            excess: How far it is beyond each constraint, 0 or less within it.
+        """
+        excess = excess or {}
+        if all(math.isfinite(v) for v in (*values, *excess.values())):
+            for name, over in excess.items():
+                self._open[trial_id].set_constraint(name, over)
             self.study.tell(self._ended(trial_id), list(values))
         else:
             self.fail(trial_id)
@@ -262,9 +273,20 @@ def existing(
     return study.get_trials(deepcopy=False), study.user_attrs
 
 
-def reopen(
-    study: optuna.Study, settled: Mapping[int, Sequence[float] | TrialState]
-) -> tuple[int, ...]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What is on record of a completed trial.
+
+    Attributes:
+        values: Of the objectives.
+        excess: How far it is beyond each constraint, 0 or less within it.
+    """
+
+    values: Sequence[float]
+    excess: Mapping[str, float] = field(default_factory=dict)
+
+
+def reopen(study: optuna.Study, settled: Mapping[int, Result | TrialState]) -> tuple[int, ...]:
     """Settle the trials that an earlier driver left open.
 
     Those without an end on record are put back into the queue as they are: they keep their number,
@@ -273,7 +295,7 @@ def reopen(
     Args:
         study: The study of an arm.
         settled: By number, the trials whose end is on record (the driver died between recording
-            and telling): their values, or the state they ended in.
+            and telling): their results, or the state they ended in.
 
     Returns:
         Numbers of those that run again.
@@ -285,7 +307,8 @@ def reopen(
         if isinstance(end, TrialState):
             study.tell(trial.number, state=end)
         elif end is not None:
-            study.tell(trial.number, list(end))
+            set_constraints(study, trial.number, end.excess)
+            study.tell(trial.number, list(end.values))
         elif trial.number in enqueued:
             study.tell(trial.number, state=TrialState.FAIL)
         else:

@@ -19,6 +19,11 @@ BEST = 25
 """Trials that TPE models as good ones, at most; with 250 trials or more it is this many."""
 
 
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Whether a completed trial keeps to all constraints."""
+    return all(over <= 0 for over in trial.constraints.values())
+
+
 def trials_for_sampler(
     trials: Sequence[FrozenTrial], direction: StudyDirection, newest: int
 ) -> list[FrozenTrial]:
@@ -38,6 +43,7 @@ def trials_for_sampler(
     kept |= set(first.values())
     kept |= {t.number for t in trials if not t.state.is_finished()}
     completed = [t for t in ended if t.state is TrialState.COMPLETE]
+    completed = [t for t in completed if is_feasible(t)] or completed
     best = heapq.nlargest if direction is StudyDirection.MAXIMIZE else heapq.nsmallest
     kept |= {t.number for t in best(BEST, completed, key=lambda t: cast(float, t.value))}
     return [t for t in trials if t.number in kept]

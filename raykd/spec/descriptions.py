@@ -13,6 +13,7 @@ from raykd.spec.schema import (
     SweepSpec,
     TeacherSpec,
 )
+from raykd.spec.size_section import sizes_of
 
 
 def describe_split(ref: SplitRef, taken: SplitRef | None = None) -> str:
@@ -74,7 +75,9 @@ def describe_teacher(teacher: TeacherSpec) -> str:
 def describe_student(spec: SweepSpec) -> str:
     """The student of a sweep, and what of it is trained if not all."""
     lora = spec.student.lora
-    return _student(spec) + (f", adapters on {', '.join(lora.targets)}" if lora else "")
+    sizes = [kept for kept in sizes_of(spec.train) if kept is not None]
+    kept = f", {' or '.join(map(str, sizes))} of its blocks" if sizes else ""
+    return _student(spec) + kept + (f", adapters on {', '.join(lora.targets)}" if lora else "")
 
 
 def _student(spec: SweepSpec) -> str:

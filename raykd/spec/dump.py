@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +12,12 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from raykd.params import Scalar
 from raykd.spec.domains import Domain
+from raykd.spec.lora_section import lora_infos
+from raykd.spec.method_section import train_infos
 from raykd.spec.schema import ArmSpec, ParameterSpec, SweepSpec
 from raykd.spec.schema_base import SpecSection
 from raykd.spec.schema_stages import Named, SearchSpec
+from raykd.spec.size_section import KEEP
 from raykd.training.settings import LORA
 
 
@@ -27,7 +30,7 @@ def to_yaml(spec: SweepSpec) -> str:
         "data": _section(spec.data),
         **_teachers(spec),
         "student": _student(spec),
-        "train": _arm(_apart(spec.train, adapter=False)),
+        "train": _arm(_named(spec.train, train_infos())),
         "methods": {name: _method(arm) for name, arm in spec.methods.items()},
         "search": _search(spec.search),
         "confirm": _section(spec.confirm),
@@ -57,29 +60,28 @@ def _teachers(spec: SweepSpec) -> dict[str, Any]:
 
 
 def _student(spec: SweepSpec) -> dict[str, Any]:
-    """The student, with what is set and searched of its adapter."""
-    plain = _section(spec.student)
+    """The student, with what is set and searched of its size and its adapter."""
+    plain = _section(spec.student) | _arm(_named(spec.train, {KEEP}))
     if spec.student.lora is not None:
-        sizes = _arm(_apart(spec.train, adapter=True))
+        sizes = _arm(_named(spec.train, lora_infos()))
         plain["lora"] = _flow(
             {name.removeprefix(LORA): value for name, value in sizes.items()} | plain["lora"]
         )
     return plain
 
 
-def _apart(train: ParameterSpec, *, adapter: bool) -> ParameterSpec:
-    """The settings of training, or those of an adapter."""
-    kept = {n for n in (*train.fixed, *train.domains) if n.startswith(LORA) == adapter}
-    domains = {name: domain for name, domain in train.domains.items() if name in kept}
-    if adapter:
-        domains = {
-            name: replace(
-                domain, when={n.removeprefix(LORA): wanted for n, wanted in domain.when.items()}
-            )
-            for name, domain in domains.items()
-        }
+def _named(shared: ParameterSpec, names: Container[str]) -> ParameterSpec:
+    """Some of what all arms share, under conditions in the words of its section."""
+    domains = {
+        name: replace(
+            domain, when={n.removeprefix(LORA): wanted for n, wanted in domain.when.items()}
+        )
+        for name, domain in shared.domains.items()
+        if name in names
+    }
     return ParameterSpec(
-        fixed={name: value for name, value in train.fixed.items() if name in kept}, domains=domains
+        fixed={name: value for name, value in shared.fixed.items() if name in names},
+        domains=domains,
     )
 
 
@@ -133,11 +135,13 @@ def _search(search: SearchSpec) -> dict[str, Any]:
     durations = ("time_budget", "device_budget", "trial_time_limit")
     budgets = {key: plain.pop(f"{key}_s", None) for key in durations}
     objectives = [_flow(objective.model_dump()) for objective in search.objective]
+    bounds = {"constraints": _flow([str(c) for c in search.constraints])}
     return (
-        {"algorithm": _named(search.algorithm), "scheduler": _named(search.scheduler)}
+        {"algorithm": _with_params(search.algorithm), "scheduler": _with_params(search.scheduler)}
         | {k: v for k, v in plain.items() if k not in ("algorithm", "scheduler")}
         | {key: seconds for key, seconds in budgets.items() if seconds is not None}
         | {"objective": objectives[0] if len(objectives) == 1 else objectives}
+        | (bounds if search.constraints else {})
     )
 
 
@@ -145,5 +149,5 @@ def _logger(logger: Named) -> Any:
     return {logger.name: dict(logger.params)} if logger.params else logger.name
 
 
-def _named(named: Named) -> Any:
+def _with_params(named: Named) -> Any:
     return _flow({"name": named.name} | dict(named.params)) if named.params else named.name

@@ -15,10 +15,9 @@ from raykd.params import ParamInfo, describe
 from raykd.spec.domains import KINDS, Kind
 from raykd.spec.load import REQUIRED
 from raykd.spec.loggers_section import interval_info
-from raykd.spec.lora_section import section_infos
 from raykd.spec.method_section import train_infos
 from raykd.spec.model_section import finetune_infos
-from raykd.spec.reference import KEYS, file_key
+from raykd.spec.reference import KEYS, SECTIONS, file_key
 from raykd.spec.schema import (
     DataSpec,
     LoraSpec,
@@ -30,6 +29,7 @@ from raykd.spec.schema import (
 from raykd.spec.schema_base import SpecSection
 from raykd.spec.schema_stages import ConfirmSpec, Objective, ReportSpec, ResourceSpec, SearchSpec
 from raykd.spec.search_values import FITTING
+from raykd.spec.size_section import SEARCHED_IN
 from raykd.training.settings import RowSettings
 
 Schema = dict[str, Any]
@@ -112,8 +112,9 @@ def _section(part: type[SpecSection]) -> Schema:
         properties[key] = {**value, "description": KEYS[part][key]}
     for key, read in _READ_ELSEWHERE.get(part, {}).items():
         properties[key] = {**read(), "description": KEYS[part].get(key, "")}
-    if part is LoraSpec:
-        properties |= _settings(section_infos().values())
+    for name, infos in SEARCHED_IN.items():
+        if part is SECTIONS[name]:
+            properties |= _settings(infos().values())
     return _mapping(properties, required=made.get("required", ()))
 
 
@@ -317,9 +318,14 @@ def _objective() -> Schema:
     return {"anyOf": [one, {"type": "array", "minItems": 1, "items": one}]}
 
 
-def _targets() -> Schema:
+def _texts() -> Schema:
     text = {"type": "string"}
     return {"anyOf": [text, {"type": "array", "minItems": 1, "items": text}]}
+
+
+def _constraints() -> Schema:
+    bound = {"type": "string", "pattern": "^\\s*[\\w./-]+\\s*(<=|>=)\\s*\\S+\\s*$"}
+    return {"anyOf": [bound, {"type": "array", "items": bound}, _NULL]}
 
 
 _READ_ELSEWHERE: Mapping[type[SpecSection], Mapping[str, Callable[[], Schema]]] = {
@@ -327,8 +333,9 @@ _READ_ELSEWHERE: Mapping[type[SpecSection], Mapping[str, Callable[[], Schema]]] 
         "algorithm": lambda: _named("algorithms"),
         "scheduler": lambda: _named("schedulers"),
         "objective": _objective,
+        "constraints": _constraints,
     },
     TeacherSpec: {"finetune": _finetune},
-    LoraSpec: {"targets": _targets},
+    LoraSpec: {"targets": _texts},
 }
 """Keys whose form in a file is not that of the field which holds what was read."""

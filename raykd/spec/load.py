@@ -17,7 +17,7 @@ from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.spec.dump import to_yaml
 from raykd.spec.feasibility import check_feasible
 from raykd.spec.loggers_section import read_logging
-from raykd.spec.lora_section import read_lora, with_lora
+from raykd.spec.lora_section import read_lora
 from raykd.spec.method_section import as_params, read_methods, read_train
 from raykd.spec.model_section import read_student, read_teacher
 from raykd.spec.name_rules import name_problem
@@ -33,7 +33,9 @@ from raykd.spec.schema import (
 )
 from raykd.spec.schema_stages import ConfirmSpec, ReportSpec, ResourceSpec, SearchSpec, SeedPlan
 from raykd.spec.search_section import read_search
+from raykd.spec.search_values import joined
 from raykd.spec.sections import read_section, unknown_keys
+from raykd.spec.size_section import read_size
 from raykd.spec.splits import split_problems
 from raykd.spec.tasks_section import read_tasks
 from raykd.spec.teachers_section import arms_with_teachers, check_students, read_teachers
@@ -129,12 +131,9 @@ def _read_root(root: YamlNode, findings: Findings) -> SweepSpec | None:
     student = (
         read_student(entries["student"], teacher, lora, findings) if "student" in entries else None
     )
-    train = with_lora(
-        read_train(
-            entries.get("train", YamlEntry(root.mark, YamlNode({}, "", root.mark))), findings
-        ),
-        adapter,
-    )
+    given = entries.get("train", YamlEntry(root.mark, YamlNode({}, "", root.mark)))
+    size = read_size(entries.get("student"), findings)
+    train = joined((read_train(given, findings), adapter, size))
     methods = read_methods(entries["methods"], train, findings) if "methods" in entries else {}
     methods = arms_with_teachers(methods, teachers, entries, findings)
     check_students(student, teachers, findings, entries)

@@ -56,12 +56,3 @@ def read_lora(
         when = {LORA + other: wanted for other, wanted in domain.when.items()}
         values.domains[LORA + name] = dataclasses.replace(domain, when=when)
     return made, values
-
-
-def with_lora(train: ParsedParameters, lora: ParsedParameters) -> ParsedParameters:
-    """What all arms share: the settings of training, and those of an adapter."""
-    return ParsedParameters(
-        fixed={**train.fixed, **lora.fixed},
-        domains={**train.domains, **lora.domains},
-        entries={**train.entries, **lora.entries},
-    )

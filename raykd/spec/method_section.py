@@ -10,11 +10,11 @@ from raykd.errors import SpecError, UnknownName
 from raykd.params import ParamInfo, Scalar, describe, unknown_key
 from raykd.registry import METHODS_WITHOUT_TEACHER, suggestion
 from raykd.spec.domains import same_value
-from raykd.spec.lora_section import lora_infos
 from raykd.spec.name_rules import name_problem
 from raykd.spec.schema import ArmSpec, ParameterSpec
 from raykd.spec.search_values import ParsedParameters, check_conditions, check_constant, read_value
 from raykd.spec.sections import is_section, unknown_keys
+from raykd.spec.size_section import student_infos
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 from raykd.training.settings import RowSettings, TrainSettings
 
@@ -187,7 +187,7 @@ def _read_start(
         findings.add(entry.node.mark, path, message, "for example  start: [{alpha: 0.9}]")
         return ()
     points: list[Mapping[str, Scalar]] = []
-    both = {**train_infos(), **lora_infos(), **infos}
+    both = {**train_infos(), **student_infos(), **infos}
     for k, node in enumerate(entry.node.items):
         place = f"{path}[{k}]"
         point: dict[str, Scalar] = {}

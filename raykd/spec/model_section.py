@@ -11,6 +11,7 @@ from raykd.spec.schema import FromTeacher, LoraSpec, RandomInitSpec, StudentSpec
 from raykd.spec.schema_base import LARGEST_SEED, SpecSection
 from raykd.spec.search_values import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
+from raykd.spec.size_section import KEEP
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 from raykd.training.settings import FULL
 
@@ -31,6 +32,12 @@ def finetune_infos() -> dict[str, ParamInfo]:
         "seed": ParamInfo(
             name="seed", type=int, optional=False, default=0, low=0, high=LARGEST_SEED, open=False,
             choices=(), help="Seed of the fine-tuning.", symbol="",
+        ),
+        "seeds": ParamInfo(
+            name="seeds", type=int, optional=False, default=1, low=1, high=100, open=False,
+            choices=(), help="Teachers that are trained, with seeds that count up from seed. "
+            "Students learn from the first; the scores of all say how far teachers vary, for the "
+            "interval of the gap recovered.", symbol="",
         ),
         "search": ParamInfo(
             name="search", type=int, optional=False, default=0, low=0, high=1000, open=False,
@@ -129,7 +136,7 @@ def read_student(
     made = read_section(
         StudentSpec, entry, "student", findings,
         parsed={"model": model, "from_teacher": from_teacher, "lora": lora},
-        by_hand=("model", "from_teacher", "lora"),
+        by_hand=("model", "from_teacher", "lora", KEEP),
     )  # fmt: skip
     if made is not None and lora is not None and lora.save == "adapter":
         _check_saved(model, entry.node.entries["lora"], findings)

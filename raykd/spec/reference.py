@@ -25,6 +25,7 @@ from raykd.spec.schema import (
 from raykd.spec.schema_base import SpecSection
 from raykd.spec.schema_stages import (
     ConfirmSpec,
+    Constraint,
     Objective,
     ReportSpec,
     ResourceSpec,
@@ -195,10 +196,17 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "lag": "How many of the trials before it a trial does without the results of, so that the "
         "list does not depend on which ends first; none = it knows whatever has ended.",
         "objective": "What is improved; two make a front.",
+        "constraints": "Bounds that students keep to: [latency_ms <= 5, parameters <= 3e6]; those "
+        "of metrics as these are computed, accuracy >= 0.8.",
         "seed": "What is drawn, and the seeds of trials.",
     },
+    Constraint: {
+        "metric": "A metric that all tasks have, latency_ms, or parameters.",
+        "relation": "Which side of the bound is allowed.",
+        "bound": "The bound.",
+    },
     Objective: {
-        "metric": "A metric that all tasks have, or latency_ms; auto = the task's own.",
+        "metric": "A metric that all tasks have, latency_ms, or parameters; auto = the task's own.",
         "mode": "Whether more is better.",
     },
     ConfirmSpec: {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from raykd.params import Scalar
+from raykd.params import Scalar, show
 from raykd.spec.schema_base import Number, Seed, SpecSection
 
 
@@ -25,6 +26,26 @@ class Objective(SpecSection):
     mode: Literal["auto", "max", "min"] = "auto"
 
 
+class Constraint(SpecSection):
+    """A bound that a trained student has to keep to, in a file ``latency_ms <= 5``."""
+
+    metric: str
+    relation: Literal["<=", ">="]
+    bound: Number
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.relation} {show(self.bound)}"
+
+    def excess(self, metrics: Mapping[str, float]) -> float:
+        """How far a student is beyond the bound, as a share of it; 0 or less within it.
+
+        Args:
+            metrics: What was measured; NaN where this was not.
+        """
+        over = metrics.get(self.metric, math.nan) - self.bound
+        return (over if self.relation == "<=" else -over) / (abs(self.bound) or 1.0)
+
+
 class SearchSpec(SpecSection):
     """The search: algorithm, budget, early stopping."""
 
@@ -39,6 +60,7 @@ class SearchSpec(SpecSection):
     control: Number = Field(default=0.1, ge=0, le=0.5)
     lag: Annotated[int, Field(ge=0, le=100_000)] | Literal["auto", "none"] = "auto"
     objective: tuple[Objective, ...] = (Objective(),)
+    constraints: tuple[Constraint, ...] = ()
     seed: Seed = 0
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from raykd import registry
 from raykd.registry import suggestion
+from raykd.spec.constraints import COSTS, read_constraints, shared_metrics
 from raykd.spec.named_section import read_named
 from raykd.spec.schema_stages import Named, Objective, SearchSpec
 from raykd.spec.sections import is_section, read_section
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 
-LATENCY = "latency_ms"
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
 LONGEST_S = 10 * 365 * 86400.0
 """Of a time budget; more is a slip."""
 
 _BUDGETS = ("time_budget", "device_budget", "trial_time_limit")
-_BY_HAND = ("algorithm", "scheduler", "objective", *_BUDGETS)
+_BY_HAND = ("algorithm", "scheduler", "objective", "constraints", *_BUDGETS)
 
 
 def read_search(
@@ -45,6 +46,10 @@ def read_search(
     if "objective" in given:
         parsed["objective"] = _read_objectives(given["objective"], metrics, findings)
         _check_single(given, parsed, findings)
+    if "constraints" in given:
+        parsed["constraints"] = read_constraints(given["constraints"], metrics, findings)
+        if parsed["constraints"]:
+            _check_learns(given, parsed, findings)
     for key in _BUDGETS:
         entry_of = given.get(key)
         parsed[f"{key}_s"] = None if entry_of is None else _read_budget(key, entry_of, findings)
@@ -103,11 +108,11 @@ def _metric_node(node: YamlNode) -> YamlNode:
 def _check_metric(
     metric: str, node: YamlNode, where: str, metrics: Sequence[Sequence[str]], findings: Findings
 ) -> None:
-    if metric in ("auto", LATENCY) or not metrics:
+    if metric in ("auto", *COSTS) or not metrics:
         return
-    shared = [m for m in metrics[0] if all(m in others for others in metrics)]
+    shared = shared_metrics(metrics)
     if metric not in shared:
-        known = ["auto", *shared, LATENCY]
+        known = ["auto", *shared, *COSTS]
         every = "the task has" if len(metrics) == 1 else "all tasks have"
         message = f"unknown metric '{metric}'; {every} {', '.join(shared) or 'none in common'}"
         hint = suggestion(metric, known) or f"one of {', '.join(known)}"
@@ -117,14 +122,37 @@ def _check_metric(
 def _check_single(
     given: dict[str, YamlEntry], parsed: dict[str, object], findings: Findings
 ) -> None:
-    """Early stopping needs one number to compare."""
-    scheduler, objectives = parsed.get("scheduler"), parsed["objective"]
+    """Early stopping needs one number to compare, and so do some algorithms."""
+    objectives = parsed["objective"]
     assert isinstance(objectives, tuple)
-    if isinstance(scheduler, Named) and scheduler.name != "none" and len(objectives) > 1:
-        names = ", ".join(objective.metric for objective in objectives)
-        message = f"{scheduler.name} needs one objective, the file has {len(objectives)} ({names})"
-        hint = "use scheduler: none, or keep one objective"
-        findings.add(given["scheduler"].mark, "search.scheduler", message, hint)
+    for key, instead in (("scheduler", "none"), ("algorithm", "tpe or nsga2")):
+        named = parsed.get(key)
+        if len(objectives) > 1 and isinstance(named, Named) and _needs_one(key, named.name):
+            names = ", ".join(objective.metric for objective in objectives)
+            message = f"{named.name} needs one objective, the file has {len(objectives)} ({names})"
+            hint = f"use {key}: {instead}, or keep one objective"
+            findings.add(given[key].mark, f"search.{key}", message, hint)
+
+
+def _check_learns(
+    given: dict[str, YamlEntry], parsed: dict[str, object], findings: Findings
+) -> None:
+    """An algorithm that learns from results has to learn from constraints, too."""
+    named = parsed.get("algorithm")
+    if isinstance(named, Named) and _says("IGNORES_CONSTRAINTS", named.name):
+        message = f"{named.name} would search where constraints are broken: it knows scores alone"
+        hint = "use algorithm: tpe, gp or nsga2, or remove search.constraints"
+        findings.add(given["algorithm"].mark, "search.algorithm", message, hint)
+
+
+def _says(what: str, algorithm: str) -> bool:
+    """What the module of an algorithm says of it."""
+    return bool(getattr(registry.module("algorithms", algorithm), what, False))
+
+
+def _needs_one(key: str, name: str) -> bool:
+    """Whether a scheduler or an algorithm does not know what to do with two objectives."""
+    return name != "none" if key == "scheduler" else _says("ONE_OBJECTIVE", name)
 
 
 def _read_budget(key: str, entry: YamlEntry, findings: Findings) -> float | None:

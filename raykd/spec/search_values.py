@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from raykd.params import ParamInfo, Scalar, show
@@ -48,6 +48,16 @@ class ParsedParameters:
     fixed: dict[str, Scalar] = field(default_factory=dict)
     domains: dict[str, Domain] = field(default_factory=dict)
     entries: dict[str, YamlEntry] = field(default_factory=dict)
+
+
+def joined(parts: Iterable[ParsedParameters]) -> ParsedParameters:
+    """What several sections set and search, as if they were one."""
+    whole = ParsedParameters()
+    for part in parts:
+        whole.fixed |= part.fixed
+        whole.domains |= part.domains
+        whole.entries |= part.entries
+    return whole
 
 
 def read_value(

@@ -11,14 +11,15 @@ from raykd.data.row_roles import selecting_role
 from raykd.params import Scalar, describe
 from raykd.search.space import domains_of
 from raykd.search.study import StudySpace
+from raykd.spec.constraints import COSTS, PARAMETERS
 from raykd.spec.schema import ArmSpec, SweepSpec
+from raykd.spec.schema_stages import Constraint
+from raykd.spec.size_section import sizes_of
 from raykd.sweep.settings import lora_plan
 from raykd.sweep.tasks import task_of
 from raykd.training.seeding import derive_seed
 from raykd.training.settings import TrainSettings
 from raykd.trial.run import TrialConfig
-
-LATENCY = "latency_ms"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +32,7 @@ class ArmStudy:
         study_name: Name of its study in the run's storage.
         metrics: Objectives; the first one decides.
         modes: ``max`` or ``min`` for each.
+        constraints: Bounds that students have to keep to.
         repeat: Which of several searches of the arm on the task, from 0.
     """
 
@@ -39,6 +41,7 @@ class ArmStudy:
     study_name: str
     metrics: tuple[str, ...]
     modes: tuple[str, ...]
+    constraints: tuple[Constraint, ...] = ()
     repeat: int = 0
 
     @property
@@ -69,6 +72,7 @@ def _arm_study(spec: SweepSpec, task: str, arm: ArmSpec, repeat: int) -> ArmStud
         study_name="",
         metrics=tuple(name for name, _ in wanted),
         modes=tuple(mode for _, mode in wanted),
+        constraints=spec.search.constraints,
         repeat=repeat,
     )
     return replace(one, study_name=f"{task} {one.name}")
@@ -81,7 +85,7 @@ def objectives(spec: SweepSpec, task: Task) -> tuple[tuple[str, str], ...]:
         metric = task.metric if objective.metric == "auto" else objective.metric
         mode = objective.mode
         if mode == "auto":
-            mode = "min" if metric == LATENCY else "max"
+            mode = "min" if metric in COSTS else "max"
         resolved.append((metric, mode))
     return tuple(resolved)
 
@@ -165,6 +169,14 @@ def confirm_trial(
     )  # fmt: skip
 
 
+def _costs(spec: SweepSpec, arm_study: ArmStudy) -> tuple[str, ...]:
+    """What is measured of a student beside the metrics of its task."""
+    asked = {*arm_study.metrics, *(constraint.metric for constraint in arm_study.constraints)}
+    if sizes_of(spec.train) != (None,):
+        asked.add(PARAMETERS)
+    return tuple(cost for cost in COSTS if cost in asked)
+
+
 def _config(
     spec: SweepSpec,
     run: Path,
@@ -193,7 +205,7 @@ def _config(
         train={**spec.train.fixed, **train},
         seed=seed,
         lora=lora_plan(spec),
-        latency=LATENCY in arm_study.metrics,
+        costs=_costs(spec, arm_study),
         limit_s=spec.search.trial_time_limit_s,
         log_every=spec.step_interval,
         state_path=str((run / "state" / f"{identifier}.{decisive:08x}.safetensors").resolve()),

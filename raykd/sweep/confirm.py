@@ -15,6 +15,7 @@ from raykd.models import weights
 from raykd.params import Scalar
 from raykd.results.records import Status
 from raykd.search.arms import Arm
+from raykd.search.study_view import is_feasible
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import ArmStudy, confirm_trial
 from raykd.sweep.trial_recorder import TrialRecorder
@@ -25,8 +26,12 @@ from raykd.trial.run import TrialConfig
 
 
 def best(study: optuna.Study, count: int) -> list[Mapping[str, Scalar]]:
-    """Searched parameters of the best completed trials by the first objective, best first."""
-    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    """Searched parameters of the best completed trials by the first objective, best first.
+
+    A trial that does not keep to a constraint is none of them, however good it is.
+    """
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    completed = [trial for trial in ended if is_feasible(trial)]
     upward = study.directions[0] == optuna.study.StudyDirection.MAXIMIZE
     ranked = sorted(completed, key=lambda t: t.values[0], reverse=upward)
     return [t.params for t in ranked[:count]]

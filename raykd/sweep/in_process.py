@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raykd import params
 from raykd.data.base import Task
 from raykd.errors import SetupError, SpecError
 from raykd.models.tokenizers import save_tokenizer
@@ -19,8 +18,9 @@ from raykd.registry import suggestion
 from raykd.results.records import Evaluation
 from raykd.search.space import domains_of, ordered
 from raykd.spec.domains import Domain
-from raykd.spec.method_section import arm_infos
+from raykd.spec.method_section import arm_infos, train_infos
 from raykd.spec.schema import SweepSpec
+from raykd.spec.size_section import student_infos
 from raykd.sweep.arm_studies import arm_studies, search_trial
 from raykd.sweep.endpoint_teacher import with_answers
 from raykd.sweep.named_teachers import combined, set_up_named, teacher_names
@@ -41,7 +41,6 @@ from raykd.teachers.teacher_cache import (
     with_values,
 )
 from raykd.training.device import DistributedContext, set_float32_products
-from raykd.training.settings import LoraSettings, TrainSettings
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
 
 
@@ -222,9 +221,8 @@ def trial_of(
             f"the file has no arm '{arm}'",
             hint=suggestion(arm, tuple(spec.methods)) or f"arms: {', '.join(spec.methods)}",
         )
-    shared = (*params.describe(TrainSettings), *params.describe(LoraSettings))
-    in_training = {i.name for i in shared}
-    known = {i.name: i for i in (*shared, *arm_infos(arm_study.arm.method).values())}
+    in_training = {**train_infos(), **student_infos()}
+    known = {**in_training, **arm_infos(arm_study.arm.method)}
     for name, value in given.items():
         if name in known and (wrong := known[name].problem(value)):
             raise SpecError(wrong)

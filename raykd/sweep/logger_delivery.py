@@ -187,7 +187,7 @@ class LoggerDelivery:
 
     def _open(self) -> None:
         logger = self._make()
-        logger.open(self._reached.memory)
+        logger.connect(self._reached.memory)
         self._where = without_secrets(logger.place)
         self._logger = logger
 

@@ -44,6 +44,7 @@ class LoggerFeed:
         self._with_steps = with_steps
         self._told: dict[str, _Told] = {}
         self._keys: dict[str, str] = {}
+        self._teachers: dict[str, float] = {}
         self._handlers: Mapping[str, Callable[[Event], Message | None]] = {
             "teacher_ready": self._teacher_ready,
             "trial_started": self._trial_started,
@@ -61,10 +62,13 @@ class LoggerFeed:
         except (AttributeError, LookupError, TypeError, ValueError):
             return None  # of another version of raykd, or edited
 
-    def _teacher_ready(self, event: Event) -> Message:
+    def _teacher_ready(self, event: Event) -> Message | None:
         teacher = event["teacher"]
         place = " ".join(filter(None, (event["task"], teacher.get("name"))))
         values = {f"teacher/{place}/{n}": v for n, v in teacher["metrics"].items()}
+        if values.items() <= self._teachers.items():
+            return None  # it is ready anew in every session
+        self._teachers |= values
         return _scores(None, 0, event, values)
 
     def _trial_started(self, event: Event) -> Message | None:

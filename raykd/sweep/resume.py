@@ -14,7 +14,7 @@ from raykd.results.records import Status, TrialResult
 from raykd.results.store import load_results
 from raykd.search.arms import Arm
 from raykd.search.rebuild import Recorded, rebuild
-from raykd.search.study import reopen
+from raykd.search.study import Result, reopen
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import ArmStudy, study_space
 from raykd.sweep.search import trials_of
@@ -47,6 +47,7 @@ def rebuild_studies(
             trials={trial.number: trial for trial in trials},
             metrics=arm_study.metrics,
             lag=results.lags.get(arm_study.task),
+            constraints=arm_study.constraints,
         )
         wrong = rebuild(study_space(spec, arm_study), storage, recorded)
         if wrong:
@@ -66,18 +67,21 @@ def settle(run: Path, arm_studies: Sequence[ArmStudy], arms: Mapping[str, Arm]) 
     results = load_results(run)
     again = 0
     for arm_study in arm_studies:
-        settled: dict[int, Sequence[float] | TrialState] = {}
+        settled: dict[int, Result | TrialState] = {}
         for trial in trials_of(results, arm_study):
-            end = _end(trial, arm_study.metrics)
+            end = _end(trial, arm_study)
             if end is not None:
                 settled[trial.number] = end
         again += len(reopen(arms[arm_study.name].study.study, settled))
     return again
 
 
-def _end(trial: TrialResult, metrics: tuple[str, ...]) -> Sequence[float] | TrialState | None:
+def _end(trial: TrialResult, arm_study: ArmStudy) -> Result | TrialState | None:
     if trial.status is Status.COMPLETED:
-        return [trial.metrics[name] for name in metrics]
+        return Result(
+            values=[trial.metrics[name] for name in arm_study.metrics],
+            excess={str(c): c.excess(trial.metrics) for c in arm_study.constraints},
+        )
     return _STATES.get(trial.status)
 
 

@@ -99,7 +99,7 @@ def make_arm(
         seed=derive_seed(spec.search.seed, arm_study.study_name, "control"),
         first=0 if study.lag is None else study.lag + 1,  # of a study that goes on, as it began
     )
-    return Arm(study=study, metrics=arm_study.metrics)
+    return Arm(study=study, metrics=arm_study.metrics, constraints=arm_study.constraints)
 
 
 def _lag(spec: SweepSpec, slots: int) -> int | None:

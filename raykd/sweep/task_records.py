@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from raykd.data.base import EXPLAIN, PREDICT
@@ -129,6 +130,12 @@ def teacher_record(
         analysed={name: analysis.seconds for name, analysis in prepared.analysis_results.items()},
         history=prepared.history,
         tried=prepared.tried,
+        seeds=len(prepared.seed_scores) + 1,
+        seed_scores={
+            str(seed): metrics[setup.task.metric]
+            for seed, metrics in prepared.seed_scores.items()
+            if math.isfinite(metrics.get(setup.task.metric, math.nan))
+        },
         asked=dict(setup.usage),
         name=setup.named,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from raykd.data.base import EXPLAIN, PLAIN, PREDICT, Examples, Task, TokenizedDataset
 from raykd.data.fitting_rows import fitting_rows
@@ -20,8 +19,6 @@ from raykd.data.prompts import id_count
 from raykd.data.row_checks import check_rationales, check_views
 from raykd.data.row_roles import load_row_roles
 from raykd.data.shared_rows import shared
-from raykd.data.token_pairs import with_pairs
-from raykd.data.token_texts import token_bytes
 from raykd.data.unlabelled_files import unlabelled_count
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
@@ -29,19 +26,29 @@ from raykd.methods.base import DistillationContext, TeacherAnalysis
 from raykd.models.lora import check_installed, check_targets
 from raykd.models.model_factory import ModelFactory
 from raykd.models.model_pair import ModelPair, TokenizerPair, load_pair
+from raykd.models.pair_checks import check_sizes
 from raykd.models.signals.base import OutputSpec
-from raykd.models.signals.token_pairs import TokenPairs
 from raykd.models.signals.unrecorded import TextPrompts, TrainRows, UnrecordedSignal, unrecorded
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.results.data_caveats import CONTRADICTORY, describe_shared_rows
-from raykd.spec.arms import refusals, teacher_analyses, union_of_outputs, vocabulary_needs
+from raykd.spec.arms import refusals, teacher_analyses, vocabulary_needs
 from raykd.spec.descriptions import describe_student, describe_teacher
 from raykd.spec.schema import SweepSpec
+from raykd.spec.size_section import sizes_of
+from raykd.sweep.constraint_checks import check_constraints
+from raykd.sweep.encoded_rows import encoded, paired
 from raykd.sweep.endpoint_cost import describe_cost
 from raykd.sweep.endpoint_questions import Questions, questions_of
 from raykd.sweep.given_teacher import check_rows_are_the_data, given_outputs, held
 from raykd.sweep.settings import lora_plan, pair_settings, role_settings
 from raykd.sweep.sharding_checks import check_sharded_arms, check_sharding
+from raykd.sweep.student_sizes import (
+    Contexts,
+    check_derived,
+    contexts_of,
+    outputs_for_all,
+    with_size,
+)
 from raykd.sweep.tasks import check_root, note_unread_splits, task_of
 from raykd.sweep.train_checks import check_arms, check_models, check_training, training_notes
 from raykd.sweep.unused_parameters import note_unused
@@ -117,6 +124,7 @@ def set_up_task(spec: SweepSpec, name: str, also: OutputSpec | None = None) -> T
     with listening() as heard:
         models = pair_settings(spec)
         task = task_of(spec, name).read_by(models.reading_family().text_kind())
+        check_constraints(spec, task)
         rows = load_roles(task, spec, name)
         pair = load_pair(models, task, rows)
         with at_key(_place(spec, name)):
@@ -165,12 +173,10 @@ def _set_up(
     check_training(spec)
     check_sharding(spec)
     check_models(spec, teacher.without_memory() if context.holds is None else student, student)
-    _refuse(spec, name, context)
-    check_arms(spec, context)
-    check_sharded_arms(spec, context)
-    unused = note_unused(spec, name, context)
+    contexts = _checked_contexts(spec, name, context, pair)
+    unused = note_unused(spec, name, tuple(contexts.values()))
     divergences, reads_scores = vocabulary_needs(spec, context)
-    output_spec = union_of_outputs(spec, context).resolved(teacher.dims)
+    output_spec = outputs_for_all(spec, contexts).resolved(teacher.dims)
     length = spec.data.max_length
     signals = unrecorded(output_spec)
     own_prompts = _own_prompts(signals, spec, task, rows["train"], tokenizers)
@@ -179,11 +185,11 @@ def _set_up(
     if explains := spec.teacher.explain > 0:
         check_rationales(name, rows["finetune"])
     more = explains or any(signal.needs_views for signal in signals)
-    teacher_splits = _encoded(task, rows, tokenizers.teacher, length, more=more)
+    teacher_splits = encoded(task, rows, tokenizers.teacher, length, more=more)
     student_splits: Mapping[str, TokenizedDataset] = teacher_splits
     if not tokenizers.same:
-        student_splits = _encoded(task, rows, tokenizers.student, length, more=more)
-    student_splits = _paired(student_splits, teacher_splits, output_spec)
+        student_splits = encoded(task, rows, tokenizers.student, length, more=more)
+    student_splits = paired(student_splits, teacher_splits, output_spec)
     for splits in (student_splits, teacher_splits) if more else ():
         check_views(name, splits)
     if explains:
@@ -198,7 +204,7 @@ def _set_up(
         teacher=teacher,
         student=pair.student,
         output_spec=output_spec,
-        transformed=union_of_outputs(spec, context, transformed=True).resolved(teacher.dims),
+        transformed=outputs_for_all(spec, contexts, transformed=True).resolved(teacher.dims),
         teacher_analyses=teacher_analyses(spec, context),
         divergences=divergences,
         reads_scores=reads_scores,
@@ -228,6 +234,19 @@ def _context(spec: SweepSpec, task: Task, pair: ModelPair) -> DistillationContex
         adapted=spec.student.lora is not None,
         holds=held(spec.teacher, task),
     )
+
+
+def _checked_contexts(
+    spec: SweepSpec, name: str, context: DistillationContext, pair: ModelPair
+) -> Contexts:
+    """The pair with every size of the student, on which every arm can work."""
+    check_sizes(pair.student, pair.teacher, sizes_of(spec.train))
+    contexts = contexts_of(spec, context)
+    _refuse(spec, name, contexts)
+    for of_size in contexts.values():
+        check_arms(spec, of_size)
+        check_sharded_arms(spec, of_size)
+    return contexts
 
 
 def _teacher_views(spec: SweepSpec) -> tuple[str, ...]:
@@ -286,60 +305,22 @@ def _own_prompts(
     return {name: prompts for name, prompts in made.items() if prompts is not None}
 
 
-def _encoded(
-    task: Task, rows: Mapping[str, Examples], tokenizer: Any, length: int, *, more: bool
-) -> dict[str, TokenizedDataset]:
-    """Every role's rows as a model reads them; roles that share rows share the result.
-
-    Rows that are never scored do not keep what predictions would be compared with. With `more`, the
-    task's views of them come along.
-    """
-    scored = {id(part) for role, part in rows.items() if role not in ("finetune", "train")}
-    done: dict[int, TokenizedDataset] = {}
-    for part in rows.values():
-        if id(part) not in done:
-            encoded = task.encode(part, tokenizer, length)
-            views = task.views(part, tokenizer, length) if more else {}
-            if id(part) not in scored:
-                encoded = replace(encoded, references=None)
-                views = {n: replace(other, references=None) for n, other in views.items()}
-            done[id(part)] = replace(encoded, views=views)
-    return {role: done[id(part)] for role, part in rows.items()}
-
-
-def _paired(
-    student: Mapping[str, TokenizedDataset],
-    teacher: Mapping[str, TokenizedDataset],
-    output_spec: OutputSpec,
-) -> Mapping[str, TokenizedDataset]:
-    """The student's splits; train says which of the teacher's tokens its own are compared with."""
-    ways = [signal.way for signal in output_spec if isinstance(signal, TokenPairs)]
-    if not ways:
-        return student
-    found = []
-    for splits in (student, teacher):
-        references = splits["validation"].references
-        assert references is not None
-        assert references.tokens is not None
-        found.append(token_bytes(references.tokens))
-    train = with_pairs(student["train"], teacher["train"], ways, (found[0], found[1]))
-    return {**student, "train": train}
-
-
-def _refuse(spec: SweepSpec, task: str, context: DistillationContext) -> None:
-    """Refuse the arms that cannot work on this task, each with the reason.
+def _refuse(spec: SweepSpec, task: str, contexts: Contexts) -> None:
+    """Refuse the arms that cannot work on this task, each with the first reason.
 
     Raises:
         SpecError: One problem per arm.
     """
-    problems = []
-    for arm, why in refusals(spec, context):
-        reason, _, hint = why.partition("\n")
-        message = f"on {task}: {spec.methods[arm].method} {reason}"
-        hint = hint or f"or leave it out: --set methods.{arm}=false"
-        problems.append(Problem(path=f"methods.{arm}", message=message, hint=hint))
+    problems: dict[str, Problem] = {}
+    for kept, context in contexts.items():
+        for arm, why in refusals(spec, context):
+            reason, _, hint = why.partition("\n")
+            message = f"on {task}{with_size(kept)}: {spec.methods[arm].method} {reason}"
+            hint = hint or f"or leave it out: --set methods.{arm}=false"
+            problems.setdefault(arm, Problem(path=f"methods.{arm}", message=message, hint=hint))
     if problems:
-        raise SpecError(problems=problems)
+        raise SpecError(problems=list(problems.values()))
+    check_derived(spec, contexts)
 
 
 def student_width(setup: TaskSetup) -> int:

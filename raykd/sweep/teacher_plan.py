@@ -43,9 +43,10 @@ def plan_teacher(
 def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
     """What is known of the preparation before it is planned."""
     settings, seed = _finetune_settings(spec), spec.teacher.finetune.get("seed", 0)
-    tried = spec.teacher.finetune.get("search", 0)
+    tried, seeds = (spec.teacher.finetune.get(n, d) for n, d in (("search", 0), ("seeds", 1)))
     assert isinstance(seed, int)
     assert isinstance(tried, int)
+    assert isinstance(seeds, int)
     return TaskInputs(
         task=setup.task,
         teacher_splits=setup.teacher_splits,
@@ -55,6 +56,7 @@ def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
         finetune=settings if spec.teacher.is_trained_here else None,
         finetune_seed=seed,
         finetune_search=tried,
+        finetune_seeds=seeds,
         explain=spec.teacher.explain,
         student=setup.student,
         student_pad=setup.tokenizers.student.pad_token_id,

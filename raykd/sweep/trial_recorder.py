@@ -219,6 +219,7 @@ class TrialRecorder:
             batch_wide=batch_wide(config.method) if micro_batch else "",
             control=bool(event.get("control")),
             spared=float(event.get("spared", 0.0)),
+            violated=tuple(event.get("violated", ())),
         )
         self._log.emit("trial_finished", result=to_dict(result))
         if status is not Status.INTERRUPTED and config.state_path is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from raykd.errors import Problem, SpecError
@@ -13,7 +13,7 @@ from raykd.spec.schema import ArmSpec, SweepSpec
 from raykd.sweep.tasks import task_of
 
 
-def note_unused(spec: SweepSpec, task: str, context: DistillationContext) -> list[str]:
+def note_unused(spec: SweepSpec, task: str, contexts: Sequence[DistillationContext]) -> list[str]:
     """What to say of parameters that change nothing on a task.
 
     Tasks of a sweep share their arms, so what is searched need only have an effect on one of them.
@@ -21,15 +21,15 @@ def note_unused(spec: SweepSpec, task: str, context: DistillationContext) -> lis
     Args:
         spec: The sweep.
         task: The task.
-        context: Teacher, student and task.
+        contexts: Teacher, task, and the student in each of its sizes.
 
     Raises:
         SpecError: One is searched, and changes nothing on any task of the file.
     """
     notes, problems = [], []
     for arm in spec.methods.values():
-        reasons = unused(arm, context)
-        elsewhere = _everywhere(spec, task, context, arm) if reasons else {}
+        reasons = _unused(arm, contexts)
+        elsewhere = _everywhere(spec, task, contexts, arm) if reasons else {}
         for name, why in reasons.items():
             given = f"methods.{arm.name}.{name}"
             if name in arm.domains and name in elsewhere:
@@ -44,16 +44,23 @@ def note_unused(spec: SweepSpec, task: str, context: DistillationContext) -> lis
     return notes
 
 
+def _unused(arm: ArmSpec, contexts: Sequence[DistillationContext]) -> Mapping[str, str]:
+    """What changes nothing in any context."""
+    first, *others = (unused(arm, context) for context in contexts)
+    return {name: why for name, why in first.items() if all(name in other for other in others)}
+
+
 def _everywhere(
-    spec: SweepSpec, task: str, context: DistillationContext, arm: ArmSpec
+    spec: SweepSpec, task: str, contexts: Sequence[DistillationContext], arm: ArmSpec
 ) -> Mapping[str, str]:
     """What changes nothing on any task of a sweep, as far as their kinds decide it."""
-    first, writes = task_of(spec, task), context.task_kind.generates
-    reasons = dict(unused(arm, context))
+    first, writes = task_of(spec, task), contexts[0].task_kind.generates
+    reasons = dict(_unused(arm, contexts))
     for other in (task_of(spec, name) for name in spec.tasks if name != task):
-        of = other.read_by(context.kind) if writes else other
+        of = other.read_by(contexts[0].kind) if writes else other
         if of.kind != first.kind and reasons:
-            also_unused = unused(arm, replace(context, kind=of.kind, num_labels=of.num_labels))
+            there = [replace(c, kind=of.kind, num_labels=of.num_labels) for c in contexts]
+            also_unused = _unused(arm, there)
             reasons = {name: why for name, why in reasons.items() if name in also_unused}
     return reasons
 

@@ -25,6 +25,7 @@ from raykd.models.signals.logits import Logits
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers.digest import code_digest, digest, package_version
 from raykd.teachers.finetune_search import candidates
+from raykd.teachers.finetune_seeds import other_seeds
 from raykd.teachers.inputs import TaskInputs, scored_roles
 from raykd.teachers.recording import kept
 from raykd.teachers.teacher_variants import analysis_name
@@ -34,8 +35,9 @@ from raykd.teachers.vocab_cache.signal import VocabularyScores
 FORMAT = 6
 """Of the files of the cache; entries of another format are made again."""
 
-RECORDED, TEST_OUTPUTS, SCORES, TEXTS, ANALYSES, STUDENT, PRECISION_ERROR = (
-    "recorded/", "test_outputs/", "scores/", "texts/", "analyses/", "student", "precision_error"
+RECORDED, TEST_OUTPUTS, SCORES, SEEDS, TEXTS, ANALYSES, STUDENT, PRECISION_ERROR = (
+    "recorded/", "test_outputs/", "scores/", "seeds/", "texts/", "analyses/", "student",
+    "precision_error",
 )  # fmt: skip
 """What names of parts begin with."""
 
@@ -172,6 +174,8 @@ def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
         values[PRECISION_ERROR] = [ran, rows.digest("validation")]
     for role in scored_roles(inputs.teacher_splits):
         values[SCORES + role] = [ran, "scores", rows.digest(role), _scoring(inputs, role)]
+    for seed in other_seeds(inputs):
+        values[f"{SEEDS}{seed}"] = [exact, seed, rows.digest("test"), _scoring(inputs, "test")]
     if inputs.records():
         for signal in kept(inputs.train_output_spec(), token_labels=_tokens(inputs, "train")):
             values[RECORDED + signal.name] = [ran, rows.digest("train"), _recording(inputs, signal)]

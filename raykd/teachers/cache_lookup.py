@@ -14,6 +14,7 @@ from raykd.teachers.cache_keys import (
     PRECISION_ERROR,
     RECORDED,
     SCORES,
+    SEEDS,
     STUDENT,
     TEST_OUTPUTS,
     TEXTS,
@@ -124,6 +125,7 @@ def _made(
         test_outputs = bare.with_chunks(blocks)
     return PreparedParts(
         scores=of(SCORES),
+        seed_scores={int(seed): scores for seed, scores in of(SEEDS).items()},
         test_outputs=test_outputs,
         teacher_texts=of(TEXTS),
         analysis_results=of(ANALYSES),

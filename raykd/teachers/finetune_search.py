@@ -90,7 +90,7 @@ def finetuned(
     """
     assert inputs.finetune is not None
     if not inputs.finetune_search:
-        model, history = _trained(inputs, factory, world, progress)
+        model, history = trained(inputs, factory, world, progress)
         return Finetuned(model=model, history=history)
     metric, found = inputs.task.metric, candidates(inputs.finetune, inputs.finetune_search)
     progress = _overall(found, progress)
@@ -102,7 +102,7 @@ def finetuned(
         score, history = math.nan, tuple[Evaluation, ...]()
         try:
             one = replace(inputs, finetune=settings)
-            model, history = _trained(one, factory, world, _part(number, found, progress))
+            model, history = trained(one, factory, world, _part(number, found, progress))
             score = world.broadcast(history[-1].metrics[metric])
         except TrialError:  # the others may do well
             pass
@@ -122,10 +122,23 @@ def finetuned(
     return Finetuned(model=model, history=history, tried=tuple(tried))
 
 
-def _trained(
+def trained(
     inputs: TaskInputs, factory: ModelFactory, world: DistributedContext, progress: Progress
 ) -> tuple[nn.Module, tuple[Evaluation, ...]]:
-    """One training from the beginning; the same whatever was trained before it."""
+    """One training from the beginning; the same whatever was trained before it.
+
+    Args:
+        inputs: What is prepared, with settings and seed.
+        factory: How the teacher begins.
+        world: This process; every rank takes part.
+        progress: Told about every evaluation.
+
+    Returns:
+        The teacher, nothing on ranks that only helped; and its evaluations.
+
+    Raises:
+        TrialError: It diverged.
+    """
     seed_everything(inputs.finetune_seed)
     model = exact(inputs, factory, world)
     history = finetune(model, inputs, world, progress)

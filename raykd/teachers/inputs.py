@@ -38,6 +38,8 @@ class TaskInputs:
         finetune: Settings of fine-tuning, None for a teacher that is used as it is.
         finetune_seed: Seed of fine-tuning.
         finetune_search: Trainings of the search for its rate and epochs; 0 for none.
+        finetune_seeds: Teachers that are trained, with seeds that count up, to see how far they
+            vary; students learn from the first.
         explain: Weight of rationales in it, 0 where only responses are learnt; otherwise rows are
             read with the names of the tasks.
         student: Builds the initial student, or says how it is derived from the teacher.
@@ -67,6 +69,7 @@ class TaskInputs:
     finetune: TrainSettings | None
     finetune_seed: int
     finetune_search: int = 0
+    finetune_seeds: int = 1
     explain: float = 0.0
     student: ModelFactory | StudentFromTeacher
     student_pad: int

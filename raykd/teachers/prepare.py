@@ -11,7 +11,6 @@ from torch import nn
 from raykd.data.base import TokenizedDataset
 from raykd.data.unlabelled import labelled_rows
 from raykd.models import weights
-from raykd.models.logit_transform import logit_transform
 from raykd.models.model_factory import ModelFactory
 from raykd.models.sharding import is_sharded
 from raykd.models.signals.base import OutputSpec
@@ -19,16 +18,17 @@ from raykd.models.signals.logits import Logits
 from raykd.models.signals.unrecorded import TextPrompts, UnrecordedSignal
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weights import ModelState
+from raykd.teachers.assembly import assemble
 from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.cached_signals import merge_signals
 from raykd.teachers.finetune_search import Finetuned, finetuned
+from raykd.teachers.finetune_seeds import scores_of_seeds
 from raykd.teachers.inputs import Progress, TaskInputs
 from raykd.teachers.precision import exact, serve
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.recording import Recording, record
 from raykd.teachers.row_counter import RowCounter, missing_outputs
-from raykd.teachers.scoring import metrics_of, score_teacher
+from raykd.teachers.scoring import score_teacher
 from raykd.teachers.student_init import student_init
 from raykd.teachers.teacher import OfflineTeacher
 from raykd.teachers.teacher_text import with_teacher_text
@@ -92,19 +92,24 @@ def make(
     began = time.monotonic()
     begun = _begun(inputs, world, progress)
     model = begun.model
-    if world.rank != 0 and not is_sharded(model):
-        return None
-    model.eval()
-    state = inputs.known.state or _state_of(inputs, model)
+    is_helper = world.rank != 0 and not is_sharded(model)
+    state = None if is_helper else inputs.known.state or _state_of(inputs, model.eval())
     if begun.history and world.rank == 0:
+        assert state is not None
         state = _kept(begun, state, began, keep)
+    seed_scores = scores_of_seeds(inputs, begun.tried or inputs.known.tried, world, progress)
+    if state is None:
+        return None
     factory = replace(inputs.teacher, state=state, random_init=None)
     served, error = serve(inputs, model, factory, world)
     teacher = _Opened(model, served, state, factory)
     made = led(world, lambda: _made(inputs, teacher, world, progress, recorder), served)
     if made is None:
         return None
-    found = replace(made, history=begun.history, tried=begun.tried, precision_error=error)
+    found = replace(
+        made, history=begun.history, tried=begun.tried, precision_error=error,
+        seed_scores=seed_scores,
+    )  # fmt: skip
     known = inputs.known.merged_with(found)
     analysis_results = _analyse(inputs, model, known, world, progress)
     return replace(found, analysis_results=analysis_results, seconds=time.monotonic() - began)
@@ -208,66 +213,6 @@ def prepare(
     return assemble(inputs, made), made.state
 
 
-def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
-    """Assemble the prepared task from its parts, which are complete.
-
-    Args:
-        inputs: What was prepared.
-        made: Every part; the values of recorded train rows may be left out.
-    """
-    state = made.state or inputs.teacher.state
-    factory = replace(inputs.teacher, state=state, random_init=None)
-    student = made.student or inputs.student
-    assert isinstance(student, ModelFactory)
-    served = inputs.mode == "outputs"
-    keeps_weights = not served or bool(inputs.teacher_analyses)
-    splits = dict(inputs.student_splits)
-    for signal in inputs.teacher_texts():
-        splits = signal.with_texts(splits, made.teacher_texts[signal.texts])
-    distinct = sum(map(len, inputs.distinct()))
-    context = inputs.context()
-    return PreparedTask(
-        task=inputs.task.name,
-        fingerprint=inputs.fingerprint,
-        splits=splits,
-        pad_id=inputs.student_pad,
-        end_id=inputs.student_end,
-        max_length=inputs.max_length,
-        same_tokens=inputs.same_tokens,
-        vocabulary=context.vocabulary,
-        teacher_vocabulary=inputs.teacher_vocabulary(),
-        teacher_views=context.teacher_views,
-        teacher_train=_own_train(inputs) if keeps_weights and not inputs.same_rows else None,
-        teacher_pad=inputs.teacher_pad,
-        teacher_dims=inputs.teacher.dims,
-        student=student,
-        cached_outputs=(made.cached_outputs or _nothing(inputs)) if served else None,
-        teacher=factory if keeps_weights else None,
-        precision=inputs.frozen_precision,
-        sharded=inputs.sharded,
-        precision_error=dict(made.precision_error),
-        test_outputs=made.test_outputs,
-        output_layer=_output_layer(state, made.cached_outputs, made.test_outputs),
-        logit_transform=logit_transform(state.config if state is not None else {}),
-        analysis_results=dict(made.analysis_results),
-        metrics=metrics_of(made.scores),
-        history=made.history,
-        tried=made.tried,
-        parameters=made.parameters,
-        forwards=made.rows,
-        distinct=distinct,
-        seconds=made.seconds,
-    )
-
-
-def _nothing(inputs: TaskInputs) -> CachedOutputs:
-    """The empty recording, for train rows that no method reads."""
-    output_spec = inputs.train_output_spec()
-    return merge_signals(
-        {}, output_spec, inputs.dtype, inputs.recording("train", output_spec).blocks()
-    )[0]
-
-
 def _test_outputs(
     inputs: TaskInputs, model: nn.Module, world: DistributedContext
 ) -> CachedOutputs | None:
@@ -297,20 +242,6 @@ def _teacher_texts(
         for signal, prompts in inputs.teacher_texts().items()
         if signal.texts not in inputs.known.teacher_texts
     }
-
-
-def _own_train(inputs: TaskInputs) -> TokenizedDataset:
-    """The train rows as the teacher reads them, without what only scoring needs."""
-    return replace(inputs.teacher_splits["train"], references=None, views={})
-
-
-def _output_layer(state: ModelState | None, *recordings: CachedOutputs | None) -> ModelState | None:
-    """What turns recorded hidden states into logits, where it is needed."""
-    recorded = (s for recording in recordings if recording for s in recording.signals)
-    if not any(isinstance(s, VocabularyScores) and s.cache.needs_matrix for s in recorded):
-        return None
-    assert state is not None
-    return weights.output_layer(state)
 
 
 def _analyse(

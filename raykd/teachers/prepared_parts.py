@@ -23,6 +23,8 @@ class PreparedParts:
         tried: Trainings of the search for its settings; empty without one.
         parameters: The teacher's number of weights, 0 where it is not known yet.
         scores: Metrics without prefix, by role.
+        seed_scores: Metrics of teachers of other seeds on the test split, by seed; none of one that
+            diverged.
         cached_outputs: Its outputs on the train rows.
         test_outputs: Its cached outputs on the text of the test split.
         teacher_texts: The train rows with texts of the teacher, by what they are.
@@ -40,6 +42,7 @@ class PreparedParts:
     tried: tuple[FinetuneTrial, ...] = ()
     parameters: int = 0
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    seed_scores: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     cached_outputs: CachedOutputs | None = None
     test_outputs: CachedOutputs | None = None
     teacher_texts: Mapping[str, TokenizedDataset] = field(default_factory=dict)
@@ -58,6 +61,7 @@ class PreparedParts:
             tried=more.tried or self.tried,
             parameters=more.parameters or self.parameters,
             scores={**self.scores, **more.scores},
+            seed_scores={**self.seed_scores, **more.seed_scores},
             cached_outputs=more.cached_outputs or self.cached_outputs,
             test_outputs=more.test_outputs or self.test_outputs,
             teacher_texts={**self.teacher_texts, **more.teacher_texts},

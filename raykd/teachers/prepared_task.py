@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from raykd.data.base import Array, TokenizedDataset
 from raykd.losses.vocabulary import LogitTransform
@@ -52,6 +52,8 @@ class PreparedTask:
         analysis_results: What analyses found out about it, by
             `raykd.teachers.teacher_variants.analysis_name`.
         metrics: The teacher's scores: ``validation/<metric>``, ``test/<metric>``.
+        seed_scores: Metrics of teachers of other seeds on the test split, by seed; none of one that
+            diverged.
         history: Evaluations during fine-tuning.
         tried: Trainings of the search for its settings; empty without one.
         parameters: The teacher's number of weights.
@@ -91,6 +93,7 @@ class PreparedTask:
     distinct: int
     seconds: float
     tried: tuple[FinetuneTrial, ...] = ()
+    seed_scores: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     def context(self) -> DistillationContext:
         """The pair that methods work on."""

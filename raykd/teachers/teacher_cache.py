@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raykd.data.base import Array
 from raykd.teachers import cache, cache_index, cache_keys
+from raykd.teachers.assembly import assemble
 from raykd.teachers.cache import TrainedTeacher
 from raykd.teachers.cache_keys import CacheKeys
 from raykd.teachers.cache_lookup import WEIGHTS, CacheLookup, count_rows_passed, look_up_parts
@@ -18,7 +19,7 @@ from raykd.teachers.cached_outputs import Block
 from raykd.teachers.cached_signals import CachedSignal, merge_signals, split_signals
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.locks import CacheLocks, HeldLock
-from raykd.teachers.prepare import TEST_OUTPUT_SPEC, assemble
+from raykd.teachers.prepare import TEST_OUTPUT_SPEC
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.scoring import metrics_of
@@ -255,6 +256,7 @@ def _values(made: PreparedParts, missing: Sequence[str]) -> dict[str, object]:
     """The newly made parts other than recordings, by name."""
     whole: dict[str, object] = {
         **{cache_keys.SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
+        **{f"{cache_keys.SEEDS}{seed}": dict(of) for seed, of in made.seed_scores.items()},
         **{cache_keys.TEXTS + name: rows for name, rows in made.teacher_texts.items()},
         **{cache_keys.ANALYSES + name: result for name, result in made.analysis_results.items()},
         cache_keys.STUDENT: made.student,

@@ -10,28 +10,27 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from raykd.data.base import Array, Batch, Task, TokenizedDataset
+from raykd.data.base import Array, Batch
 from raykd.errors import RaykdError, SetupError
-from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.generation import TextEnds
 from raykd.models.inference import evaluation_mode
 from raykd.models.sharding import shard
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
-from raykd.training.batches import Collate, LengthGroupedBatches
-from raykd.training.device import DistributedContext, choose_precision, in_lockstep
+from raykd.training.anatomy import LossAnatomy, sampled_steps
+from raykd.training.batches import LengthGroupedBatches
+from raykd.training.device import choose_precision, in_lockstep
 from raykd.training.evaluate import score
 from raykd.training.inference import InferenceSetup
+from raykd.training.job import TrainJob as TrainJob
+from raykd.training.job import TrainResult as TrainResult
 from raykd.training.micro_batches import MicroBatches
 from raykd.training.model_options import prepare_model
 from raykd.training.optim import ELEMENTWISE, Optimizer
@@ -41,74 +40,11 @@ from raykd.training.seeding import (
     restore_random,
     seed_everything,
 )
-from raykd.training.settings import FULL, TrainSettings
+from raykd.training.settings import FULL
 from raykd.training.step import Step
-from raykd.training.step_metrics import StepMetrics, StepPoint
+from raykd.training.step_metrics import StepMetrics
 from raykd.training.terms import LossTracker
 from raykd.training.vocab_subset import VocabSubset
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainJob:
-    """One training.
-
-    Attributes:
-        model: Trained in place; moved to the device of `world`, or sharded over its ranks.
-        method: What is minimised; its modules are trained along.
-        task: Gives the task loss and the metrics.
-        train: Rows to learn from.
-        validation: Rows to evaluate on, or None: evaluations then carry loss terms only.
-        teacher: The teacher's outputs for a batch. `Batch.index` is on the CPU, the rest of the
-            batch and the outputs are on the device. For training without teacher: a callable giving
-            `Outputs()`.
-        settings: How to train.
-        collator: Pads rows to batches.
-        seed: Decides the order of rows and everything random in the steps.
-        world: The ranks.
-        on_evaluation: Called on rank 0 after every evaluation; True ends the training. A resumed
-            training first calls it with the evaluations before the saved state, as the callback of
-            this process may not have seen them.
-        end_id: The token that ends a text, for methods that let the student write.
-        state_path: Where the state to go on from is kept, or None. A state found there is used;
-            when the training ends by itself or by `on_evaluation` the file is deleted.
-        state_every_s: Least time between two saved states; they are saved after evaluations.
-        note: Hears of a state that cannot be used.
-        log_every: Steps between two calls of `on_steps`, 0 for none.
-        on_steps: Called on rank 0 with what the last steps were like.
-    """
-
-    model: nn.Module
-    method: Method[Any]  # a method's parameters are its own affair
-    task: Task
-    train: TokenizedDataset
-    validation: TokenizedDataset | None
-    teacher: TeacherOutputsFn
-    settings: TrainSettings
-    collator: Collate
-    seed: int
-    world: DistributedContext
-    on_evaluation: Callable[[Evaluation], bool]
-    end_id: int = 0
-    state_path: Path | None = None
-    state_every_s: float = 60.0
-    note: Callable[[str], None] = lambda message: None
-    log_every: int = 0
-    on_steps: Callable[[StepPoint], None] = lambda point: None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainResult:
-    """How a training ended.
-
-    Attributes:
-        history: Every evaluation, those before a resumption included.
-        stopped: Whether `TrainJob.on_evaluation` ended it before the last step.
-        steps: Optimizer steps done.
-    """
-
-    history: tuple[Evaluation, ...]
-    stopped: bool
-    steps: int
 
 
 def train_model(job: TrainJob) -> TrainResult:
@@ -170,6 +106,17 @@ class _Training:
         self.optimizer = Optimizer(self.plan.moved, settings, self.total, self.plan.norm)
         self.loss_tracker = LossTracker(self.world)
         self.metrics = StepMetrics(job.log_every, job.train.lengths(), self.world.device)
+        self.anatomy = LossAnatomy(job.model, job.method, self.world.device)
+        self.eval_steps = _eval_steps(len(self.batches), settings.evals_per_epoch)
+        # Of several ranks each has a part of the batch, and of the weights where these are sharded.
+        self.sampled = sampled_steps(
+            [
+                epoch * len(self.batches) + done
+                for epoch in range(settings.epochs)
+                for done in sorted(self.eval_steps)
+            ],
+            job.samples if self.world.size == 1 else 0,
+        )
         self.inference = InferenceSetup(settings, job.collator, self.world)
         self.step = 0
         self.history: list[Evaluation] = []
@@ -181,9 +128,8 @@ class _Training:
         if self.step == 0:
             self._calibrate()
         self.plan.equalise()
-        eval_steps = _eval_steps(len(self.batches), self.job.settings.evals_per_epoch)
         while self.step < self.total and not stopped:
-            stopped = self._epoch(eval_steps)
+            stopped = self._epoch()
         self.vocab_subset.restore(self.optimizer.decay(self.step))
         if self.job.state_path is not None and self.world.rank == 0:
             self.job.state_path.unlink(missing_ok=True)
@@ -208,14 +154,15 @@ class _Training:
         with evaluation_mode(self.module), torch.no_grad():
             job.method.calibrate(seen())
 
-    def _epoch(self, eval_steps: frozenset[int]) -> bool:
+    def _epoch(self) -> bool:
         """The rest of the present epoch; whether to stop."""
         number, done = divmod(self.step, len(self.batches))
         self.job.method.at_epoch(number, self.job.settings.epochs)
         batches = self.batches.epoch(number)
         while done < len(batches):
             for rows, parts in self.micro_batches.of(batches[done:]):
-                run = functools.partial(self.module.run, parts, rows)
+                anatomy = self.anatomy if self.step + 1 in self.sampled else None
+                run = functools.partial(self.module.run, parts, rows, anatomy)
                 result = self.micro_batches.attempt(run, rows, self.job.method)
                 if result is None:
                     self.optimizer.forget()
@@ -226,7 +173,7 @@ class _Training:
                 self.loss_tracker.add(result.terms, result.totals, result.values, self.step)
                 self._note_step(rows, norm)
                 done += 1
-                if done in eval_steps and self._evaluate():
+                if done in self.eval_steps and self._evaluate():
                     return True
         return False
 
@@ -257,6 +204,7 @@ class _Training:
             seconds=time.monotonic() - self.began,
             metrics=dict(metrics),
             terms=terms,
+            anatomy=self.anatomy.take(),
             micro_batch=self.micro_batches.rows,
         )
         self.history.append(evaluation)

@@ -182,3 +182,12 @@ class LoraSettings:
         16.0, low=0.0, open=True, help="The output of an adapter is multiplied by alpha / rank."
     )
     lora_dropout: float = param(0.0, low=0.0, high=0.9, help="Dropout on the input of an adapter.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SizeSettings:
+    """How much of the student that a file names is trained."""
+
+    keep_layers: int | None = param(
+        None, low=1, help="Blocks of it that stay, spread evenly, the last among them; null = all."
+    )

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch, Task
 from raykd.errors import TrialError
-from raykd.losses.terms import Count
+from raykd.losses.terms import Count, LossTerms
 from raykd.methods.base import Method, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.generation import NO_TEXT, TextEnds
+from raykd.training.anatomy import LossAnatomy
 from raykd.training.device import DistributedContext, Precision, together
 from raykd.training.micro_batches import MicroBatch
 from raykd.training.plans import plan_of
@@ -88,12 +89,15 @@ class Step(nn.Module):
             packing=packing,
         )
 
-    def run(self, parts: Sequence[MicroBatch], rows: Array) -> StepResult:
+    def run(
+        self, parts: Sequence[MicroBatch], rows: Array, anatomy: LossAnatomy | None = None
+    ) -> StepResult:
         """Leave the gradient of the mean over a batch in the parameters, the same on every rank.
 
         Args:
             parts: The micro batches of the batch.
             rows: Its row numbers on all ranks.
+            anatomy: Looks at the terms of the first micro batch, where there is one rank.
 
         Raises:
             OutOfMemory: Memory ran out on one of the ranks, or on this one; on all of them.
@@ -110,6 +114,10 @@ class Step(nn.Module):
                 for number, batch in enumerate(batches)
             ]
             result = _together(passes, foreseen)
+            if anatomy is not None:
+                self._method.ranks = ranks.at(0)
+                terms = result.terms
+                anatomy.look(batches[0], terms.names[: terms.num_terms], self._of_method)
         names = (*result.terms.names, str(result.terms.num_metrics))
         if not self._world.agree(about=repr(sorted(names))):
             raise _other_terms("ranks", result.terms)
@@ -144,13 +152,13 @@ class Step(nn.Module):
             counted = foreseen.totals(terms.names)
         if self._world.size > 1 or foreseen is not None:
             values = values * shares(terms, counted, self._world)
-        loss = values[: len(values) - terms.num_metrics].sum()
+        loss = values[: terms.num_terms].sum()
         torch.autograd.backward(self.plan.connected(loss))
         return StepResult(values=values.detach(), terms=terms, totals=counted)
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss terms and then metrics, float32 ``[number of names]``."""
-        terms = self._method.step(batch, self._student, self._teacher)
+        terms = self._of_method(batch)
         self._terms = step_of(
             terms,
             self._plain(batch),
@@ -158,6 +166,9 @@ class Step(nn.Module):
             device=batch.labels.device,
         )
         return torch.stack([t.float() for t in (*terms.values(), *terms.metrics.values())])
+
+    def _of_method(self, batch: Batch) -> LossTerms:
+        return self._method.step(batch, self._student, self._teacher)
 
     def _plain(self, batch: Batch) -> Count:
         """What a term counts that says nothing else: rows, or tokens with a label."""

@@ -35,6 +35,11 @@ class StepTerms:
     num_metrics: int
     counts: Tensor
 
+    @property
+    def num_terms(self) -> int:
+        """How many of the names, the first ones, are terms of the loss."""
+        return len(self.names) - self.num_metrics
+
 
 def step_of(
     terms: LossTerms, default: Count, *, takes_part: bool, device: torch.device

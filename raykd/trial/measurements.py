@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -31,12 +31,12 @@ class Measurements:
     Attributes:
         test: Whether to score the test split.
         row_metric: The metric whose outcome on each test row is kept then; empty for none.
-        latency: Whether to measure the latency.
+        costs: Which of `COSTS` to measure.
     """
 
     test: bool
     row_metric: str
-    latency: bool
+    costs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,22 @@ class TrainedStudent:
         if not metric:
             return Scored(self.score(role), None)
         return score_by_row(self.model, self.task, self.splits[role], self.setup, metric)
+
+
+def _latency(student: TrainedStudent) -> float:
+    """Milliseconds per row."""
+    return latency_ms(student.model, student.splits["validation"], student.setup)
+
+
+def _parameters(student: TrainedStudent) -> float:
+    """Weights, those of adapters included."""
+    return float(sum(p.numel() for p in student.model.parameters()))
+
+
+COSTS: Mapping[str, Callable[[TrainedStudent], float]] = {
+    "latency_ms": _latency, "parameters": _parameters,
+}  # fmt: skip
+"""What can be measured of every student, beside the metrics of its task."""
 
 
 def measure(
@@ -93,7 +109,5 @@ def measure(
             student.splits["test"],
             student.setup,
         )
-    if wanted.latency:
-        rows = student.splits["validation"]
-        metrics["latency_ms"] = latency_ms(student.model, rows, student.setup)
+    metrics |= {name: COSTS[name](student) for name in wanted.costs}
     return metrics, outcomes

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from raykd import params, registry
 from raykd.data.base import PLAIN, Array, Task, TokenizedDataset
@@ -17,6 +18,7 @@ from raykd.models.lora import LoraPlan
 from raykd.models.model_factory import ModelFactory
 from raykd.models.sharding import is_sharded
 from raykd.models.signals.unrecorded import unrecorded
+from raykd.models.student_size import of_size
 from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
@@ -28,9 +30,11 @@ from raykd.training.device import DistributedContext, in_lockstep
 from raykd.training.inference import InferenceSetup
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import derive_seed, seed_everything
-from raykd.training.settings import LORA, LoraSettings, RowSettings, TrainSettings
+from raykd.training.settings import LoraSettings, RowSettings, SizeSettings, TrainSettings
 from raykd.training.step_metrics import StepPoint
 from raykd.trial.measurements import Measurements, TrainedStudent, measure
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +55,7 @@ class TrialConfig:
         seed: Decides initial weights, dropout and the order of rows.
         score_test: Whether to score the test split at the end.
         row_metric: The metric whose outcome on each test row is kept then; empty for none.
-        latency: Whether to measure the student's latency.
+        costs: What to measure of the student: ``latency_ms``, ``parameters``.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
         save_path: Where the trained student is to be saved, or None.
         lora: Where the student has adapters, None without any.
@@ -74,7 +78,7 @@ class TrialConfig:
     select_on: str = "validation"
     score_test: bool = False
     row_metric: str = ""
-    latency: bool = False
+    costs: tuple[str, ...] = ()
     state_path: str | None = None
     save_path: str | None = None
     lora: LoraPlan | None = None
@@ -180,9 +184,14 @@ def _read_from(
     return teacher.outputs_fn(method.teacher_outputs(), transforms, packing=settings.packs)
 
 
+def _of(config: TrialConfig, declared: type[S]) -> S:
+    """Some of what a trial is trained with."""
+    names = {info.name for info in params.describe(declared)}
+    return params.build(declared, {n: v for n, v in config.train.items() if n in names})
+
+
 def _settings(config: TrialConfig) -> TrainSettings:
-    given = {name: value for name, value in config.train.items() if not name.startswith(LORA)}
-    settings = params.build(TrainSettings, given)
+    settings = _of(config, TrainSettings)
     return replace(settings, precision=config.precision or settings.precision)
 
 
@@ -202,8 +211,7 @@ class _Student:
         self._plan = config.lora
         if self._plan is None:
             return
-        given = {name: value for name, value in config.train.items() if name.startswith(LORA)}
-        lora_settings = params.build(LoraSettings, given)
+        lora_settings = _of(config, LoraSettings)
         self._sizes = lora.LoraSizes(
             rank=lora_settings.lora_rank,
             alpha=lora_settings.lora_alpha,
@@ -230,15 +238,21 @@ class _Student:
         return found if world.rank == 0 else None
 
 
+def _begun(config: TrialConfig, prepared: PreparedTask) -> tuple[PreparedTask, _Student]:
+    """The student as large as this trial has it, and the prepared task with such students."""
+    seed_everything(config.seed)
+    kept = _of(config, SizeSettings).keep_layers
+    prepared = replace(prepared, student=of_size(prepared.student, kept))
+    return prepared, _Student(config, prepared.student, _settings(config))
+
+
 def _meeting(world: DistributedContext, sharded: bool) -> DistributedContext:
     """The ranks, which meet in every pass of a model that is sharded."""
     return in_lockstep(world) if sharded and world.size > 1 else world
 
 
 def _wanted(config: TrialConfig) -> Measurements:
-    return Measurements(
-        test=config.score_test, row_metric=config.row_metric, latency=config.latency
-    )
+    return Measurements(test=config.score_test, row_metric=config.row_metric, costs=config.costs)
 
 
 def _collator(method: Method[object], prepared: PreparedTask) -> Collator:
@@ -276,8 +290,7 @@ def run_trial(
         TrialError: The loss became NaN or infinite.
     """
     began, listener = time.monotonic(), listener or TrialListener()
-    seed_everything(config.seed)
-    begun = _Student(config, prepared.student, _settings(config))
+    prepared, begun = _begun(config, prepared)
     settings, model, method = begun.settings, begun.model, build_method(config, prepared, task)
     teacher = _teacher(method, prepared, world, teacher, derive)
     world = _meeting(world, prepared.sharded and prepared.cached_outputs is None)

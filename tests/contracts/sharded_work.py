@@ -214,8 +214,8 @@ def trial(world: DistributedContext) -> TrialOutcome:
     train = {"epochs": 2, "sharding": "full", "dropout": 0.0, "lr": 1e-3, "adam_epsilon": 1e-4}
     config = TrialConfig(
         trial_id="t", task=tiny.TASK, arm="kd", method="kd", number=0, stage="confirm",
-        coefficients={}, train=train, seed=1, score_test=True, row_metric="accuracy", latency=True,
-        save_path="there",
+        coefficients={}, train=train, seed=1, score_test=True, row_metric="accuracy",
+        costs=("latency_ms",), save_path="there",
     )  # fmt: skip
     prepared, _ = tiny.ready()
     return run_trial(config, prepared, registry.load("tasks", tiny.TASK), world, lambda _: False)

@@ -28,8 +28,9 @@ from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.user_cache import open_cache
 from raykd.teachers import object_store
+from raykd.teachers.assembly import assemble
 from raykd.teachers.inputs import TaskInputs
-from raykd.teachers.prepare import assemble, prepare
+from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext, has_bf16
 from raykd.trial.coordinator import answer

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from raykd.report.charts import Figure, arm_styles, figure, line, plain
 from raykd.report.section import Section, template
 from raykd.report.studies import studies_of
-from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.records import SweepResult, TrialResult
 from raykd.results.stats import best_so_far
 from raykd.results.summary import metric_of, named, scale_of
 
@@ -76,7 +76,7 @@ def search_trials(result: SweepResult, task: str, arm: str) -> list[TrialResult]
 
 
 def _scores(trials: list[TrialResult]) -> list[float | None]:
-    return [t.objective if t.status is Status.COMPLETED else None for t in trials]
+    return [t.result for t in trials]
 
 
 def _improved_late(result: SweepResult, task: str, arm: str) -> bool:

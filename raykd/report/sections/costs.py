@@ -12,8 +12,10 @@ from raykd.results.records import Status, SweepResult
 from raykd.results.scales import Scale
 from raykd.results.summary import ArmSummary, arm_summaries, scale_of
 
+BEYOND = "of them beyond a constraint"
 COLUMNS = (
-    "arm", "best in search", "completed", "pruned", "failed", "median trial",
+    "arm", "best in search", "completed", BEYOND, "pruned", "failed",
+    "median trial",
     "device hours of the search", "of the confirm runs", "share of the teacher", "in all",
 )  # fmt: skip
 
@@ -41,12 +43,16 @@ def record(result: SweepResult) -> CostsRecord | None:
             totals.append(total)
             shares.append(share)
         tasks.append((task, tuple(rows)))
+    is_bounded = bool((result.spec.get("search") or {}).get("constraints"))
+    shown = [k for k, name in enumerate(COLUMNS) if is_bounded or name != BEYOND]
     spent = math.fsum(totals)
     teachers = 100 * math.fsum(shares) / spent if spent else 0.0
     return CostsRecord(
         heading=f"{hours(spent)} device hours in all, {teachers:.2g} % of them for teachers",
-        columns=COLUMNS,
-        tasks=tuple(tasks),
+        columns=tuple(COLUMNS[k] for k in shown),
+        tasks=tuple(
+            (task, tuple(tuple(row[k] for k in shown) for row in rows)) for task, rows in tasks
+        ),
     )
 
 
@@ -60,6 +66,7 @@ def _row(arm: ArmSummary, scale: Scale, share: float, total: float) -> tuple[str
         arm.name,
         scale.show(arm.best.objective) if arm.best else "n/a",
         str(arm.counts.get(Status.COMPLETED, 0)),
+        str(arm.infeasible),
         str(arm.counts.get(Status.PRUNED, 0)),
         str(arm.counts.get(Status.FAILED, 0)),
         duration(arm.trial_seconds),

@@ -21,7 +21,7 @@ from raykd.report.studies import (
     study_of,
 )
 from raykd.results.diagnose import domains_of
-from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.records import SweepResult, TrialResult
 from raykd.results.summary import metric_of, named, scale_of
 
 NUM_BEST = 5
@@ -258,11 +258,7 @@ def _best(
     result: SweepResult, task: str, arm: str, mode: str
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     sign = 1.0 if mode == "min" else -1.0
-    done = [
-        t
-        for t in result.of(task, arm, "search")
-        if t.status is Status.COMPLETED and t.objective is not None
-    ]
+    done = [t for t in result.of(task, arm, "search") if t.result is not None]
     done = sorted(done, key=lambda t: (sign * (t.objective or 0.0), t.number))[:NUM_BEST]
     names = list(domains_of(result, arm))
     scale = scale_of(result, task)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import stdev
 
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.report.charts import duration, size
 from raykd.report.section import Section, template
 from raykd.results.arm_teachers import members
 from raykd.results.records import SweepResult, TeacherRecord, TrialResult
-from raykd.results.summary import scale_of
+from raykd.results.summary import metric_of, scale_of
 
 COLUMNS = (
     "task", "model", "weights", "scores", "trained on rows", "stored", "store size",
@@ -28,6 +29,7 @@ class TeacherSectionRecord:
     rows: tuple[tuple[str, ...], ...]
     served: tuple[str, ...]
     searched: tuple[str, ...]
+    spread: tuple[str, ...]
     notes: tuple[str, ...]
     asked: tuple[str, ...]
     used: tuple[str, ...]
@@ -53,6 +55,7 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
             if t.serving and not _is_combined(result, t)
         ),
         searched=tuple(describe_search(result, t) for t in result.teachers if t.tried),
+        spread=tuple(describe_spread(result, t) for t in result.teachers if t.seeds > 1),
         notes=result.teacher_notes,
         asked=tuple(describe_asked(t) for t in result.teachers if t.asked),
         used=tuple(describe_use(result, t) for t in result.teachers if t.name),
@@ -92,6 +95,25 @@ def describe_search(result: SweepResult, teacher: TeacherRecord) -> str:
         f"{_place(teacher)}: {len(teacher.tried)} trainings of the teacher, {duration(seconds)} in "
         f"all, searched its settings by {metric} on the validation split. {tried}"
     )
+
+
+def describe_spread(result: SweepResult, teacher: TeacherRecord) -> str:
+    """How far teachers of other seeds score from the one that students learnt from."""
+    metric = metric_of(result, teacher.task)[0]
+    scale, own = scale_of(result, teacher.task), teacher.metrics.get(f"test/{metric}", math.nan)
+    scores = [own, *teacher.seed_scores.values()]
+    others = ", ".join(scale.show(score) for score in scores[1:])
+    text = (
+        f"{teacher.task}: {teacher.seeds} teachers were trained with seeds of their own. Students "
+        f"learnt from the one that has {scale.show(own)} ({metric}) on the test split; the others "
+        f"have {others or 'none'}"
+    )
+    if lost := teacher.seeds - len(scores):
+        text += f", and {lost} diverged"
+    if len(scores) > 1:
+        sd = f"{stdev(scores) * scale.factor:.2g}"
+        text += f" (standard deviation {sd} {scale.unit})"
+    return text
 
 
 def describe_asked(teacher: TeacherRecord) -> str:

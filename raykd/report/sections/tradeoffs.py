@@ -120,7 +120,8 @@ def _priced(cost: float, price: str) -> str:
 
 def _costs(result: SweepResult, task: str) -> list[str]:
     names = dict.fromkeys(n for t in result.trials if t.task == task for n in t.metrics)
-    return ["device_seconds", *(n for n in names if n.endswith(_COST_ENDINGS))]
+    costs = (n for n in names if n.endswith(_COST_ENDINGS) or n == "parameters")
+    return ["device_seconds", *costs]
 
 
 def _cost(trial: TrialResult, cost: str) -> float:

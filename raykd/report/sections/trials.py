@@ -177,6 +177,7 @@ def _facts(trial: TrialResult, runs: Sequence[str]) -> tuple[tuple[str, str], ..
         "slot": str(trial.slot) if trial.slot >= 0 else "",
         "attempts": str(trial.attempts) if trial.attempts > 1 else "",
         "checkpoint": trial.checkpoint,
+        "beyond": ", ".join(trial.violated),
         "error": trial.error,
         **{f"metric {n}": f"{v:.5g}" for n, v in trial.metrics.items()},
     }

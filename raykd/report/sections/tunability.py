@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from raykd.report.charts import Figure, arm_styles, figure, line, plain
 from raykd.report.section import Section, template
 from raykd.report.studies import studies_of
-from raykd.results.records import Status, SweepResult
+from raykd.results.records import SweepResult
 from raykd.results.stats import expected_best, share_at_least
 from raykd.results.summary import best_trial, metric_of, named, scale_of
 
@@ -56,7 +56,7 @@ def render(r: TunabilityRecord) -> str:
 def scores(result: SweepResult, task: str, arm: str) -> list[float]:
     """Objectives of the completed search trials of an arm."""
     trials = result.of(task, arm, "search")
-    return [t.objective for t in trials if t.status is Status.COMPLETED and t.objective is not None]
+    return [t.result for t in trials if t.result is not None]
 
 
 def shares(result: SweepResult, task: str, arms: list[str]) -> dict[str, float]:

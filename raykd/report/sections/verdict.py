@@ -10,6 +10,7 @@ from raykd.params import show
 from raykd.report.section import Section, template
 from raykd.results.arm_teachers import learnt_from
 from raykd.results.caveat import Caveat
+from raykd.results.constraints import weights_of
 from raykd.results.diagnose import diagnose
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import SweepResult
@@ -101,7 +102,7 @@ def _student(result: SweepResult, task: str, arm: str) -> tuple[tuple[str, str],
     record = next((t for t in result.tasks if t.name == task), None)
     if not kept or record is None:
         return ()
-    teacher, own = learnt_from(result, kept[0]), record.student_parameters
+    teacher, own = learnt_from(result, kept[0]), weights_of(kept[0], record)
     size = f"{own:,} weights"
     if teacher is not None and teacher.parameters and own:
         size += f", {100 * own / teacher.parameters:.2g} % of the teacher's"

@@ -47,7 +47,7 @@ def test_what_came_after_the_last_flush_is_cut_off_and_written_again(sweeping):
     whole = (sweeping.run / "loggers" / "csv" / "scores.csv").read_text()
     kept = json.loads((sweeping.run / "loggers" / "csv.json").read_text())["memory"]
     killed = logger_of("csv", sweeping.run)
-    killed.open(kept)
+    killed.connect(kept)
     killed.scores(Scores(trial=None, step=9, time=1.0, values={"late": 1.0}))
     killed.flush()  # and no word of it in the state
     killed.close()

@@ -30,9 +30,9 @@ def empty(tmp_path_factory):
     """A database that the logger had MLflow make, which takes seconds, and what was printed."""
     folder = tmp_path_factory.mktemp("empty")
     with contextlib.chdir(folder), contextlib.redirect_stderr(io.StringIO()) as said:
-        logger_of("mlflow", folder, uri=f"sqlite:///{folder}/mlflow.db", experiment="other").open(
-            {}
-        )
+        logger_of(
+            "mlflow", folder, uri=f"sqlite:///{folder}/mlflow.db", experiment="other"
+        ).connect({})
     return folder / "mlflow.db", said.getvalue()
 
 
@@ -112,7 +112,7 @@ def test_names_and_long_values_that_mlflow_refuses_are_made_fit(sweeping, uri):
 def test_a_server_that_is_not_there_is_one_error_soon(sweeping):
     logger = logger_of("mlflow", sweeping.run, uri="http://127.0.0.1:9", experiment="mine")
     with pytest.raises(Exception, match=r"127\.0\.0\.1"):
-        logger.open({})
+        logger.connect({})
 
 
 def test_a_password_of_the_environment_is_in_no_record(sweeping, monkeypatch):

@@ -37,3 +37,36 @@ def test_the_interval_covers_the_share_if_teachers_vary_as_students_do():
             hit += found.low <= 0.03 / 0.08 <= found.high
     assert shown > 1400
     assert 0.93 < hit / shown < 0.985
+
+
+@pytest.mark.parametrize(("teachers", "sd"), [(3, 0.02), (5, 0.02), (5, 0.002)])
+def test_the_interval_covers_the_share_however_teachers_vary_once_some_are_trained(teachers, sd):
+    """Students' spread says nothing of that of teachers: with theirs the interval is right."""
+    rng = np.random.default_rng(1)
+    hit = shown = guessed = 0
+    for _ in range(1500):
+        none, arm = 0.60 + rng.normal(0, 0.008, 5), 0.66 + rng.normal(0, 0.008, 5)
+        scores = [float(v) for v in 0.75 + rng.normal(0, sd, teachers)]
+        of_arm, of_none = (dict(enumerate(v)) for v in (arm, none))
+        found = gap_recovered(of_arm, of_none, scores[0], "max", scores[1:])
+        alone = gap_recovered(of_arm, of_none, scores[0], "max")
+        if found is None or alone is None:
+            continue
+        shown += 1
+        hit += found.low <= 0.4 <= found.high
+        guessed += alone.low <= 0.4 <= alone.high
+        assert found.teachers == teachers
+    assert shown > 1000
+    assert 0.93 < hit / shown < 0.99
+    if sd > 0.01:
+        assert guessed / shown < 0.9
+
+
+def test_the_share_is_of_the_gap_to_the_teacher_that_students_learnt_from():
+    arm = {1: 0.7, 2: 0.71, 3: 0.69}
+    alone, among = (
+        gap_recovered(arm, NONE, 0.8, "max", others) for others in ((), (0.81, 0.79, 0.82))
+    )
+    assert alone.share == among.share == pytest.approx(0.5)
+    assert alone.teachers == 1
+    assert among.sd == pytest.approx(np.std([0.8, 0.81, 0.79, 0.82], ddof=1))

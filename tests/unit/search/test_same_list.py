@@ -154,13 +154,15 @@ class Mortal(JournalInMemory):
         super().append_logs(logs)
 
 
-def searched(folder: Path, deaths: list[int], slots: int) -> tuple[list[tuple], int]:
+def searched(
+    folder: Path, deaths: list[int], slots: int, algorithm: str = "tpe"
+) -> tuple[list[tuple], int]:
     """A search by drivers that die after so many writes each, and how often it wrote."""
     journal = Mortal()
     for writes in (*deaths, Mortal.MOST):
         journal.left = writes
         try:
-            made = arms(JournalStorage(journal), ("kd",), folder=folder)
+            made = arms(JournalStorage(journal), ("kd",), algorithm=algorithm, folder=folder)
             reopen(made["kd"].study.study, {})
             search(made, train(writes), slots)
         except Died:
@@ -169,10 +171,12 @@ def searched(folder: Path, deaths: list[int], slots: int) -> tuple[list[tuple], 
     return [(t.number, t.params, t.state, t.value) for t in trials], Mortal.MOST - journal.left
 
 
-@pytest.mark.parametrize("slots", [1, 3])
-def test_a_search_whose_driver_dies_has_the_list_of_one_whose_driver_lives(tmp_path, slots):
-    wanted, writes = searched(tmp_path / "whole", [], slots)
+@pytest.mark.parametrize(("algorithm", "slots"), [("tpe", 1), ("tpe", 3), ("cmaes", 3)])
+def test_a_search_whose_driver_dies_has_the_list_of_one_whose_driver_lives(
+    tmp_path, algorithm, slots
+):
+    wanted, writes = searched(tmp_path / "whole", [], slots, algorithm)
     assert len(wanted) == TRIALS
     for first in range(5 + slots, writes, writes // 12):
-        found, _ = searched(tmp_path / str(first), [first, 23], slots)
+        found, _ = searched(tmp_path / str(first), [first, 23], slots, algorithm)
         assert found == wanted, f"died after {first} writes"

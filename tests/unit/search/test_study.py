@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from raykd.search.schedulers import asha
-from raykd.search.study import RETRY_OF, StudySearch, reopen, repeated
+from raykd.search.study import RETRY_OF, Result, StudySearch, reopen, repeated
 from tests.unit.search.studies import DOMAINS, run, space, storage, study
 
 COMPLETE, FAIL, PRUNED = TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED
@@ -210,7 +210,7 @@ def test_studies_of_an_earlier_raykd_with_retries_of_their_own_number_are_settle
 def test_trials_whose_end_is_on_record_are_told_from_it(tmp_path):
     killed(tmp_path, 4)
     search = study(tmp_path)
-    assert reopen(search.study, {0: [0.75], 2: PRUNED, 3: FAIL}) == (1,)
+    assert reopen(search.study, {0: Result(values=[0.75]), 2: PRUNED, 3: FAIL}) == (1,)
     assert states(search) == [COMPLETE, WAITING, PRUNED, FAIL]
     assert search.study.get_trials()[0].value == 0.75
     assert search.counted() == 3
@@ -220,7 +220,7 @@ def test_settled_trials_are_left_alone(tmp_path):
     first = study(tmp_path)
     run(first, "a", [0.5])
     search = study(tmp_path)
-    assert reopen(search.study, {0: [0.9]}) == ()
+    assert reopen(search.study, {0: Result(values=[0.9])}) == ()
     assert search.study.get_trials()[0].value == 0.5
 
 

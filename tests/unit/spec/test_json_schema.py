@@ -66,6 +66,7 @@ ACCEPTED = {
         "student: {from_teacher: {layers: [0, 1]}}",
         "student: {model: x, lora: {rank: {choice: [4, 8]}, targets: all-linear}}",
         "student: {model: x, lora: {targets: [query, value]}}",
+        "student: {model: x, keep_layers: {choice: [2, 4]}}",
     ),
     "train: {lr: 1e-3}": (
         "train:",
@@ -74,6 +75,8 @@ ACCEPTED = {
         "train: {lr: 1e-3}\ndata: {select_on: {split: train, fraction: 0.2}, unlabelled: a.txt}",
         "train: {lr: 1e-3}\nsearch: {time_budget: 1h30m, device_budget: 90, trial_time_limit: 2h}",
         "train: {lr: 1e-3}\nsearch: {objective: {metric: auto}}",
+        "train: {lr: 1e-3}\nsearch: {constraints: [latency_ms <= 5, parameters<=3e6]}",
+        "train: {lr: 1e-3}\nsearch: {constraints: accuracy >= 0.8}",
         "train: {lr: 1e-3}\nsearch: {algorithm: random, objective: [{metric: accuracy}]}",
         "train: {lr: 1e-3}\nsearch: {scheduler: {name: asha, grace_period: 2}, lag: none}",
         "train: {lr: 1e-3}\nconfirm: {seeds: {start: 5, then: [10]}}\nreport: {margin: 1.0}",
@@ -108,6 +111,8 @@ REFUSED = {
     ),
     "student: {model: {family: bert, layers: 1, hidden: 16, heads: 2}}": (
         "student: {model: x, lora: {rank: 0}}", "student: {from_teacher: {layers: 1}}",
+        "student: {model: x, keep_layers: 0}",
+        "student: {model: x, keep_layers: {uniform: [1, 2]}}",
     ),
     "train: {lr: 1e-3}": (
         "train: {lr: -1}", "train: {lr: [1e-5, 1e-3]}", "train: {lr: {normal: [0, 1]}}",
@@ -116,6 +121,7 @@ REFUSED = {
         "train: {lr: 1e-3}\nsearch: {trials: 0}", "train: {lr: 1e-3}\nsearch: {time_budget: 1w}",
         "train: {lr: 1e-3}\nsearch: {algorithm: tpee}", "train: {lr: 1e-3}\nserach: {}",
         "train: {lr: 1e-3}\nsearch: {scheduler: {name: asha, grace: 2}}",
+        "train: {lr: 1e-3}\nsearch: {constraints: [latency_ms < 5]}",
         "train: {lr: 1e-3}\nconfirm: {seeds: [-1]}", "train: {lr: 1e-3}\nreport: {margin: 0}",
     ),
     "methods: {none: {}}": (

@@ -45,8 +45,16 @@ def test_latency_is_minimised_and_measured():
     arm_study = by_arm(sweep)["kd"]
     assert (arm_study.metrics, arm_study.modes) == (("accuracy", "latency_ms"), ("max", "min"))
     assert study_space(sweep, arm_study).directions == ("maximize", "minimize")
-    assert search_trial(sweep, RUN, arm_study, 0, CHOSEN).latency
-    assert not search_trial(spec(), RUN, by_arm(spec())["kd"], 0, CHOSEN).latency
+    assert search_trial(sweep, RUN, arm_study, 0, CHOSEN).costs == ("latency_ms",)
+    assert search_trial(spec(), RUN, by_arm(spec())["kd"], 0, CHOSEN).costs == ()
+
+
+def test_what_is_bounded_is_measured():
+    bound = {"metric": "parameters", "relation": "<=", "bound": 100}
+    sweep = spec(search__constraints=[bound])
+    arm_study = by_arm(sweep)["kd"]
+    assert [str(c) for c in arm_study.constraints] == ["parameters <= 100"]
+    assert search_trial(sweep, RUN, arm_study, 0, CHOSEN).costs == ("parameters",)
 
 
 def test_a_mode_that_was_given_stands():

@@ -31,7 +31,7 @@ class Keeping(Logger[None]):
         self.found: Memory | None = None
         self.fails = fails
 
-    def open(self, memory: Memory) -> None:
+    def connect(self, memory: Memory) -> None:
         self.found = memory
         self.fails("open")
 

@@ -101,7 +101,7 @@ def test_teachers_and_verdicts_belong_to_the_sweep():
     teacher = {"event": "teacher_ready", "time": 1.0, "task": "glue/rte",
                "teacher": {"name": "big", "metrics": {"test/accuracy": 0.8}}}  # fmt: skip
     verdicts = {"event": "verdicts", "time": 2.0, "status": "done", "verdicts": {"glue/rte": "kd."}}
-    scores, end = told(teacher, verdicts)
+    scores, end = told(teacher, teacher, verdicts)  # a resumed sweep has it ready once more
     assert (scores.trial, scores.values) == (None, {"teacher/glue/rte big/test/accuracy": 0.8})
     assert end == SweepEnd(time=2.0, status="done", verdicts={"glue/rte": "kd."})
 

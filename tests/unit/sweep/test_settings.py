@@ -82,6 +82,8 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
                       "models"),
     "search.repeats": ({"search__repeats": 2, "data__select_on": {"split": "test"}}, "rows"),
     "search.trials": ({"search__trials": 6}, "search"),
+    "search.constraints": ({"search__constraints": [
+        {"metric": "latency_ms", "relation": "<=", "bound": 5}]}, "search"),
     "search.objective": ({"search__objective": [{"metric": "f1_macro"}]}, "search"),
     "search.seed": ({"search__seed": 6}, "search"),
     "confirm.seeds": ({"confirm__seeds": [1, 3]}, "confirm"),
@@ -161,9 +163,10 @@ def picture(**changes: Any) -> dict[str, Any]:
         "models": repr((inputs.teacher.random_init, setup.student if not hasattr(
             setup.student, "random_init") else setup.student.random_init)),
         "finetune": (inputs.finetune, inputs.finetune_seed, inputs.explain,
-                     inputs.finetune_search),
+                     inputs.finetune_search, inputs.finetune_seeds),
         "serving": (inputs.mode, inputs.dtype, inputs.frozen_precision, inputs.sharded),
         "search": (study_space(made, arm_study).budget, arm_study.metrics, arm_study.modes,
+                   arm_study.constraints, search_trial(made, Path("r"), arm_study, 0, {}).costs,
                    search_trial(made, Path("r"), arm_study, 0, {}).seed),
         "confirm": [confirm_trial(made, Path("r"), arm_study, 0, seed, {}).seed
                     for seed in made.confirm.all_seeds],
@@ -362,7 +365,7 @@ def test_a_key_of_resources_changes_what_fits(monkeypatch, key):
 
 
 FINETUNE = {
-    "rows": 40, "seed": 7, "explain": 0.5, "search": 3, "epochs": 2, "batch_size": 8,
+    "rows": 40, "seed": 7, "explain": 0.5, "search": 3, "seeds": 2, "epochs": 2, "batch_size": 8,
     "micro_batch": 3, "sharding": "full", "gradient_checkpointing": True, "attention": "eager",
     "compile": True,
     "packing": False, "optimizer": "sgd", "lr": 2e-3,

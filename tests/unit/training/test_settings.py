@@ -82,7 +82,7 @@ class Watched:
 def test_every_setting_is_checked_here():
     names = {field.name for field in dataclasses.fields(TrainSettings)}
     assert names == CHECKED
-    assert set(finetune_infos()) == CHECKED | {"rows", "seed", "explain", "search"}
+    assert set(finetune_infos()) == CHECKED | {"rows", "seed", "explain", "search", "seeds"}
 
 
 def test_sharding_over_one_rank_changes_nothing(monkeypatch):

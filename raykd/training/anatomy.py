@@ -1,0 +1,133 @@
+"""What each term of a loss asks of the student, looked at in a few steps of a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from raykd.data.base import Batch
+from raykd.losses.terms import LossTerms
+from raykd.methods.base import Method
+from raykd.training.memory import ran_out, release
+from raykd.training.seeding import capture_draws, restore_draws
+
+SAMPLES = 3
+"""Steps of a training that are looked at; each costs as many passes more as there are terms."""
+
+SIZE, NORM, COSINE = "size", "norm", "cosine"
+"""What the names of a sample begin with: ``size kd``, ``norm kd``, ``cosine kd task``."""
+
+
+def sampled_steps(eval_steps: Sequence[int], samples: int) -> frozenset[int]:
+    """The steps that are looked at: right before evaluations, spread evenly, the last among them.
+
+    Args:
+        eval_steps: Steps done at each evaluation of the training.
+        samples: How many, at most.
+    """
+    count = min(samples, len(eval_steps))
+    return frozenset(eval_steps[(k + 1) * len(eval_steps) // count - 1] for k in range(count))
+
+
+TermsOf = Callable[[Batch], LossTerms]
+"""Runs a method on a batch that it prepared."""
+
+
+class LossAnatomy:
+    """Looks at the terms of a loss apart, beside the step that is done with their sum.
+
+    The student runs once more for each term, with the same dropout, and the gradient of that term
+    on its weights is compared with those of the others. Afterwards all is as if it had not been
+    looked at. Nothing waits for the device before `take`.
+
+    Args:
+        model: The student.
+        method: Whose terms these are.
+        device: Where it is.
+    """
+
+    def __init__(self, model: nn.Module, method: Method[Any], device: torch.device) -> None:
+        self._model = model
+        self._method = method
+        self._device = device
+        self._seen: tuple[tuple[str, ...], Tensor, Tensor] | None = None
+
+    def look(self, batch: Batch, names: Sequence[str], terms_of: TermsOf) -> None:
+        """Look at one pass; nothing is kept of a loss of one term, or where memory runs out.
+
+        Args:
+            batch: As the method prepared it.
+            names: Of its terms.
+            terms_of: Runs the method on it.
+        """
+        self._seen = None
+        if len(names) < 2:
+            return
+        draws, remembered = capture_draws(self._device), self._method.state_dict()
+        out = ""
+        try:
+            self._seen = self._measured(batch, tuple(names), terms_of)
+        except (RuntimeError, MemoryError) as exc:
+            out = ran_out(exc)
+            if not out:
+                raise
+        finally:
+            restore_draws(draws, self._device)
+            self._method.load_state_dict(remembered)
+        if out:  # only here is the exception gone, and with it the tensors of the pass
+            release(self._device)
+
+    def _measured(
+        self, batch: Batch, names: tuple[str, ...], terms_of: TermsOf
+    ) -> tuple[tuple[str, ...], Tensor, Tensor]:
+        """Names, values ``[K]`` and inner products of gradients ``[K, K]`` of the terms."""
+        weights = [p for p in self._model.parameters() if p.requires_grad]
+        draws, remembered = capture_draws(self._device), self._method.state_dict()
+        values: list[Tensor] = []
+        gradients: list[tuple[Tensor | None, ...]] = []
+        for name in names:
+            restore_draws(draws, self._device)
+            self._method.load_state_dict(remembered)
+            term = terms_of(batch)[name].float()
+            values.append(term.detach())
+            gradients.append(
+                torch.autograd.grad(term, weights, allow_unused=True)
+                if term.requires_grad
+                else (None,) * len(weights)
+            )
+        products = torch.zeros(len(names), len(names), device=self._device)
+        for weight, of_terms in zip(weights, zip(*gradients, strict=True), strict=True):
+            if any(gradient is not None for gradient in of_terms):
+                rows = [_flat(gradient, weight) for gradient in of_terms]
+                table = torch.stack(rows)
+                products += table @ table.T
+        return names, torch.stack(values), products
+
+    def take(self) -> dict[str, float]:
+        """The last sample, which is forgotten: values, gradient norms, and cosines of pairs.
+
+        A cosine with a term whose gradient is 0 is left out, and so is what is not finite.
+        """
+        if self._seen is None:
+            return {}
+        names, values, products = self._seen
+        self._seen = None
+        inner = products.double().cpu()
+        norms = inner.diagonal().clamp_min(0.0).sqrt().tolist()
+        found = {f"{SIZE} {n}": v for n, v in zip(names, values.tolist(), strict=True)}
+        found |= {f"{NORM} {n}": v for n, v in zip(names, norms, strict=True)}
+        for a, b in combinations(range(len(names)), 2):
+            if norms[a] * norms[b] > 0:
+                cosine = float(inner[a, b]) / (norms[a] * norms[b])
+                found[f"{COSINE} {names[a]} {names[b]}"] = min(1.0, max(-1.0, cosine))
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _flat(gradient: Tensor | None, weight: Tensor) -> Tensor:
+    found = torch.zeros_like(weight) if gradient is None else gradient
+    return found.detach().float().flatten()

@@ -1,0 +1,139 @@
+"""The terms of a loss looked at apart: what is found, when, and that nothing depends on it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from raykd import registry
+from raykd.data.task_kinds import KINDS
+from raykd.results.records import Evaluation
+from raykd.training.anatomy import LossAnatomy, sampled_steps
+from raykd.training.device import DistributedContext
+from raykd.training.loop import train_model
+from tests.small_pairs import SmallPair
+
+ALONE = DistributedContext(0, 1, torch.device("cpu"))
+FEW = {"epochs": 1, "lr": 1e-2}
+
+
+def trained(kind: str, name: str, **changes: Any) -> tuple[torch.nn.Module, tuple[Evaluation, ...]]:
+    pair = SmallPair.of(kind, dropout=0.2)
+    model = copy.deepcopy(pair.student)
+    result = train_model(pair.job(pair.method(name), model, ALONE, **{**FEW, **changes}))
+    return model, result.history
+
+
+def kind_of(name: str) -> str:
+    """A kind of task that a method works on."""
+    kinds = registry.load("methods", name).kinds
+    return next(kind for kind in KINDS if kind in kinds)
+
+
+@pytest.mark.parametrize("name", registry.names("methods"))
+def test_a_training_is_the_same_whether_its_loss_is_looked_at_or_not(name):
+    kind = kind_of(name)
+    seen, history = trained(kind, name)
+    unseen, plain = trained(kind, name, samples=0)
+    for (at, own), other in zip(seen.named_parameters(), unseen.parameters(), strict=True):
+        assert torch.equal(own, other), at
+    assert [e.terms for e in history] == [e.terms for e in plain]
+    assert not any(e.anatomy for e in plain)
+
+
+def test_sizes_norms_and_cosines_are_those_of_the_gradients():
+    pair = SmallPair.of("classification")
+    method, model = pair.method("pkd"), copy.deepcopy(pair.student)
+    step = pair.step(method, ALONE, model)
+    rows = torch.arange(8).numpy()
+    (part,) = pair.parts(method, rows, ALONE, 1)
+    anatomy = LossAnatomy(model, method, ALONE.device)
+    step.run([part], rows, anatomy)
+    whole = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    found = anatomy.take()
+    assert anatomy.take() == {}
+    terms = method.step(part.batch, step._student, step._teacher)
+    gradients = {
+        name: torch.cat([
+            (torch.zeros_like(p) if g is None else g).flatten()
+            for p, g in zip(
+                model.parameters(),
+                torch.autograd.grad(
+                    term, list(model.parameters()), allow_unused=True, retain_graph=True
+                ),
+                strict=True,
+            )
+        ])
+        for name, term in terms.items()
+    }  # fmt: skip
+    assert set(gradients) == {"task", "distil", "patient"}
+    for name, gradient in gradients.items():
+        assert found[f"size {name}"] == pytest.approx(float(terms[name].detach()), rel=1e-5)
+        assert found[f"norm {name}"] == pytest.approx(float(gradient.norm()), rel=1e-4)
+    cosine = torch.cosine_similarity(gradients["task"], gradients["distil"], dim=0)
+    assert found["cosine task distil"] == pytest.approx(float(cosine), abs=1e-4)
+    # The gradients of the terms add up to that of the step.
+    norms = {name: found[f"norm {name}"] for name in gradients}
+    squared = sum(n**2 for n in norms.values()) + 2 * sum(
+        found[f"cosine {a} {b}"] * norms[a] * norms[b]
+        for a, b in (("task", "distil"), ("task", "patient"), ("distil", "patient"))
+    )
+    assert math.sqrt(squared) == pytest.approx(float(whole.norm()), rel=1e-3)
+
+
+def test_few_evaluations_carry_a_sample_and_a_loss_of_one_term_none():
+    _, history = trained("classification", "kd", epochs=5)
+    assert [bool(e.anatomy) for e in history] == [True, False, True, False, True]
+    _, alone = trained("classification", "none", epochs=2)
+    assert not any(e.anatomy for e in alone)
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "sampled"),
+    [([4], {4}), ([4, 8], {4, 8}), ([1, 2, 3, 4, 5, 6], {2, 4, 6}), ([], set())],
+)
+def test_samples_are_spread_evenly(evaluations, sampled):
+    assert sampled_steps(evaluations, 3) == sampled
+    assert sampled_steps(evaluations, 0) == set()
+
+
+def test_where_memory_runs_out_nothing_is_kept_and_the_training_goes_on():
+    pair = SmallPair.of("classification")
+    anatomy = LossAnatomy(pair.student, pair.method("kd"), ALONE.device)
+    before = torch.get_rng_state()
+
+    def too_much(batch: Any) -> Any:
+        torch.rand(1)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    anatomy.look(object(), ("task", "distil"), too_much)
+    assert anatomy.take() == {}
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_memory_that_runs_out_is_no_reason_for_smaller_passes(monkeypatch):
+    def too_much(*args: Any) -> Any:
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(LossAnatomy, "_measured", too_much)
+    _, history = trained("classification", "kd", epochs=2)
+    assert [e.micro_batch for e in history] == [0, 0]
+
+
+def test_a_term_without_a_gradient_has_no_cosine():
+    model = torch.nn.Linear(2, 1)
+    pair = SmallPair.of("classification")
+    anatomy = LossAnatomy(model, pair.method("kd"), ALONE.device)
+    anatomy.look(
+        object(),
+        ("a", "b"),
+        lambda _: {"a": model(torch.ones(2)).sum(), "b": torch.tensor(3.0)},
+    )
+    found = anatomy.take()
+    assert (found["size b"], found["norm b"]) == (3.0, 0.0)
+    assert found["norm a"] == pytest.approx(math.sqrt(3))
+    assert "cosine a b" not in found
