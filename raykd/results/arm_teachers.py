@@ -19,12 +19,13 @@ class TeacherScore:
         names: Those that were scored; one without a name is the only one.
         score: Their value of the task's metric on the test split, in the mean over the runs of an
             arm that learnt from one or another.
-        other_seeds: Scores of teachers like it that were trained with other seeds.
+        others: Scores of trainings of the same teacher with other seeds; empty where there are
+            several teachers, or none was trained.
     """
 
     names: tuple[str, ...]
     score: float
-    other_seeds: tuple[float, ...] = ()
+    others: tuple[float, ...] = ()
 
     @property
     def label(self) -> str:
@@ -73,7 +74,7 @@ def best_teacher(result: SweepResult, task: str, among: Sequence[str] = ()) -> T
     name = best(scores, key=lambda n: scores[n])
     record = next(t for t in teachers_of_task(result, task) if t.name == name)
     others = tuple(record.seed_scores.values())
-    return TeacherScore(names=(name,), score=scores[name], other_seeds=others)
+    return TeacherScore(names=(name,), score=scores[name], others=others)
 
 
 def learnt_from(result: SweepResult, trial: TrialResult) -> TeacherRecord | None:
@@ -105,10 +106,10 @@ def score_learnt_from(result: SweepResult, trials: Sequence[TrialResult]) -> Tea
     scored = [one for one in found if one is not None]
     if not scored or len(scored) < len(found):
         return None
-    names = dict.fromkeys(name for one in scored for name in one.names)
-    score = math.fsum(s.score for s in scored) / len(scored)
-    others = scored[0].other_seeds if len(names) == 1 else ()
-    return TeacherScore(names=tuple(names), score=score, other_seeds=others)
+    names = tuple(dict.fromkeys(name for one in scored for name in one.names))
+    if len(names) == 1:
+        return scored[0]
+    return TeacherScore(names=names, score=math.fsum(s.score for s in scored) / len(scored))
 
 
 def members(result: SweepResult, name: str) -> tuple[str, ...]:

@@ -79,12 +79,10 @@ class TrialResult:
         error: Last line of the error, or empty.
         traceback: The whole error, or empty.
         checkpoint: Folder of the saved student, relative to the run folder, or empty.
-        precision: Number format of its matrix products, ``fp32`` or ``bf16``; empty in runs of
-            before it was recorded.
+        precision: Number format of its matrix products, ``fp32`` or ``bf16``; empty in old runs.
         row_outcomes: File with its outcome on each test row, relative to the run folder, or empty.
         micro_batch: Most rows of a forward and backward pass on a worker; 0 = the whole batch.
-        batch_wide: What the method made of each micro batch in place of the batch, where it was
-            computed in several and that is so.
+        batch_wide: What the method made of each of several micro batches in place of the batch.
         control: Whether it is of the control group, which is not stopped early.
         spared: The epoch at which it would have been, 0 if it would not.
         violated: Constraints that its result does not keep to, as ``latency_ms <= 5``.
@@ -152,8 +150,7 @@ class TeacherRecord:
         rounding: Relative error of what is kept against float32 (root mean square), by signal.
         analysed: Seconds of each analysis that other teachers are derived from, by name.
         precision: Number format it was trained in, empty where it was not trained here.
-        frozen_precision: Number format it was scored, recorded and run in; empty in runs of before
-            it was recorded.
+        frozen_precision: Number format it was scored, recorded and run in; empty in old runs.
         precision_error: Relative error of its outputs against float32 (root mean square), by
             signal, on some rows; empty where it ran in float32.
         weights: Name of its weights: equal ones are the same teacher, however it is served.

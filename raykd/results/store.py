@@ -106,8 +106,8 @@ def _beginning(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             raise RaykdError(f"{folder / 'resolved.json'} has no '{part}'", hint="is it complete?")
     parts: dict[str, object] = {f"methods.{name}": arm for name, arm in spec["methods"].items()}
     parts |= {name: spec.get(name) for name in ("train", "data", "search", "confirm", "report")}
-    for place, section in parts.items():
-        if not _is_section(section):
+    for place, section in (*parts.items(), ("teachers", spec.get("teachers") or {})):
+        if not (_are_teachers(section) if place == "teachers" else _is_section(section)):
             raise RaykdError(
                 f"{folder / 'resolved.json'}: {place} cannot be understood, got {section!r:.80}",
                 hint="written by another version of raykd (env.json), or changed since",
@@ -124,6 +124,16 @@ def _is_section(part: object) -> bool:
         isinstance(fixed, Mapping)
         and isinstance(domains, Mapping)
         and all(_is_domain(domain) for domain in domains.values())
+    )
+
+
+def _are_teachers(part: object) -> bool:
+    """Whether a part is teachers by name, and says of combinations what they are made of."""
+    return isinstance(part, Mapping) and all(
+        isinstance(one, Mapping)
+        and isinstance(one.get("mean") or {}, Mapping | list)
+        and isinstance(one.get("routes") or {}, Mapping)
+        for one in part.values()
     )
 
 

@@ -60,9 +60,9 @@ class ArmSummary:
         lost: Confirm runs to the reason why they left no value.
         missing: Planned confirm runs that have not ended.
         other_runs: Completed confirm runs of other configurations, which are left out.
+        teacher: The score of what its confirm runs learnt from; None where there is none.
         infeasible: Completed search trials that do not keep to a constraint.
         beyond: Constraints that its confirm runs do not keep to on average, with that average.
-        teacher: The score of what its confirm runs learnt from; None where there is none.
         versus: Better than the baseline by, paired by seed, corrected over the arms of the task;
             None for the baseline itself.
         p_holm: The p value of `versus` after Holm's correction over the arms of the task.
@@ -97,9 +97,9 @@ class ArmSummary:
     lost: Mapping[RunKey, str] = dataclasses.field(default_factory=dict)
     missing: tuple[RunKey, ...] = ()
     other_runs: int = 0
+    teacher: TeacherScore | None = None
     infeasible: int = 0
     beyond: tuple[str, ...] = ()
-    teacher: TeacherScore | None = None
 
     @property
     def num_search(self) -> int:
@@ -259,7 +259,7 @@ def _gap(arm: ArmSummary, none: ArmSummary | None, mode: str) -> GapRecovered | 
     """
     if none is None or arm.teacher is None or arm.lost or arm is none:
         return None
-    return gap_recovered(arm.seeds, none.seeds, arm.teacher.score, mode, arm.teacher.other_seeds)
+    return gap_recovered(arm.seeds, none.seeds, arm.teacher.score, mode, arm.teacher.others)
 
 
 def no_teacher_arm(arms: tuple[ArmSummary, ...]) -> ArmSummary | None:
@@ -317,9 +317,9 @@ def _alone(result: SweepResult, task: str, name: str, measure: TaskMetric) -> Ar
         lost=own.lost,
         missing=own.missing,
         other_runs=own.others,
+        teacher=score_learnt_from(result, own.trials),
         infeasible=sum(bool(t.violated) for t in search if t.status is Status.COMPLETED),
         beyond=beyond(result, own.trials),
-        teacher=score_learnt_from(result, own.trials),
         versus=None,
         p_holm=None,
         gap=None,

@@ -50,7 +50,7 @@ def test_rows_in_two_splits_are_said_at_the_start_and_recorded(tmp_path: Path):
     assert {k: tuple(v) for k, v in record.shared.items()} == {"test in validation": (120, 120)}
     said = []
     log = EventLog(tmp_path / "events.jsonl", said.append)
-    _warn({TASK: set_up_task(spec(**changes), TASK)}, log)
+    _warn({TASK: set_up_task(spec(**changes), TASK)}, log, None)
     assert [e["message"] for e in said] == [
         f"{TASK}: 120 of 120 test rows (100 %) occur in the validation split, too."
     ]

@@ -43,21 +43,6 @@ def test_where_a_teacher_came_from_stands_beside_its_cost(result: SweepResult):
     assert "does not fit" not in verdict.render(verdict.record(noted))
 
 
-def test_the_spread_of_teachers_is_named_where_several_were_trained(result: SweepResult):
-    first, *others = result.teachers
-    seeds = {"seeds": 4, "seed_scores": {"1": 0.736, "2": 0.716}}
-    found = teacher.record(replace(result, teachers=(replace(first, **seeds), *others)))
-    assert found is not None
-    (line,) = found.spread
-    assert line == (
-        f"{first.task}: 4 teachers were trained with seeds of their own. Students learnt from the "
-        "one that has 72.6 (accuracy) on the test split; the others have 73.6, 71.6, and 1 "
-        "diverged (standard deviation 1 points)"
-    )
-    assert line in teacher.render(found)
-    assert teacher.record(result).spread == ()
-
-
 def test_of_several_teachers_each_line_says_which_and_members_count_in_combinations():
     result = planted.sweep(none=[0.6], kd=[0.7], ckd=[0.7])
     one = replace(result.teachers[0], serving="served by outputs", seconds=6.0)
@@ -85,3 +70,18 @@ def test_of_several_teachers_each_line_says_which_and_members_count_in_combinati
     of_both = dict(zip(found.columns, found.rows[2], strict=True))
     assert of_both["preparation"] == "combined"
     assert of_both["trained on rows"] == "n/a (others were)"
+
+
+def test_the_spread_of_teachers_is_named_where_several_were_trained(result: SweepResult):
+    first, *others = result.teachers
+    seeds = {"seeds": 4, "seed_scores": {"1": 0.736, "2": 0.716}}
+    found = teacher.record(replace(result, teachers=(replace(first, **seeds), *others)))
+    assert found is not None
+    (line,) = found.spread
+    assert line == (
+        f"{first.task}: 4 teachers were trained with seeds of their own. Students learnt from the "
+        "one that has 72.6 (accuracy) on the test split; the others have 73.6, 71.6, and 1 "
+        "diverged (standard deviation 1 points)"
+    )
+    assert line in teacher.render(found)
+    assert teacher.record(result).spread == ()
