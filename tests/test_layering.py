@@ -135,9 +135,19 @@ LAYERS = {
     ),
     "report": Layer(
         raykd={"errors", "params", "registry", "results", "whole_file"},
-        packages={"optuna", "plotly", "jinja2", "markupsafe"},
+        packages={"optuna", "plotly", "jinja2", "markupsafe", "numpy"},
+        # Figures as files, which not everybody wants.
+        later={"matplotlib"},
     ),
-    "export": Layer(raykd={"errors", "params", "registry", "results"}),
+    "export": Layer(
+        # A student is given on only if it would be loaded; what the hub is called is said there.
+        raykd={"errors", "hub", "models.weight_files", "params", "registry", "results"},
+        later={"huggingface_hub", "numpy", "onnxruntime", "torch", "transformers"},
+    ),
+    "harness": Layer(
+        # Students that are whole, and where their scores are kept.
+        raykd={"errors", "models.weight_files", "results"}, later={"lm_eval", "torch"},
+    ),
     "sweep": Layer(
         # Everything below; `__init__` is raykd's version.
         raykd={"__init__", "errors", "params", "registry", "ray_private", "losses.targets", "data",
@@ -150,7 +160,7 @@ LAYERS = {
     ),
     "cli": Layer(
         raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report",
-               "export", "clusters", "user_code"},
+               "export", "harness", "clusters", "user_code"},
         packages={"typer", "rich"},
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
         later={"torch"},
@@ -158,7 +168,7 @@ LAYERS = {
     "notebook": Layer(
         # The command's console shows how a sweep gets on, in a notebook, too.
         raykd={"cli.console", "cli.live_view", "cli.output", "cli.progress", "errors", "export",
-               "registry", "report.charts", "results", "spec", "sweep"},
+               "registry", "report.charts", "report.figures", "results", "spec", "sweep"},
         packages={"rich"},
         later={"pandas", "peft", "plotly"},
     ),

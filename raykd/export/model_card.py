@@ -7,15 +7,16 @@ machine: paths are cut to their last part, and the command is that of the search
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from raykd.export.chosen import ChosenStudent
+from raykd.export.onnx_files import TIMED, OnnxFiles
 from raykd.params import show
 from raykd.results.constraints import weights_of
 from raykd.results.diagnose import diagnose
+from raykd.results.public import public, public_name, without_folders
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.sentences import own_interval
 from raykd.results.summary import (
@@ -37,47 +38,24 @@ _PIPELINES = {
 }
 """The task of a model on the hub, by how the name of its class ends."""
 
-_FOLDERS = re.compile(r"(?<![\w.:/-])(?:~\w*|\.{1,2})?/(?:[^\s/,'\"\]}]+/)*(?=[^\s/,'\"\]}])")
-"""The folders of a path that begins with one, or with where a user is."""
-
 NO_LICENCE = (
     "None was stated. It has to agree with those of the teacher, of the model that the student "
     "began from, and of the data."
 )
 
 
-def model_card(student: ChosenStudent, licence: str | None = None) -> str:
+def model_card(
+    student: ChosenStudent, licence: str | None = None, graphs: OnnxFiles | None = None
+) -> str:
     """The text of ``README.md``.
 
     Args:
         student: What is exported.
         licence: The licence under which it is given on, as the hub names it.
+        graphs: What was written of it as ONNX.
     """
-    body = without_folders("\n".join(_body(student, licence)))
+    body = without_folders("\n".join([*_body(student, licence), *_graphs(graphs)]))
     return "\n".join([*_metadata(student, licence), "", body, ""])
-
-
-def public_name(name: str) -> str:
-    """A model, a file or a data set as others may read it: a path is cut to its last part."""
-    path = name.removeprefix("file:")
-    is_path = name != path or path.startswith(("/", "~", "./", "../")) or "\\" in path
-    return re.split(r"[/\\]", path.rstrip("/\\"))[-1] if is_path else name
-
-
-def public(value: Any) -> Any:  # plain data
-    """Plain data with every path in it cut to its last part."""
-    if isinstance(value, str):
-        return public_name(value)
-    if isinstance(value, Mapping):
-        return {str(key): public(of) for key, of in value.items()}
-    if isinstance(value, list | tuple):
-        return [public(of) for of in value]
-    return value
-
-
-def without_folders(text: str) -> str:
-    """A sentence without the folders of the paths in it."""
-    return _FOLDERS.sub("", text)
 
 
 def pipeline_of(folder: Path) -> str:
@@ -224,6 +202,23 @@ def _caveats(student: ChosenStudent) -> Iterator[str]:
 def _data(task: TaskRecord) -> dict[str, str]:
     facts = {f"{role} rows": f"{number:,}" for role, number in task.rows.items()}
     return {**facts, "fingerprint": f"`{task.data_fingerprint}`"}
+
+
+def _graphs(graphs: OnnxFiles | None) -> Iterator[str]:
+    """The graphs beside the weights: size, time, and what they change."""
+    if graphs is None:
+        return
+    rows, tokens = TIMED
+    yield from ["", "## ONNX", ""]
+    yield f"Compared with the weights on {graphs.texts} texts of random tokens; the time is that of"
+    yield f"{rows} text of {tokens} tokens on the machine of the export. int8 changes scores: score"
+    yield "it on rows of your own before you use it."
+    yield from ["", "| file | MB | ms | largest difference of a logit | same class |"]
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    yield f"| weights (PyTorch) | {graphs.size / 1e6:.1f} | {graphs.ms:.2f} | | |"
+    for file in graphs.files:
+        parts = [file.name, f"{file.size / 1e6:.1f}", f"{file.ms:.2f}", f"{file.difference:.1e}"]
+        yield f"| {' | '.join(parts)} | {100 * file.same:.1f} % |"
 
 
 def _made_with(student: ChosenStudent) -> Iterator[str]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from raykd.errors import SetupError
 from raykd.export.chosen import ChosenStudent
-from raykd.export.model_card import (
-    model_card,
-    public,
-    public_name,
-    summary_of,
-    without_folders,
-)
+from raykd.export.model_card import model_card, summary_of
+from raykd.export.onnx_files import OnnxFiles
 from raykd.results.diagnose import diagnose
+from raykd.results.public import public, public_name, without_folders
 from raykd.results.serialization import json_safe
 from raykd.results.summary import confirm_seed, task_metric, teacher_score
 
@@ -26,13 +24,19 @@ PROVENANCE = "raykd.json"
 CARD = "README.md"
 
 
-def export(student: ChosenStudent, to: str | Path, licence: str | None = None) -> Path:
+def export(
+    student: ChosenStudent,
+    to: str | Path,
+    licence: str | None = None,
+    graphs: Callable[[Path], OnnxFiles] | None = None,
+) -> Path:
     """Copy a student with its model card; the folder appears whole or not at all.
 
     Args:
         student: What is exported.
         to: The folder; it must not exist, or be empty.
         licence: The licence under which it is given on, as the hub names it.
+        graphs: Writes graphs of the student into the folder (`raykd.export.onnx_files`).
 
     Returns:
         The folder.
@@ -46,9 +50,9 @@ def export(student: ChosenStudent, to: str | Path, licence: str | None = None) -
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
         shutil.copytree(student.folder, draft)
-        (draft / CARD).write_text(model_card(student, licence), encoding="utf-8")
-        provenance = json.dumps(json_safe(provenance_of(student)), indent=2, allow_nan=False)
-        (draft / PROVENANCE).write_text(provenance + "\n", encoding="utf-8")
+        made = graphs(draft) if graphs is not None else None
+        for name, text in _texts(student, licence, made).items():
+            (draft / name).write_bytes(text)
         if target.is_dir():
             target.rmdir()
         os.replace(draft, target)
@@ -60,6 +64,25 @@ def export(student: ChosenStudent, to: str | Path, licence: str | None = None) -
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # nothing, where it has its name
     return target
+
+
+def planned(student: ChosenStudent, licence: str | None = None) -> dict[str, int]:
+    """The files that `export` would write, with their bytes."""
+    saved = sorted(path for path in student.folder.rglob("*") if path.is_file())
+    files = {p.relative_to(student.folder).as_posix(): p.stat().st_size for p in saved}
+    return files | {name: len(text) for name, text in _texts(student, licence, None).items()}
+
+
+def _texts(
+    student: ChosenStudent, licence: str | None, graphs: OnnxFiles | None
+) -> dict[str, bytes]:
+    """What is written beside the files of the student."""
+    facts = provenance_of(student)
+    if graphs is not None:
+        facts["onnx"] = dataclasses.asdict(graphs)
+    provenance = json.dumps(json_safe(facts), indent=2, allow_nan=False)
+    texts = {CARD: model_card(student, licence, graphs), PROVENANCE: provenance + "\n"}
+    return {name: text.encode() for name, text in texts.items()}
 
 
 def provenance_of(student: ChosenStudent) -> dict[str, Any]:

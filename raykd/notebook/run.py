@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import html
 import importlib
@@ -15,6 +14,7 @@ from raykd import registry
 from raykd.errors import UnknownName
 from raykd.export.chosen import choose
 from raykd.report.charts import Figure
+from raykd.report.figures import figures_of
 from raykd.results.diagnose import diagnose
 from raykd.results.export import table
 from raykd.results.records import SweepResult
@@ -119,11 +119,7 @@ class Run:
 
     @functools.cached_property
     def _figures(self) -> Mapping[str, Figure]:
-        records = (
-            registry.load("sections", name).record(self.result)
-            for name in registry.names("sections")
-        )
-        return {f.key.removeprefix("plot-"): f for record in records for f in _figures_in(record)}
+        return figures_of(self.result)
 
     def _task(self, task: str | None) -> str:
         if task is None and len(self.tasks) == 1:
@@ -167,18 +163,3 @@ def load(run: str | Path) -> Run:
         RaykdError: It is no run folder, or cannot be read.
     """
     return Run(run)
-
-
-def _figures_in(value: Any) -> Iterator[Figure]:  # a record of the report, or part of one
-    """The figures that a record holds, however deep."""
-    if isinstance(value, Figure):
-        yield value
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            yield from _figures_in(getattr(value, field.name))
-    elif isinstance(value, tuple | list):
-        for each in value:
-            yield from _figures_in(each)
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _figures_in(each)

@@ -9,7 +9,7 @@ import base64
 import datetime
 import gzip
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -23,9 +23,8 @@ from raykd.errors import SetupError
 from raykd.report.charts import duration, slug
 from raykd.report.section import Section, environment
 from raykd.results.export import as_data
-from raykd.results.merge import merge
+from raykd.results.merge import load_runs
 from raykd.results.records import SweepResult
-from raykd.results.store import load_results
 from raykd.whole_file import whole_file
 
 PLOTLY_FILE = "plotly.min.js"
@@ -46,7 +45,11 @@ class RenderedSection:
 
 
 def build_report(
-    run: str | Path | Sequence[str | Path], out: Path | None = None, plotlyjs: PlotlyJs = "inline"
+    run: str | Path | Sequence[str | Path],
+    out: Path | None = None,
+    plotlyjs: PlotlyJs = "inline",
+    *,
+    is_anonymous: bool = False,
 ) -> Path:
     """Write the report of a run, or the comparison of several.
 
@@ -56,6 +59,7 @@ def build_report(
             ``comparison.html`` beside the first.
         plotlyjs: ``inline`` for one self-contained file (about 2.5 MB), ``directory`` to put
             ``plotly.min.js`` beside it once (a report is then some 0.5 MB).
+        is_anonymous: Leave out hosts, users, paths, addresses and command lines.
 
     Returns:
         The file.
@@ -65,7 +69,7 @@ def build_report(
         SetupError: If the file cannot be written.
     """
     runs = [Path(run)] if isinstance(run, str | Path) else [Path(r) for r in run]
-    result = merge([load_results(r) for r in runs])
+    result = load_runs(runs, is_anonymous=is_anonymous)
     target = out or (
         runs[0] / "report.html" if len(runs) == 1 else runs[0].parent / "comparison.html"
     )
@@ -86,11 +90,7 @@ def build_report(
 def render_page(result: SweepResult, plotlyjs: PlotlyJs = "inline") -> str:
     """The page as text."""
     page: dict[str, Any] = {
-        "title": result.name,
-        "run": result.run,
-        "subtitle": _subtitle(result),
-        "interrupted": result.interrupted or not result.finished,
-        "facts": _facts(result),
+        **head(result),
         "sections": render_sections(result),
         "css": markupsafe.Markup(_asset("report.css")),
         "scripts": [markupsafe.Markup(_asset(f"{name}.js")) for name in SCRIPTS],
@@ -98,6 +98,17 @@ def render_page(result: SweepResult, plotlyjs: PlotlyJs = "inline") -> str:
         "data": as_data(result),
     }
     return environment().get_template("page.html").render(r=page)
+
+
+def head(result: SweepResult) -> dict[str, Any]:
+    """What stands above the sections, in any format."""
+    return {
+        "title": result.name,
+        "run": result.run,
+        "subtitle": _subtitle(result),
+        "interrupted": result.interrupted or not result.finished,
+        "facts": _facts(result),
+    }
 
 
 def sections() -> tuple[tuple[str, Section[Any]], ...]:
@@ -108,19 +119,29 @@ def sections() -> tuple[tuple[str, Section[Any]], ...]:
 
 def render_sections(result: SweepResult) -> list[RenderedSection]:
     """The sections that have something to say about this sweep."""
-    rendered = []
+    return drawn(result, {name: section.render for name, section in sections()})
+
+
+def drawn(result: SweepResult, draw: Mapping[str, Callable[[Any], str]]) -> list[RenderedSection]:
+    """The sections that have something to say, in page order.
+
+    Args:
+        result: The records.
+        draw: What turns the record of a section into text, by its name; others are left out.
+    """
+    shown = []
     for name, section in sections():
-        record = section.record(result)
+        record = section.record(result) if name in draw else None
         if record is not None:
-            rendered.append(
+            shown.append(
                 RenderedSection(
                     key=slug(name),
                     title=section.title,
                     heading=record.heading,
-                    body=markupsafe.Markup(section.render(record)),
+                    body=markupsafe.Markup(draw[name](record)),
                 )
             )
-    return rendered
+    return shown
 
 
 def _facts(result: SweepResult) -> str:

@@ -22,11 +22,12 @@ def pair_charts(
 
     Args:
         study: The search of an arm.
-        pair: The parameters.
+        pair: The parameters. The first by name is across, as Optuna's contour always has it.
         unit: Of the objective.
         key: Ids of the charts begin with it.
         arm: Its name.
     """
+    pair = (min(pair), max(pair))
     trials = [
         t
         for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

@@ -6,11 +6,28 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from raykd.errors import RaykdError
 from raykd.registry import METHODS_WITHOUT_TEACHER
+from raykd.results.anonymous import anonymous
 from raykd.results.records import SweepResult
+from raykd.results.store import load_results
+
+
+def load_runs(runs: Sequence[str | Path], *, is_anonymous: bool = False) -> SweepResult:
+    """The records of a run, or of several as one.
+
+    Args:
+        runs: Run folders.
+        is_anonymous: Leave out what says whose they are (`raykd.results.anonymous`).
+
+    Raises:
+        RaykdError: A run folder cannot be read, or there is none.
+    """
+    results = [load_results(run) for run in runs]
+    return merge([anonymous(result) for result in results] if is_anonymous else results)
 
 
 def merge(results: Sequence[SweepResult]) -> SweepResult:
@@ -62,6 +79,7 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
         notes=tuple(f"{p.run}: {note}" for p in parts for note in p.notes),
         teacher_notes=tuple(f"{p.run}: {note}" for p in parts for note in p.teacher_notes),
         row_outcomes=_same_rows(parts),
+        outside=tuple(score for p in parts for score in p.outside),
     )
 
 
@@ -106,6 +124,7 @@ def _renamed(result: SweepResult, counts: Mapping[str, int], keep_references: bo
         spec={**result.spec, "methods": methods},
         trials=trials,
         row_outcomes={f"{result.run}/{name}": v for name, v in result.row_outcomes.items()},
+        outside=tuple(dataclasses.replace(s, arm=name(s.arm)) for s in result.outside),
     )
 
 

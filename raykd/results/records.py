@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from raykd.params import Scalar
 from raykd.results.finetune_trial import FinetuneTrial as FinetuneTrial
 from raykd.results.logger_record import LoggerRecord
+from raykd.results.outside_score import OutsideScore as OutsideScore
 from raykd.results.seed_plan_record import SeedPlanRecord
 
 
@@ -54,7 +55,7 @@ class TrialResult:
     """One student trained once.
 
     Attributes:
-        sweep: Name of the run folder.
+        sweep: Name of the run folder; empty where it is not told.
         task: Task name.
         arm: Arm.
         method: Method name.
@@ -295,6 +296,7 @@ class SweepResult:
         row_outcomes: By `TrialResult.row_outcomes`, the outcome of a confirm run on each test row:
             whether it is right, or what the row adds to the metric; their mean is the metric.
         seed_plans: Where seeds were added by a plan, the plan of each task.
+        outside: Scores of confirmed students on tasks of an evaluation harness.
         lags: Of each task that was searched, how many of the trials before it a trial did without
             the results of; None where it knew what had ended, or where nothing reads results.
         loggers: What each logger was told, by its name; those without an end on record are absent.
@@ -322,6 +324,7 @@ class SweepResult:
     seed_plans: Mapping[str, SeedPlanRecord] = field(default_factory=dict)
     lags: Mapping[str, int | None] = field(default_factory=dict)
     loggers: Mapping[str, LoggerRecord] = field(default_factory=dict)
+    outside: tuple[OutsideScore, ...] = ()
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from raykd.errors import RaykdError
 from raykd.registry import METHODS_WITHOUT_TEACHER
+from raykd.results.outside import read_outside
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.replay import Event, Replay
 from raykd.results.row_outcomes import read_row_outcomes
@@ -89,6 +90,7 @@ def load_results(run: str | Path) -> SweepResult:
         seed_plans=replay.seed_plans,
         lags=replay.lags,
         loggers=replay.loggers,
+        outside=read_outside(folder),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from raykd.report.commands import again
 from raykd.report.section import Section, template
 from raykd.results.records import Status, SweepResult, TrialResult
 
@@ -66,7 +67,7 @@ def _group(trials: list[TrialResult]) -> Group:
         trials=", ".join(ids) + more,
         nodes=", ".join(sorted({t.node for t in trials if t.node})) or "not known",
         traceback=first.traceback,
-        rerun=f"raykd trial runs/{first.sweep} --trial {first.trial_id}",
+        rerun=again(first),
     )
 
 

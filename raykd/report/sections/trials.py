@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raykd.report.charts import duration, short
+from raykd.report.commands import again
 from raykd.report.section import Section, template
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.scales import Scale
@@ -152,19 +152,13 @@ def _row(
         values=(*texts, *raw, f"{epochs:g}", f"{trial.seconds:.2f}", *searched),
         params=tuple((n, short(v)) for n, v in trial.params.items()),
         facts=_facts(trial, runs),
-        again=_again(trial),
+        again=again(trial),
         spark=_spark(curve),
         spark_title=f"{metric} from {scale.show(curve[0])} to {scale.show(curve[-1])}"
         if curve
         else "",
         failed=bool(trial.error),
     )
-
-
-def _again(trial: TrialResult) -> str:
-    """The command that trains it again; in a comparison of runs, ids begin with the run."""
-    run, _, name = trial.trial_id.rpartition("/")
-    return shlex.join(["raykd", "trial", f"runs/{run or trial.sweep}", "--trial", name])
 
 
 def _facts(trial: TrialResult, runs: Sequence[str]) -> tuple[tuple[str, str], ...]:
