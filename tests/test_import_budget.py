@@ -30,14 +30,28 @@ VALIDATED = (
     ["validate", "--no-data", "search_spaces/quickstart.yaml", "search_spaces/ckd_glue.yaml"], 0
 )  # fmt: skip
 LOOKED_AT = (["validate", "search_spaces/quickstart.yaml", "--set", "data.limit=200"], 0)
-COMMANDS = (*PLAIN, *LIGHT, VALIDATED, LOOKED_AT)
+COMPLETED = tuple(
+    (["complete", f"raykd {words}"], 0)
+    for words in ("sw", "init q", "ls m", "report r", "trial search_spaces/quickstart.yaml --arm k")
+)
+COMMANDS = (*PLAIN, *LIGHT, *COMPLETED, VALIDATED, LOOKED_AT)
 RUN = """
-import json, sys
+import json, os, sys
 from raykd.cli.main import main
+
+def complete(words):
+    os.environ |= {"_RAYKD_COMPLETE": "complete_bash", "COMP_WORDS": words,
+                   "COMP_CWORD": str(words.count(" "))}
+    try:
+        main([])
+    except SystemExit as exc:
+        return exc.code
+    finally:
+        del os.environ["_RAYKD_COMPLETE"]
 
 found = []
 for arguments in json.loads(sys.argv[1]):
-    code = main(arguments)
+    code = complete(arguments[1]) if arguments[0] == "complete" else main(arguments)
     found.append([code, sorted({name.partition(".")[0] for name in sys.modules})])
 sys.stdout.flush()
 print("\\n" + json.dumps(found))
@@ -79,6 +93,13 @@ def test_light_commands_import_nothing_heavy(seen):
         of = seen[" ".join(arguments)]
         assert of.code == code, arguments
         assert not of.packages & HEAVY, arguments
+
+
+def test_completion_answers_at_once(seen):
+    for arguments, code in COMPLETED:
+        of = seen[" ".join(arguments)]
+        assert of.code == code, arguments
+        assert not of.packages & (HEAVY - {"ruamel"}), arguments
 
 
 def test_validate_pays_for_torch_at_most(seen):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -41,23 +42,51 @@ def runs(incomplete: str) -> list[str]:
 
 
 def arms(context: typer.Context, incomplete: str) -> list[str]:
-    """The arms of the search space that the command line names."""
-    from raykd import user_code
+    """The arms of the search space that the command line names; its methods are not imported."""
     from raykd.errors import RaykdError
-    from raykd.spec.load import load_spec
+    from raykd.registry import METHODS_WITHOUT_TEACHER
+    from raykd.spec.yaml_loader import read_file
+    from raykd.spec.yaml_nodes import Findings
 
-    # An option without its value leaves what stands before it unread.
-    words = [context.params.get("source"), *context.args]
-    file = next((str(word) for word in words if word and Path(str(word)).is_file()), None)
+    file = next((word for word in _words(context, "source") if Path(word).is_file()), None)
     if file is None:
         return []
-    user_code.limit_to()
     try:
-        return _beginning(load_spec(file).methods, incomplete)
+        file_keys = read_file(file, Findings()).value
     except RaykdError:
         return []
-    finally:
-        user_code.allow_all()
+    methods = file_keys.get("methods") if isinstance(file_keys, dict) else None
+    named = methods.node.value if methods is not None else None
+    if not isinstance(named, dict):
+        return []
+    # Where a file has no arm without a teacher, one is added.
+    added = () if set(named) & set(METHODS_WITHOUT_TEACHER) else METHODS_WITHOUT_TEACHER[:1]
+    return _beginning((*named, *added), incomplete)
+
+
+def arms_of_run(context: typer.Context, incomplete: str) -> list[str]:
+    """The arms of the run folder that the command line names."""
+    return _beginning(_resolved(context).get("methods", ()), incomplete)
+
+
+def tasks_of_run(context: typer.Context, incomplete: str) -> list[str]:
+    """Its tasks."""
+    return _beginning(_resolved(context).get("tasks", ()), incomplete)
+
+
+def _resolved(context: typer.Context) -> dict[str, Any]:
+    """The search space of a run; empty where there is none."""
+    named = (Path(word) / "resolved.json" for word in _words(context, "run"))
+    try:
+        found = json.loads(next(path for path in named if path.is_file()).read_text("utf-8"))
+    except (StopIteration, OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _words(context: typer.Context, argument: str) -> list[str]:
+    """An argument as far as it was read: an option without its value leaves it among the rest."""
+    return [str(word) for word in (context.params.get(argument), *context.args) if word]
 
 
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:

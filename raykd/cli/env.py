@@ -36,11 +36,17 @@ def surroundings() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": _processors(),
         "devices": _devices(),
         "cluster": os.environ.get("RAY_ADDRESS", ""),
         "disk_free_bytes": _disk_room(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Python and what results depend on most, as ``raykd --version`` shows them."""
+    found = {name: _version(name) or "not installed" for name in ("torch", "ray", "transformers")}
+    return {"Python": platform.python_version(), **found}
 
 
 def _version(package: str) -> str:
@@ -48,6 +54,13 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def _processors() -> int:
+    """Those that this process may use, where the system says it."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _devices() -> list[str]:

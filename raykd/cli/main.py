@@ -30,6 +30,7 @@ from typer.main import get_command
 
 import raykd
 from raykd import cli, user_code
+from raykd.cli.env import versions
 from raykd.cli.output import Format, Output
 from raykd.errors import Problem, RaykdError, Stopped
 
@@ -152,6 +153,7 @@ def _summary(group: str) -> str:
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"raykd {raykd.__version__}")
+        print(", ".join(f"{name} {version}" for name, version in versions().items()))
         raise typer.Exit
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import logging
 import os
@@ -22,7 +23,37 @@ OPTIONS = {
     "show": COMMON,
     "init": {"--output", "--from", "--teacher", "--label", *COMMON},
     "env": COMMON,
-    "report": {"--open", "--out", "--plotlyjs", *COMMON},
+    "report": {
+        "--open",
+        "--out",
+        "--plotlyjs",
+        "--markdown",
+        "--latex",
+        "--figures",
+        "--anonymous",
+        *COMMON,
+    },
+    "export": {
+        "--task",
+        "--arm",
+        "--licence",
+        "--push-to-hub",
+        "--public",
+        "--dry-run",
+        "--onnx",
+        "--int8",
+        *COMMON,
+    },
+    "eval": {
+        "--include-path",
+        "--shots",
+        "--limit",
+        "--batch-size",
+        "--device",
+        "--arm",
+        "--predictions",
+        *COMMON,
+    },
     "sweep": {
         "--set",
         "--out",
@@ -60,7 +91,9 @@ OPTIONS = {
 
 def test_the_version(capsys):
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"raykd {raykd.__version__}\n"
+    own, others = capsys.readouterr().out.splitlines()
+    assert own == f"raykd {raykd.__version__}"
+    assert f"torch {importlib.metadata.version('torch')}" in others.split(", ")
 
 
 @pytest.mark.parametrize("name", OPTIONS)
