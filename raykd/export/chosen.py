@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from raykd.errors import SpecError, UnknownName
+from raykd.errors import RaykdError, SpecError, UnknownName
 from raykd.registry import suggestion
+from raykd.results.confirmed import BEST
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.store import load_results
 from raykd.results.summary import arm_summaries
@@ -52,14 +53,27 @@ def choose(run: str | Path, task: str | None = None, arm: str | None = None) -> 
     ]  # fmt: skip
     if not saved:
         raise _nothing_saved(result, of, name)
-    trial = min(saved, key=lambda t: (t.number, t.trial_id))
+    # With confirm.keep: all, there are several; the first seed stands for the arm.
+    trial = min(saved, key=lambda t: (not t.checkpoint.endswith(f"/{BEST}"), t.number, t.trial_id))
     folder = Path(run) / trial.checkpoint
-    if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
-        raise SpecError(
-            f"the student of '{name}' on {of} was saved in {folder}, where there is no model now",
-            hint="was it moved or deleted? raykd sweep --resume RUN trains it again",
-        )
+    _check(folder, f"the student of '{name}' on {of}")
     return ChosenStudent(result=result, trial=trial, folder=folder, verdict=found)
+
+
+def _check(folder: Path, what: str) -> None:
+    """Refuse what would not be loaded: the criterion is that of a resumption."""
+    from raykd.models.weight_files import check_whole_model
+
+    again = "raykd sweep --resume RUN trains it again"
+    if not folder.is_dir():
+        raise SpecError(
+            f"{what} was saved in {folder}, where there is nothing now",
+            hint=f"was it moved or deleted? {again}",
+        )
+    try:
+        check_whole_model(folder)
+    except RaykdError as exc:
+        raise SpecError(f"{what} is not whole: {exc}", hint=again) from exc
 
 
 def _task(result: SweepResult, task: str | None) -> str:

@@ -102,12 +102,28 @@ def read_tensors(folder: Path) -> FileTensors:
 
 
 def is_whole_model(folder: Path) -> bool:
-    """Whether a folder holds a configuration and weights, of a model or an adapter, not cut off."""
-    written = [folder / name for name in (SAFE, ADAPTER_FILES[0]) if (folder / name).is_file()]
+    """Whether a folder holds what `check_whole_model` asks for."""
     try:
-        return bool(read_json(folder / "config.json")) and bool(written and read_file(written[0]))
+        check_whole_model(folder)
     except RaykdError:
         return False
+    return True
+
+
+def check_whole_model(folder: Path) -> None:
+    """Refuse a folder without a configuration and weights, of a model or an adapter, not cut off.
+
+    Raises:
+        DataError: A file is missing, cut off, or holds something else; says which.
+        SpecError: There are no weights that raykd writes.
+    """
+    if not read_json(folder / "config.json"):
+        raise DataError(f"{folder / 'config.json'} is empty")
+    written = [folder / name for name in (SAFE, ADAPTER_FILES[0]) if (folder / name).is_file()]
+    if not written:
+        raise _nothing(folder)
+    if not read_file(written[0]):
+        raise DataError(f"{written[0]} holds no weights")
 
 
 def versions(folder: Path) -> tuple[FileVersion, ...]:

@@ -2,14 +2,18 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from safetensors.numpy import load_file, save_file
 
 from raykd.cli.main import main
 from raykd.export.chosen import choose
-from raykd.export.model_card import NO_LICENCE, public, public_name
+from raykd.export.model_card import NO_LICENCE
+from raykd.results.public import public, public_name
 from raykd.results.records import Status
 from raykd.spec.schema import ArmSpec
 from tests.synthetic_run import SEEDS, Builder, write_run
@@ -27,7 +31,7 @@ def with_students(folder: Path, **env) -> Path:
             saved = folder / place_of(trial.task, trial.arm)
             saved.mkdir(parents=True)
             (saved / "config.json").write_text(json.dumps(CONFIG))
-            (saved / "model.safetensors").write_bytes(b"weights of " + trial.arm.encode())
+            save_file({trial.arm: np.zeros(2, "float32")}, saved / "model.safetensors")
     lines = []
     for line in (folder / "events.jsonl").read_text().splitlines():
         event = json.loads(line)
@@ -57,7 +61,7 @@ def test_the_folder_has_the_files_of_the_student_and_where_it_comes_from(run, tm
     arguments = ["export", str(run), str(to), "--task", "glue/rte", "--arm", "ckd"]
     assert main([*arguments, "--licence", "apache-2.0"]) == 0
     assert str(to) in capsys.readouterr().out
-    assert (to / "model.safetensors").read_bytes() == b"weights of ckd"
+    assert set(load_file(to / "model.safetensors")) == {"ckd"}
     assert {p.name for p in to.iterdir()} == {
         "config.json", "model.safetensors", "README.md", "raykd.json"
     }  # fmt: skip
@@ -173,12 +177,25 @@ def test_an_arm_without_a_student_says_why(tmp_path, capsys):
     assert "ran out" in told(capsys)
 
 
-def test_a_student_that_was_deleted_is_said(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (shutil.rmtree, "where there is nothing now"),
+        (lambda saved: os.remove(saved / "config.json"), "config.json cannot be read"),
+        (lambda saved: os.remove(saved / "model.safetensors"), "no weights that are read"),
+        (lambda saved: os.truncate(saved / "model.safetensors", 60), "is not whole: "),
+        (lambda saved: os.truncate(saved / "model.safetensors", 0), "is empty"),
+        (lambda saved: (saved / "config.json").write_text('{"arch'), "is no JSON"),
+    ],
+)
+def test_a_student_that_would_not_be_loaded_is_not_exported(damage, message, tmp_path, capsys):
     run = with_students(tmp_path / "run")
-    os.remove(run / place_of("glue/rte", "kd") / "config.json")
+    damage(run / place_of("glue/rte", "kd"))
     of = ["--task", "glue/rte", "--arm", "kd"]
     assert main(["export", str(run), str(tmp_path / "out"), *of]) == 2
-    assert "there is no model now" in told(capsys)
+    assert message in (said := told(capsys))
+    assert "raykd sweep --resume RUN trains it again" in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
