@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.stats import confidence_interval
 
+BEST = "best"
+"""The folder of the student of an arm's first confirm seed."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confirmed:

@@ -212,6 +212,7 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
     ConfirmSpec: {
         "top_k": "Configurations of each arm that are trained again.",
         "seeds": "The fresh seeds; none = no confirmation. Or a plan by which they are added.",
+        "keep": "Whose students stay on disk: that of the first seed of each arm, or all.",
     },
     SeedPlan: {
         "start": "Seeds of every arm at the first look.",

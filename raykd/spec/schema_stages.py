@@ -89,6 +89,7 @@ class ConfirmSpec(SpecSection):
         | Annotated[SeedPlan, Tag("plan")],
         Discriminator(_form_of_seeds),
     ] = (1, 2, 3, 4, 5)
+    keep: Literal["first", "all"] = "first"
 
     @property
     def looks(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from raykd.data.base import Task
 from raykd.data.row_roles import selecting_role
 from raykd.params import Scalar, describe
+from raykd.results.confirmed import BEST
 from raykd.search.space import domains_of
 from raykd.search.study import StudySpace
 from raykd.spec.constraints import COSTS, PARAMETERS
@@ -154,9 +155,11 @@ def confirm_trial(
     the same order, so that differences can be paired.
     """
     identifier = _identifier(arm_study, f"c{rank}.{seed}")
-    folder = "best" if not arm_study.repeat else f"best-{arm_study.repeat + 1}"
+    is_first = seed == spec.confirm.all_seeds[0]
+    folder = BEST if is_first else f"seed-{seed}"
+    folder += f"-{arm_study.repeat + 1}" if arm_study.repeat else ""
     saved = run / "checkpoints" / arm_study.task.replace("/", "-") / arm_study.arm.name / folder
-    is_kept = rank == 0 and seed == spec.confirm.all_seeds[0]
+    is_kept = rank == 0 and (is_first or spec.confirm.keep == "all")
     config = _config(
         spec, run, arm_study, identifier, chosen,
         number=rank,

@@ -181,3 +181,15 @@ def test_identifiers_tell_task_arm_and_number():
     arm_study = by_arm(sweep)["kd"]
     assert search_trial(sweep, RUN, arm_study, 7, {}).trial_id == "toy-sentiment.kd.s007"
     assert confirm_trial(sweep, RUN, arm_study, 0, 11, {}).trial_id == "toy-sentiment.kd.c0.11"
+
+
+def test_students_of_all_seeds_are_kept_where_that_is_said():
+    def kept(keep):
+        sweep = spec(confirm={"seeds": [3, 1], "top_k": 2, "keep": keep})
+        arm_study = by_arm(sweep)["kd"]
+        paths = [confirm_trial(sweep, RUN, arm_study, rank, seed, {}).save_path
+                 for rank in (0, 1) for seed in (3, 1)]  # fmt: skip
+        return [Path(path).name if path else None for path in paths]
+
+    assert kept("first") == ["best", None, None, None]
+    assert kept("all") == ["best", "seed-1", None, None]

@@ -1,0 +1,1 @@
+"""Evaluates confirmed students of a run with an evaluation harness, and brings the scores back."""

@@ -1,0 +1,170 @@
+"""Confirmed students are evaluated with a local task, and their scores are in the report."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from raykd.cli.main import main
+from raykd.harness import lm_eval as harness
+from raykd.report.sections import benchmarks
+from raykd.results.outside import compare_outside, read_outside, write_outside
+from raykd.results.outside_score import OutsideScore
+from raykd.results.store import load_results
+from tests.cases.model_folders import bpe_tokenizer, write_decoder, write_encoder
+from tests.synthetic_run import Builder, spec
+
+TASK = """
+task: colours
+dataset_path: json
+dataset_kwargs: {data_files: {test: DATA}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{question}}"
+doc_to_choice: "{{choices}}"
+doc_to_target: "{{answer}}"
+metric_list:
+  - {metric: acc, aggregation: mean, higher_is_better: true}
+metadata: {version: 3}
+"""
+SEEDS = (11, 12)
+
+
+def decoder(folder: Path, seed: int) -> None:
+    write_decoder(folder, bpe_tokenizer(["the film was good"]), seed=seed)
+
+
+def with_students(folder: Path, write=decoder) -> Path:
+    """A run of two arms with a saved student of each of two seeds."""
+    arms = {name: arm for name, arm in spec().methods.items() if name in ("none", "kd")}
+    plan = spec(trials=1).model_copy(update={"tasks": ("t",), "methods": arms})
+    builder = Builder(folder, plan)
+    builder.start()
+    builder.teacher("t")
+    for arm in arms:
+        for seed in SEEDS:
+            place = f"checkpoints/t/{arm}/{'best' if seed == SEEDS[0] else f'seed-{seed}'}"
+            (folder / place).mkdir(parents=True)
+            write(folder / place, seed=seed)
+            builder.trial("t", arm, 0, confirm_seed=seed, test=0.7, checkpoint=place)
+    builder.finish()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tasks")
+    rows = [{"question": f"the {k} was", "choices": ["good", "bad"], "answer": k % 2}
+            for k in range(6)]  # fmt: skip
+    data = folder / "rows.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    (folder / "colours.yaml").write_text(TASK.replace("DATA", str(data)))
+    return folder
+
+
+def score(arm: str, seed: int, value: float, **changes) -> OutsideScore:
+    fields = {"task": "t", "arm": arm, "seed": seed, "repeat": 0, "trial_id": f"t.{arm}.c0.{seed}",
+              "benchmark": "colours", "metric": "acc", "value": value, "rows": 6, "shots": 0,
+              "mode": "max", "harness": "lm-evaluation-harness 0, task version 3"}  # fmt: skip
+    return OutsideScore(**{**fields, **changes})
+
+
+@pytest.mark.slow
+def test_every_saved_student_is_scored_and_the_report_compares_arms(tasks, tmp_path, capsys):
+    run = with_students(tmp_path / "run")
+    command = ["eval", str(run), "--include-path", str(tasks), "--", "colours"]
+    assert main(command) == 0, capsys.readouterr().err
+    found = read_outside(run)
+    assert [(s.arm, s.seed) for s in found] == [(a, s) for a in ("none", "kd") for s in SEEDS]
+    assert {(s.benchmark, s.metric, s.rows, s.shots, s.mode) for s in found} == {
+        ("colours", "acc", 6, 0, "max")
+    }
+    assert all(0 <= s.value <= 1 for s in found)
+    assert found[0].harness.endswith("task version 3")
+    assert main(command) == 0  # again replaces
+    assert len(read_outside(run)) == len(found)
+    assert main(["report", str(run), "--plotlyjs", "directory"]) == 0
+    page = (run / "report.html").read_text("utf-8")
+    assert "4 confirmed students on colours" in page
+
+
+def test_arms_are_compared_by_seed(tmp_path):
+    seeds = (1, 2, 3, 4, 5)
+    scores = [score("none", s, 0.5 + s / 100) for s in seeds]
+    scores += [score("kd", s, 0.6 + s / 100 + (s % 2) / 1000) for s in seeds]
+    none, kd = compare_outside(scores, ("none", "kd"), "none")
+    assert none.versus is None
+    assert kd.versus.mean == pytest.approx(0.1006)
+    assert kd.versus.better
+    assert kd.p_holm < 0.001
+    assert (kd.mean.n, kd.mean.mean) == (5, pytest.approx(0.6306))
+    # Lower is better: the sign turns.
+    turned = [score(s.arm, s.seed, s.value, mode="min") for s in scores]
+    assert compare_outside(turned, ("none", "kd"), "none")[1].versus.mean < 0
+
+
+def test_several_searches_are_one_value_each():
+    scores = [score("kd", s, r + s / 10, repeat=r) for r in (0, 1, 2) for s in (1, 2)]
+    (kd,) = compare_outside(scores, ("none", "kd"), "none")
+    assert (kd.mean.n, kd.mean.mean) == (3, pytest.approx(1.15))
+
+
+def test_scores_are_kept_and_replaced_one_by_one(tmp_path):
+    write_outside(tmp_path, [score("kd", 1, 0.5), score("kd", 2, 0.5)])
+    write_outside(tmp_path, [score("kd", 1, 0.75)])
+    assert [(s.seed, s.value) for s in read_outside(tmp_path)] == [(1, 0.75), (2, 0.5)]
+
+
+def test_the_section_says_what_few_seeds_are_worth(tmp_path):
+    run = with_students(tmp_path / "run", lambda folder, seed: None)
+    assert benchmarks.record(load_results(run)) is None
+    write_outside(run, [score("none", 11, 0.5), score("kd", 11, 0.75)])
+    record = benchmarks.record(load_results(run))
+    (table,) = record.tables
+    assert "confirm.keep: all" in table.caption
+    assert table.rows[1][0:2] == ("kd", "0.75")
+    assert table.rows[0][5] == "+0.25 (one seed, not told apart)" or table.rows[1][5] == "baseline"
+    assert "colours: acc" in benchmarks.render(record)
+
+
+def test_a_file_that_was_edited_is_one_message(tmp_path, capsys):
+    run = with_students(tmp_path / "run", lambda folder, seed: None)
+    (run / "evaluations.json").write_text('{"scores": [{"arm": 3}]}')
+    assert main(["report", str(run)]) == 1
+    assert "evaluations.json cannot be understood" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "no task was named"),
+        pytest.param(["--", "nosuchtask"], 2, "the harness has no task 'nosuchtask'",
+                     marks=pytest.mark.slow),  # it reads all tasks that it has
+        (["--arm", "ckd", "--", "colours"], 2, "the run has no arm 'ckd'"),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_one_message(arguments, code, message, tmp_path, capsys):
+    run = with_students(tmp_path / "run")
+    assert main(["eval", str(run), *arguments]) == code
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_students_that_write_no_text_are_refused(tmp_path, capsys):
+    run = with_students(tmp_path / "run", write_encoder)
+    assert main(["eval", str(run), "--", "colours"]) == 2
+    assert "is a BertForSequenceClassification" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_run_without_students_is_refused(tmp_path, capsys):
+    run = with_students(tmp_path / "run", lambda folder, seed: None)
+    shutil.rmtree(run / "checkpoints")
+    assert main(["eval", str(run), "--", "colours"]) == 2
+    assert "no confirmed student whose files are whole" in " ".join(capsys.readouterr().err.split())
+
+
+def test_without_the_harness_one_message_says_what_to_install(tmp_path, monkeypatch, capsys):
+    run = with_students(tmp_path / "run")
+    monkeypatch.setattr(harness.importlib.util, "find_spec", lambda name: None)
+    assert main(["eval", str(run), "--", "colours"]) == 4
+    assert "raykd[eval]" in capsys.readouterr().err

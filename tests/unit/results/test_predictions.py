@@ -1,0 +1,55 @@
+"""Outcomes of every confirm run on every test row, as one table."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from raykd.cli.main import main
+from raykd.results.row_outcomes import write_row_outcomes
+from tests.synthetic_run import Builder
+
+RIGHT = {"kd": [1, 0, 1], "ckd": [0.5, 0.25, 0.75]}
+
+
+@pytest.fixture
+def run(tmp_path):
+    builder = Builder(tmp_path / "run")
+    builder.start()
+    builder.teacher("glue/rte")
+    for arm, values in RIGHT.items():
+        for seed in (11, 12):
+            place = write_row_outcomes(
+                builder.folder, f"glue-rte.{arm}.c0.{seed}", {}, np.array(values, np.float32)
+            )
+            builder.trial("glue/rte", arm, 0, confirm_seed=seed, test=0.7, row_outcomes=place)
+    builder.trial("glue/rte", "none", 0, confirm_seed=11, test=0.7)  # which kept none
+    builder.finish()
+    return builder.folder
+
+
+def test_a_row_for_each_run_and_test_row(run, tmp_path, capsys):
+    out = tmp_path / "rows.parquet"
+    assert main(["eval", str(run), "--predictions", str(out)]) == 0
+    assert f"predictions: {out} (12 rows)" in capsys.readouterr().out
+    rows = pq.read_table(out).to_pylist()
+    assert list(rows[0]) == ["task", "arm", "method", "repeat", "seed", "trial_id", "metric", "row",
+                             "outcome"]  # fmt: skip
+    kd = [(r["seed"], r["row"], r["outcome"]) for r in rows if r["arm"] == "kd"]
+    assert kd == [(seed, k, v) for seed in (11, 12) for k, v in enumerate(RIGHT["kd"])]
+    assert {r["outcome"] for r in rows if r["arm"] == "ckd"} == {0.5, 0.25, 0.75}
+    assert {
+        (r["task"], r["metric"], r["method"], r["repeat"]) for r in rows if r["arm"] == "kd"
+    } == {("glue/rte", "accuracy", "kd", 0)}
+
+
+def test_a_run_that_kept_none_is_refused(tmp_path, capsys):
+    builder = Builder(tmp_path / "run")
+    builder.start()
+    builder.finish()
+    assert main(["eval", str(builder.folder), "--predictions", str(tmp_path / "x")]) == 2
+    assert "has no outcomes of test rows" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_one_message(run, tmp_path, capsys):
+    assert main(["eval", str(run), "--predictions", str(tmp_path / "no" / "x")]) == 4
+    assert "cannot write" in capsys.readouterr().err
