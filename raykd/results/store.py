@@ -27,6 +27,8 @@ from raykd.whole_file import whole_file
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
 
 VERSION = 2
+LARGEST = 1e300
+"""Beyond it, an end of a domain is no number that was written by hand."""
 SPEC_HASH = "resolved.yaml"
 """Where the environment has the hash of the resolved search space."""
 _DEFAULT_BASELINES = ("kd", *METHODS_WITHOUT_TEACHER)
@@ -121,8 +123,19 @@ def _is_section(part: object) -> bool:
     return (
         isinstance(fixed, Mapping)
         and isinstance(domains, Mapping)
-        and all(isinstance(domain, Mapping) for domain in domains.values())
+        and all(_is_domain(domain) for domain in domains.values())
     )
+
+
+def _is_domain(domain: object) -> bool:
+    """Whether a searched parameter has what its kind needs."""
+    if not isinstance(domain, Mapping) or not isinstance(domain.get("kind"), str):
+        return False
+    if domain["kind"] == "choice":
+        return isinstance(domain.get("choices"), list)
+    ends = [domain.get("low"), domain.get("high")]
+    least = 0 if domain["kind"].startswith("log") else -LARGEST
+    return all(type(end) in (int, float) and least < end < LARGEST for end in ends)
 
 
 def read_events(path: Path) -> tuple[list[Event], int]:
