@@ -114,10 +114,10 @@ def write_onnx(folder: Path, *, int8: bool) -> OnnxFiles:
         OSError: A file cannot be written.
     """
     check_onnx(folder)
-    student = _OpenedStudent(folder)
     to = folder / FOLDER
     to.mkdir(exist_ok=True)
     with _quiet():
+        student = _OpenedStudent(folder)
         student.write(to / WHOLE)
         if int8:
             from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -264,12 +264,19 @@ def _median_ms(run: Callable[[], object]) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter and the quantiser have to say of themselves."""
-    before = logging.root.manager.disable
+    """Without what the libraries have to say of themselves, and as they found the log."""
+    from transformers.utils import logging as of_transformers
+
+    before, handlers = logging.root.manager.disable, list(logging.root.handlers)
+    showed = of_transformers.is_progress_bar_enabled()
     logging.disable(logging.ERROR)
+    of_transformers.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(before)
+        logging.root.handlers[:] = handlers
+        if showed:
+            of_transformers.enable_progress_bar()

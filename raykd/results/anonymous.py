@@ -102,11 +102,13 @@ class _Known:
 
     Attributes:
         names: Whole texts that stay as they are: tasks, arms, methods, trials.
-        words: What is written for a host or a user, longest first.
+        hosts: What is written for a text that is a host's name, however short.
+        words: What is written for a host or a user within a text, longest first.
         paths: Relative paths of the search space, longest first.
     """
 
     names: frozenset[str]
+    hosts: Mapping[str, str]
     words: Mapping[str, str]
     paths: tuple[str, ...]
 
@@ -121,6 +123,7 @@ class _Known:
         for number, host in enumerate(dict.fromkeys(h for h in hosts if h), start=1):
             for word in (host, host.partition(".")[0]):
                 words.setdefault(word, f"node {number}")
+        known = dict(words)
         texts = list(_texts(dataclasses.replace(result, row_outcomes={})))
         users = {m["user"] for text in texts for m in _HOME.finditer(text)}
         words |= {user: SOMEONE for user in sorted(users) if user not in words}
@@ -128,6 +131,7 @@ class _Known:
         paths = {text for text in _texts(result.spec) if text not in names and _is_relative(text)}
         return cls(
             names=frozenset(names),
+            hosts=known,
             words={w: words[w] for w in sorted(words, key=lambda w: (-len(w), w))},
             paths=tuple(sorted(paths, key=lambda path: (-len(path), path))),
         )
@@ -136,6 +140,8 @@ class _Known:
         """A text without them."""
         if text in self.names or not text:
             return text
+        if text in self.hosts:
+            return self.hosts[text]
         for pattern in (_URL, _MAIL, _IPV4, _IPV6):
             text = pattern.sub(ADDRESS, text)
         text = _SERVER.sub(lambda m: m[0] if _SOURCE.search(m[0]) else ADDRESS, text)

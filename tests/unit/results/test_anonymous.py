@@ -94,3 +94,9 @@ def test_runs_of_a_comparison_stay_apart(result: SweepResult):
     both = merge([anonymous(result), anonymous(result)])
     assert both.run == f"{result.name} + {result.name} (2)"
     assert [secret for secret in SECRETS if secret in render_page(both, "directory")] == []
+
+
+def test_a_short_name_of_a_host_is_replaced_where_it_stands_alone(result: SweepResult):
+    first = dataclasses.replace(result.trials[0], node="vm", error="vm: no kvm, and vmstat")
+    hidden = anonymous(dataclasses.replace(result, trials=(first, *result.trials[1:])))
+    assert (hidden.trials[0].node, hidden.trials[0].error) == ("node 1", first.error)
