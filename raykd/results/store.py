@@ -133,7 +133,7 @@ def _is_domain(domain: object) -> bool:
         return False
     if domain["kind"] == "choice":
         return isinstance(domain.get("choices"), list)
-    ends = [domain.get("low"), domain.get("high")]
+    ends: list[Any] = [domain.get("low"), domain.get("high")]
     least = 0 if domain["kind"].startswith("log") else -LARGEST
     return all(type(end) in (int, float) and least < end < LARGEST for end in ends)
 

@@ -183,7 +183,7 @@ def test_identifiers_tell_task_arm_and_number():
     assert confirm_trial(sweep, RUN, arm_study, 0, 11, {}).trial_id == "toy-sentiment.kd.c0.11"
 
 
-def test_students_of_all_seeds_are_kept_where_that_is_said():
+def test_students_of_all_seeds_are_kept():
     def kept(keep):
         sweep = spec(confirm={"seeds": [3, 1], "top_k": 2, "keep": keep})
         arm_study = by_arm(sweep)["kd"]

@@ -133,7 +133,7 @@ ELSEWHERE = {
     "teacher.checkpoint": "sweep/test_task_setup.py::test_a_checkpoint_is_known_by_its_weights",
     "student.from_teacher.weights": "sweep/test_task_setup.py::test_pretrained_layers_of_a",
     "confirm.top_k": "sweep/test_arm_studies.py::test_one_student_of_each_arm_is_kept",
-    "confirm.keep": "sweep/test_arm_studies.py::test_students_of_all_seeds_are_kept_where_that_is_said",
+    "confirm.keep": "sweep/test_arm_studies.py::test_students_of_all_seeds_are_kept",
     "search.algorithm": "search/algorithms/test_algorithms.py::test_tpe_moves_to_where_it_is_good",
     "search.control": "sweep/test_search.py::test_the_control_group_is_as_large_as_the_file_says",
     "search.lag": "sweep/test_search.py::test_the_lag_of_a_file_is_that_of_new_studies",
