@@ -7,6 +7,7 @@ else is refused.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import logging
@@ -265,9 +266,7 @@ def _median_ms(run: Callable[[], object]) -> float:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without what the libraries have to say of themselves, and as they found the log."""
-    from transformers.utils import logging as transformers_logging
-
-    of_transformers: Any = transformers_logging  # its functions have no types
+    of_transformers: Any = importlib.import_module("transformers.utils.logging")
     before, handlers = logging.root.manager.disable, list(logging.root.handlers)
     showed = of_transformers.is_progress_bar_enabled()
     logging.disable(logging.ERROR)

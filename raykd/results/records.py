@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raykd.params import Scalar
+from raykd.results.derived_teacher import DerivedTeacher as DerivedTeacher
 from raykd.results.finetune_trial import FinetuneTrial as FinetuneTrial
 from raykd.results.logger_record import LoggerRecord
 from raykd.results.outside_score import OutsideScore as OutsideScore
@@ -188,31 +189,6 @@ class TeacherRecord:
     seed_scores: Mapping[str, float] = field(default_factory=dict)
     seeds: int = 1
     name: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DerivedTeacher:
-    """A teacher derived from the teacher of a task, and the trials that learnt from it.
-
-    Attributes:
-        task: Task name.
-        key: Its identity among those of the task.
-        about: What it is, in a few words.
-        by: Parameters that chose it.
-        rows: Rows passed through it to record its outputs, over all times it was made.
-        seconds: Time of making and recording it.
-        made: How often it was made.
-        trials: Ids of the trials that learnt from it.
-    """
-
-    task: str
-    key: str
-    about: str
-    rows: int
-    seconds: float
-    made: int
-    trials: tuple[str, ...]
-    by: tuple[str, ...] = ()
 
 
 UNLABELLED = "without a label"
