@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from raykd.clusters.background_thread import BackgroundThread
 from raykd.clusters.capacity import survey
 from raykd.clusters.node_capabilities import ability_of_nodes
 from raykd.clusters.slots import slots
-from raykd.errors import SetupError
+from raykd.errors import ClusterLost, SetupError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
 from raykd.results.records import TEACHER_NOTE
@@ -41,6 +42,9 @@ from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
 
 NOTIFICATION_WAIT_S = 1.0
+
+NOTICE_S = 1.0
+"""That a local cluster is lost is known so long after the first calls to it have failed."""
 
 LOOK_S = 0.2
 """How often the main thread looks whether the others are well; Ctrl-C comes through in between."""
@@ -110,12 +114,15 @@ class Driver:
         self._closing = threading.Event()
         self._clock = SearchClock(spec.search.time_budget_s, len(spec.tasks))
 
-    def drive(self, conclude: Callable[[BaseException | None], None]) -> None:
+    def drive(
+        self, conclude: Callable[[BaseException | None], None], check: Callable[[], None]
+    ) -> None:
         """Run everything; on Ctrl-C stop what runs, keep what is done, and raise.
 
         Args:
             conclude: Called with what ended the work, None for its own end, before slots and
                 coordinator are closed: whatever happens to Ray then, the results are written.
+            check: Called again and again; raises where the cluster is lost.
 
         Raises:
             SpecError: No node can hold what a trial asks for.
@@ -151,12 +158,16 @@ class Driver:
             work = BackgroundThread(lambda: self._work(teachers, autoscaler, recorder), "work")
             try:
                 while not work.wait(LOOK_S):
+                    check()
                     listener.check()
                     if autoscaler.watcher is not None:
                         autoscaler.watcher.check()
             except BaseException as exc:
-                self._halt(coordinator, work, exc)
-                conclude(exc)
+                why = _cause(exc, check)
+                self._halt(coordinator, work, why)
+                conclude(why)
+                if why is not exc:
+                    raise why from exc
                 raise
             conclude(None)
 
@@ -169,6 +180,8 @@ class Driver:
             message = "stopped by the user; results so far are kept (once more ends it at once)"
             self._log.emit("stopping", message=message)
         self._stop.set()
+        if isinstance(why, ClusterLost):
+            return  # nobody is there to answer
         with contextlib.suppress(ray.exceptions.RayError):  # the coordinator may be what is lost
             answer(coordinator.close.remote())
         work.end(HALT_S)  # what it ends with now follows from `why`
@@ -310,3 +323,14 @@ class Driver:
             self._note(f"{notification['job']} goes to another slot: {notification['why']}")
         elif notification["kind"] == "note":
             self._note(notification["message"])
+
+
+def _cause(exc: BaseException, check: Callable[[], None]) -> BaseException:
+    """What ended a sweep: an error may only follow from the loss of the cluster."""
+    if isinstance(exc, Exception):
+        time.sleep(NOTICE_S)
+        try:
+            check()
+        except ClusterLost as lost:
+            return lost
+    return exc

@@ -83,12 +83,12 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         conclusion = Conclusion(spec, run, log, loggers)
         with conclusion:
             setups = {key: _asked(setup, options, log) for key, setup in setups.items()}
-            with connected(options.address):
+            with connected(options.address) as connection:
                 Driver(
                     spec, run, log, setups, cache=options.cache,
                     resumed=options.resume is not None, with_confirm=options.confirm,
                     elastic=options.address is not None,
-                ).drive(conclusion.write)  # fmt: skip
+                ).drive(conclusion.write, connection.check)  # fmt: skip
     if not any(t.status is Status.COMPLETED for t in load_results(run).trials):
         raise SweepFailed("no trial completed", hint="the report's section 'What failed' says why")
     return run
