@@ -54,7 +54,7 @@ _IN_USE = "raykd.lock"
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
-class Node(Protocol):
+class LocalNode(Protocol):
     """What is used of Ray's class of the processes of a node."""
 
     gcs_address: str
@@ -96,7 +96,7 @@ def main() -> None:
     delete(session, but_logs=kept)
 
 
-def start() -> Node:
+def start() -> LocalNode:
     """Start the processes; a start that takes too long is tried again.
 
     Ray gives its own processes half a minute, which a busy machine may need for reading them from
@@ -108,7 +108,7 @@ def start() -> Node:
     for attempt in range(1, START_TRIES + 1):
         before = descendants(os.getpid())
         try:
-            node: Node = ray_private.start_local_cluster()
+            node: LocalNode = ray_private.start_local_cluster()
             return node
         except SetupError:
             raise
@@ -159,7 +159,7 @@ def _in_use(session: Path) -> Iterator[None]:
         yield
 
 
-def _watch(node: Node, answer: Any) -> bytes:
+def _watch(node: LocalNode, answer: Any) -> bytes:
     """Watch the processes until the driver ends, or says a word, which is returned."""
     told = False
     while not select.select([0], [], [], LOOK_S)[0]:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import raykd
 from raykd import ray_private
 from raykd.clusters import cluster_process
 from raykd.clusters.auth_token import make_private
@@ -26,7 +25,7 @@ from raykd.errors import SetupError
 END_S = 10.0
 """The processes have this long to end."""
 
-_ROOT = str(Path(raykd.__file__).absolute().parents[1])
+_ROOT = str(Path(__file__).absolute().parents[2])
 
 _BEGIN = """
 import importlib.util, os, sys
