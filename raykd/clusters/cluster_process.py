@@ -160,14 +160,18 @@ def _in_use(session: Path) -> Iterator[None]:
 
 
 def _watch(node: LocalNode, answer: Any) -> bytes:
-    """Watch the processes until the driver ends, or says a word, which is returned."""
-    told = False
-    while not select.select([0], [], [], LOOK_S)[0]:
+    """Watch the processes until the driver ends; returns the word that it has said before."""
+    told, word = False, b""
+    while True:
+        if select.select([0], [], [], LOOK_S)[0]:
+            heard = os.read(0, len(KEEP))
+            if not heard:
+                return word
+            word = heard
         lost = [ESSENTIAL[kind] for kind, _ in node.dead_processes() if kind in ESSENTIAL]
         if lost and not told:
             told = True
             _tell(answer, lost=" and ".join(lost))
-    return os.read(0, len(KEEP))
 
 
 def _tell(answer: Any, **what: str) -> None:

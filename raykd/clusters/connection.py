@@ -48,6 +48,11 @@ class Connection:
     def __init__(self, cluster: LocalCluster | None = None) -> None:
         self._cluster = cluster
 
+    @property
+    def lost(self) -> str:
+        """What of the cluster has ended; empty while all is well, and where nobody can know."""
+        return "" if self._cluster is None else self._cluster.lost
+
     def check(self) -> None:
         """Look whether the cluster is there.
 
@@ -131,7 +136,7 @@ def _connection(address: str, connection: Connection) -> Iterator[Connection]:
         with _told_as_setup():
             yield connection
     finally:
-        _disconnect()
+        _disconnect(0.0 if connection.lost else LEAVE_S)
 
 
 def _listens_here_alone(address: str) -> bool:
@@ -186,12 +191,15 @@ def _connect(address: str) -> None:
         ) from exc
 
 
-def _disconnect() -> None:
+def _disconnect(patience_s: float) -> None:
     """Leave Ray, unless a thread is still in a call to it: Ray would end the whole process for it.
 
     Then everything stays until the process ends.
+
+    Args:
+        patience_s: How long threads have to come back.
     """
-    until = time.monotonic() + LEAVE_S
+    until = time.monotonic() + patience_s
     while _calls_ray() and time.monotonic() < until:
         time.sleep(0.05)
     if _calls_ray():

@@ -60,7 +60,7 @@ class LocalCluster:
         make_private()
         self._address = ""
         self._session: Path | None = None
-        self._word = b""
+        self._kept = False
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _BEGIN, _ROOT],
             stdin=subprocess.PIPE,
@@ -87,7 +87,11 @@ class LocalCluster:
 
     def keep_logs(self) -> None:
         """Leave Ray's logs where they are: they may say what went wrong."""
-        self._word = cluster_process.KEEP
+        assert self._process.stdin is not None
+        self._kept = True
+        with contextlib.suppress(OSError):  # it is gone
+            self._process.stdin.write(cluster_process.KEEP)
+            self._process.stdin.flush()
 
     @property
     def logs(self) -> Path | None:
@@ -101,15 +105,13 @@ class LocalCluster:
     def end(self) -> None:
         """End its processes: at once where they are not all there yet."""
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it is gone
-            self._process.stdin.write(self._word)
-            self._process.stdin.close()
+        self._process.stdin.close()
         try:
             self._process.wait(END_S if self._address else 0)
         except subprocess.TimeoutExpired:
             kill([self._process.pid, *descendants(self._process.pid)])
             self._process.wait()
-        if self._session is not None and not self._word:
+        if self._session is not None and not self._kept:
             cluster_process.delete(self._session)
         self._environment.restore()
 
