@@ -75,6 +75,7 @@ def main() -> None:
     os.dup2(2, 1)  # what Ray prints is no answer
     _adopt_orphans()
     try:
+        choose_folder()
         node = start()
     except SetupError as exc:
         (problem,) = exc.problems()
@@ -96,6 +97,34 @@ def main() -> None:
     delete(session, but_logs=kept)
 
 
+def choose_folder() -> None:
+    """Have Ray put its sockets and logs where this user can write.
+
+    The usual place, ``/tmp/ray``, may belong to somebody else on a machine that is shared.
+
+    Raises:
+        SetupError: No place can be written.
+    """
+    named = os.environ.get("RAY_TMPDIR")
+    usual = Path(named or os.environ.get("TMPDIR") or "/tmp")
+    if _can_write(usual / "ray"):
+        return
+    own = usual / f"raykd-{os.getuid()}"
+    if named or not _can_write(own):
+        raise SetupError(
+            f"Ray cannot write its sockets and logs: {usual / 'ray'} is closed to this user, or "
+            "read-only",
+            hint="set RAY_TMPDIR to a folder that can be written, with a short name",
+        )
+    own.mkdir(mode=0o700, exist_ok=True)
+    os.environ["RAY_TMPDIR"] = str(own)
+
+
+def _can_write(folder: Path) -> bool:
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
 def start() -> LocalNode:
     """Start the processes; a start that takes too long is tried again.
 
@@ -112,6 +141,12 @@ def start() -> LocalNode:
             return node
         except SetupError:
             raise
+        except OSError as exc:
+            raise SetupError(
+                f"cannot start a local Ray cluster: {exc}",
+                hint="Ray keeps sockets and logs in /tmp/ray; set RAY_TMPDIR to another folder, "
+                "with room and with a short name",
+            ) from exc
         except Exception as exc:
             # Ray leaves what it began to start, and raises bare exceptions, too.
             kill([process for process in descendants(os.getpid()) if process not in before])

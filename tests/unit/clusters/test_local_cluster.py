@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import json
@@ -16,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from raykd.clusters import cluster_process, connection, local_cluster
-from raykd.clusters.cluster_process import delete, delete_unused
+from raykd.clusters.cluster_process import choose_folder, delete, delete_unused
 from raykd.clusters.connection import connected
 from raykd.clusters.environment import RayEnvironment
 from raykd.clusters.local_cluster import LocalCluster
-from raykd.errors import ClusterLost
+from raykd.errors import ClusterLost, SetupError
 from raykd.trial.coordinator import RAY_THREAD
 
 SET = (
@@ -175,6 +176,41 @@ def test_raykd_is_found_where_the_driver_has_put_it_on_its_path(tmp_path, monkey
 def test_the_driver_names_the_folder_that_holds_its_raykd():
     assert (Path(local_cluster._ROOT) / "raykd" / "__init__.py").is_file()
     assert os.path.isabs(local_cluster._ROOT)
+
+
+# Where they write -------------------------------------------------------------------------------
+
+
+def test_where_the_usual_place_is_somebody_elses_a_user_has_one_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    closed: set[Path] = set()
+    monkeypatch.setattr(
+        cluster_process.os, "access", lambda path, mode: Path(path) not in closed
+    )  # root may write everywhere
+    choose_folder()
+    assert "RAY_TMPDIR" not in os.environ
+    (tmp_path / "ray").mkdir()
+    closed.add(tmp_path / "ray")
+    choose_folder()
+    own = Path(os.environ["RAY_TMPDIR"])
+    assert own.parent == tmp_path
+    assert own.stat().st_mode & 0o777 == 0o700
+    (own / "ray").mkdir()
+    closed.add(own / "ray")
+    with pytest.raises(SetupError, match="is closed to this user, or read-only") as caught:
+        choose_folder()
+    assert "RAY_TMPDIR" in caught.value.hint
+
+
+def test_a_start_that_no_second_try_can_help_is_not_tried_again(monkeypatch):
+    def start():
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/ray/session_1")
+
+    monkeypatch.setattr(cluster_process.ray_private, "start_local_cluster", start)
+    monkeypatch.setattr(cluster_process, "START_PAUSE_S", 1e9)
+    with pytest.raises(SetupError, match="No space left on device: '/tmp/ray/session_1'"):
+        cluster_process.start()
 
 
 # What is left of clusters -----------------------------------------------------------------------
