@@ -41,7 +41,7 @@ from raykd.training.seeding import (
     restore_random,
     seed_everything,
 )
-from raykd.training.settings import FULL, TrainSettings
+from raykd.training.settings import FULL, STATE_EVERY_S, TrainSettings
 from raykd.training.step import Step
 from raykd.training.step_metrics import StepMetrics, StepPoint
 from raykd.training.terms import LossTracker
@@ -90,7 +90,7 @@ class TrainJob:
     on_evaluation: Callable[[Evaluation], bool]
     end_id: int = 0
     state_path: Path | None = None
-    state_every_s: float = 60.0
+    state_every_s: float = STATE_EVERY_S
     note: Callable[[str], None] = lambda message: None
     log_every: int = 0
     on_steps: Callable[[StepPoint], None] = lambda point: None

@@ -28,7 +28,7 @@ from raykd.training.device import DistributedContext, in_lockstep
 from raykd.training.inference import InferenceSetup
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import derive_seed, seed_everything
-from raykd.training.settings import LORA, LoraSettings, RowSettings, TrainSettings
+from raykd.training.settings import LORA, STATE_EVERY_S, LoraSettings, RowSettings, TrainSettings
 from raykd.training.step_metrics import StepPoint
 from raykd.trial.measurements import Measurements, TrainedStudent, measure
 
@@ -53,6 +53,7 @@ class TrialConfig:
         row_metric: The metric whose outcome on each test row is kept then; empty for none.
         latency: Whether to measure the student's latency.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
+        state_every_s: Least time between two states.
         save_path: Where the trained student is to be saved, or None.
         lora: Where the student has adapters, None without any.
         limit_s: How long it may take at a time, None for any time.
@@ -76,6 +77,7 @@ class TrialConfig:
     row_metric: str = ""
     latency: bool = False
     state_path: str | None = None
+    state_every_s: float = STATE_EVERY_S
     save_path: str | None = None
     lora: LoraPlan | None = None
     limit_s: float | None = None
@@ -291,6 +293,7 @@ def run_trial(
             on_evaluation=lambda now: now.epoch < settings.epochs and on_evaluation(now),
             end_id=prepared.end_id,
             state_path=Path(config.state_path) if config.state_path else None,
+            state_every_s=config.state_every_s,
             note=listener.note,
             log_every=config.log_every,
             on_steps=listener.steps,

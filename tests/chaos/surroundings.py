@@ -28,6 +28,7 @@ class Surroundings:
         (self._folder / "t").mkdir(exist_ok=True)
         return {
             **os.environ, "RAYKD_CACHE": str(self.cache), "OMP_NUM_THREADS": "1",
+            "RAYKD_STATE_S": "0",  # a state at every evaluation
             "TMPDIR": str(self._folder / "t"), "RAY_TMPDIR": str(self._folder / "r"),
         }  # fmt: skip
 

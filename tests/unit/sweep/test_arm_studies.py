@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from raykd.errors import SetupError
 from raykd.sweep.arm_studies import (
     arm_studies,
     confirm_trial,
@@ -173,3 +174,16 @@ def test_identifiers_tell_task_arm_and_number():
     arm_study = by_arm(sweep)["kd"]
     assert search_trial(sweep, RUN, arm_study, 7, {}).trial_id == "toy-sentiment.kd.s007"
     assert confirm_trial(sweep, RUN, arm_study, 0, 11, {}).trial_id == "toy-sentiment.kd.c0.11"
+
+
+def test_how_often_states_are_saved_is_the_users_to_say(monkeypatch):
+    def every():
+        return search_trial(spec(), RUN, by_arm(spec())["kd"], 0, CHOSEN).state_every_s
+
+    monkeypatch.delenv("RAYKD_STATE_S", raising=False)
+    assert every() == 60
+    monkeypatch.setenv("RAYKD_STATE_S", "2.5")
+    assert every() == 2.5
+    monkeypatch.setenv("RAYKD_STATE_S", "often")
+    with pytest.raises(SetupError, match="RAYKD_STATE_S must be a number of seconds, got 'often'"):
+        every()
