@@ -291,12 +291,9 @@ def run_trial(
             teacher=_read_from(teacher, method, settings),
             settings=settings, collator=collator, seed=config.seed, world=world,
             on_evaluation=lambda now: now.epoch < settings.epochs and on_evaluation(now),
-            end_id=prepared.end_id,
+            end_id=prepared.end_id, note=listener.note, state_every_s=config.state_every_s,
             state_path=Path(config.state_path) if config.state_path else None,
-            state_every_s=config.state_every_s,
-            note=listener.note,
-            log_every=config.log_every,
-            on_steps=listener.steps,
+            log_every=config.log_every, on_steps=listener.steps,
         )
     )  # fmt: skip
     begun.finish()
