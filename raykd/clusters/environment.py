@@ -23,6 +23,8 @@ _QUIET = {
     "RAY_worker_maximum_startup_concurrency": "8",
     # On a busy machine Ray's own processes take longer to find each other.
     "RAY_raylet_start_wait_time_s": "180",
+    # A cluster whose head is lost ends the driver after so long, with the command that goes on.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "45",
     # Do not let Ray hide the GPUs from tasks that asked for none.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

@@ -1,24 +1,29 @@
 """Kills sweeps and prints what came of it: `python -m tests.chaos --kills N --seed S`.
 
-The table is the one of docs/explanation/reliability.md. Every kill but those of a worker, the
-controller of a slot or a process of Tune ends the driver, which is started again with ``--resume``.
-Columns of a chain stand in the row of its last kill.
+Every kill but those of a worker, the controller of a slot or a process of Tune ends the driver,
+which is started again with ``--resume``. The first table has a row for each kill, as they come;
+what is known at the end of a run folder alone stands with its last kill. The second one, that of
+docs/explanation/reliability.md, has a row for each kind of kill.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import platform
 import sys
 import time
+from collections.abc import Iterable, Sequence
 
-from tests.chaos.campaign import campaign, rows
+from tests.chaos.campaign import Outcome, campaign, rows, summary
 from tests.chaos.targets import TARGETS
 
-HEADER = (
-    "kill", "of", "instant", "driver ended with", "rows equal", "extra or double trials",
+KILLS = (
+    "killed", "instant", "driver ended with", "rows equal", "extra or double trials",
     "evaluations repeated", "faults and leftovers",
+)  # fmt: skip
+SUMMARY = (
+    "killed", "kills", "in", "driver ended", "said how to go on, left nothing",
+    "table equal to the bit", "trials extra or twice",
 )  # fmt: skip
 
 
@@ -32,8 +37,19 @@ def processor() -> str:
     return f"{len(names)} x {names[0]}" if names else platform.machine()
 
 
+def show(cells: Iterable[str]) -> None:
+    """Print a row of a table."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def head(cells: Sequence[str]) -> None:
+    """Print the head of a table."""
+    show(cells)
+    show(["---"] * len(cells))
+
+
 def main() -> int:
-    """Print the table; 1 where something is wrong."""
+    """Print the tables; 1 where something is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
@@ -43,18 +59,21 @@ def main() -> int:
     asked = parser.parse_args()
     print(f"{asked.kills} kills, seed {asked.seed}, {asked.slots} slots, {processor()}")
     until = time.monotonic() + 60 * asked.minutes
-    number, wrong = itertools.count(1), 0
+    outcomes: list[Outcome] = []
     with campaign(asked.seed, asked.slots) as one:
-        chains = [asked.of] if asked.of else one.targets(asked.kills)
-        print(f"| {' | '.join(HEADER)} |\n|{' --- |' * len(HEADER)}", flush=True)
-        for targets in chains:
+        head(KILLS)
+        for targets in [asked.of] if asked.of else one.targets(asked.kills):
             if time.monotonic() > until:
                 break
-            outcome = one.chain(targets)
-            wrong += not outcome.well
-            for row in rows(outcome, lambda: next(number)):
-                print(row, flush=True)
-    print(f"chains with something wrong: {wrong}")
+            outcomes.append(one.chain(targets))
+            for row in rows(outcomes[-1]):
+                show(row)
+    print()
+    head(SUMMARY)
+    for row in summary(outcomes):
+        show(row)
+    wrong = sum(not outcome.well for outcome in outcomes)
+    print(f"\n{len(outcomes)} run folders, {wrong} of them with something wrong")
     return 1 if wrong else 0
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,18 +104,39 @@ def campaign(seed: int, slots: int = 1) -> Iterator[Campaign]:
             campaign.close()
 
 
-def rows(outcome: Outcome, number: Callable[[], int]) -> Iterator[str]:
-    """The rows of a chain in the table."""
+def rows(outcome: Outcome) -> Iterator[tuple[str, ...]]:
+    """What each kill of a chain came to; what is known at its end alone stands in the last row."""
     end = outcome.difference
     for k, kill in enumerate(outcome.kills):
         last = k == len(outcome.kills) - 1
         code = "went on" if kill.code is None else f"{kill.code} after {kill.seconds:.0f} s"
-        rest = [f"{end.equal} of {end.rows}", str(end.extra), str(outcome.repeated)] if last else [
-            "", "", ""
-        ]  # fmt: skip
+        rest = (f"{end.equal} of {end.rows}", str(end.extra), str(outcome.repeated))
         faults = [*kill.faults, *(end.faults if last else ())]
-        cells = [str(number()), kill.target, kill.instant, code, *rest, "; ".join(faults) or "none"]
-        yield f"| {' | '.join(cells)} |"
+        yield (
+            kill.target, kill.instant, code, *(rest if last else ("", "", "")),
+            "; ".join(faults) or "none",
+        )  # fmt: skip
+
+
+def summary(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, ...]]:
+    """What all kills of a target came to."""
+    for target in TARGETS:
+        pairs = [(o, kill) for o in outcomes for kill in o.kills if kill.target == target]
+        if not pairs:
+            continue
+        kills = [kill for _, kill in pairs]
+        places = Counter(kill.instant.partition(",")[0] for kill in kills)
+        ended = [kill.seconds for kill in kills if kill.code is not None]
+        ends = [o.difference for o, _ in pairs]
+        yield (
+            target,
+            str(len(kills)),
+            ", ".join(f"{count} {place}" for place, count in places.items()),
+            f"at most {max(ended):.0f} s" if ended else "went on",
+            f"{sum(not kill.faults for kill in kills)} of {len(kills)}",
+            f"{sum(end.equal == end.rows for end in ends)} of {len(ends)}",
+            f"{sum(end.extra > 0 for end in ends)} of {len(ends)}",
+        )
 
 
 def _spec(folder: Path, seed: int, slots: int) -> object:
