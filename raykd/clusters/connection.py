@@ -83,9 +83,11 @@ def connected(address: str | None) -> Iterator[Connection]:
     environment = RayEnvironment(local=address is None)
     try:
         if ray.is_initialized():
+            connection = Connection(local_cluster.staying())
+            connection.check()
             require_head()
             with _told_as_setup():
-                yield Connection()
+                yield connection
         elif address is None:
             with _local_cluster() as connection:
                 yield connection

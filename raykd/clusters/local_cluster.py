@@ -147,3 +147,8 @@ def ahead() -> Iterator[None]:
 def take() -> LocalCluster:
     """The local cluster that starts ahead, or one that starts now."""
     return _ahead.pop() if _ahead else LocalCluster()
+
+
+def staying() -> LocalCluster | None:
+    """The local cluster that an earlier connection of this process could not leave."""
+    return _staying[-1] if _staying else None

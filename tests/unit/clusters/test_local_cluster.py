@@ -105,6 +105,14 @@ def test_a_cluster_that_a_thread_still_calls_stays_with_its_connection(monkeypat
     thread.join()
     assert ray.here
     assert cluster.calls == ["stay"]
+    # The next sweep of this process uses it, and hears when it is lost.
+    monkeypatch.setattr(local_cluster, "_staying", [cluster])
+    with connected(None) as again:
+        again.check()
+        cluster.lost = "the raylet"
+        assert again.lost == "the raylet"
+    with pytest.raises(ClusterLost), connected(None):
+        pass
 
 
 def test_a_cluster_that_stays_lives_as_long_as_the_process(monkeypatch):
