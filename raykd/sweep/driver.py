@@ -40,6 +40,7 @@ from raykd.sweep.user_cache import cache_bytes, open_cache, without_cache
 from raykd.training.device import resolve_precision
 from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
+from raykd.trial.signs_of_life import HUNG, SILENT
 
 NOTIFICATION_WAIT_S = 1.0
 
@@ -48,6 +49,9 @@ NOTICE_S = 1.0
 
 LOOK_S = 0.2
 """How often the main thread looks whether the others are well; Ctrl-C comes through in between."""
+
+_WORDS = {SILENT: "gives no sign of life", HUNG: "does not come back and is started anew"}
+"""What to say of a slot."""
 
 HALT_S = 60.0
 """Work that was told to end has this long to record how its trials ended."""
@@ -154,7 +158,7 @@ class Driver:
             )  # fmt: skip
             if self._elastic:
                 teachers.expect_nodes()
-            listener = self._listen(coordinator, recorder, teachers)
+            listener = self._listen(autoscaler, recorder, teachers)
             work = BackgroundThread(lambda: self._work(teachers, autoscaler, recorder), "work")
             try:
                 while not work.wait(LOOK_S):
@@ -276,12 +280,12 @@ class Driver:
         )
 
     def _listen(
-        self, coordinator: Any, recorder: TrialRecorder, teachers: TeacherProvider
+        self, autoscaler: SlotAutoscaler, recorder: TrialRecorder, teachers: TeacherProvider
     ) -> BackgroundThread:
         """Turn notifications into events, in a thread that ends with the coordinator."""
 
         def listen() -> None:
-            cursor = 0
+            cursor, coordinator = 0, autoscaler.coordinator
             while True:
                 try:
                     notifications = answer(
@@ -297,6 +301,8 @@ class Driver:
                 cursor += len(notifications)
                 for notification in notifications:
                     self._on_notification(notification, recorder, teachers)
+                    if notification.get("state") == HUNG:
+                        autoscaler.restart(notification["slot"])
 
         return BackgroundThread(listen, "listener")
 
@@ -310,10 +316,8 @@ class Driver:
                 k: notification[k] for k in ("slot", "state", "node", "reason") if k in notification
             }
             self._log.emit("slot", **{"node": "", **what})
-            if notification["state"] == "silent":
-                self._note(
-                    f"slot {notification['slot']} waits for no job: {notification['reason']}"
-                )
+            if words := _WORDS.get(notification["state"]):
+                self._note(f"slot {notification['slot']} {words}: {notification['reason']}")
         elif notification["kind"] in ("derived_teacher", "trial_steps"):
             what = {k: v for k, v in notification.items() if k not in ("kind", "time")}
             self._log.emit(notification["kind"], **what)

@@ -111,6 +111,11 @@ class SlotPool:
             thread.start()
             self._threads.append(thread)
 
+    def restart(self, slot: int) -> None:
+        """End the processes of a slot that hang; its supervisor starts new ones."""
+        if slot in self._trainers:
+            self._trainers[slot].end()
+
     def close(self, timeout_s: float = CLOSE_S) -> bool:
         """Stop every slot and wait for them, at most `timeout_s` in all; then kill them.
 
