@@ -59,12 +59,8 @@ class Connection:
         Raises:
             ClusterLost: It is not; calls to Ray may never come back.
         """
-        if self._cluster is not None and self._cluster.lost:
-            raise ClusterLost(
-                f"the local Ray cluster is lost: {self._cluster.lost} has ended",
-                hint="it was killed, or memory ran out (dmesg says so); Ray's logs are in "
-                f"{self._cluster.logs}; raykd sweep --resume continues",
-            )
+        if self._cluster is not None and self._cluster.notice():
+            raise self._cluster.error()
 
 
 @contextmanager
@@ -112,8 +108,13 @@ def _local_cluster() -> Iterator[Connection]:
     try:
         with _connection(cluster.address(), Connection(cluster)) as connection:
             yield connection
-    except Exception:
-        cluster.keep_logs()
+    except BaseException as exc:
+        # What ends the block may follow from the loss, also as an interruption.
+        follows = cluster.lost and not isinstance(exc, ClusterLost)
+        if follows or isinstance(exc, Exception):
+            cluster.keep_logs()
+        if follows:
+            raise cluster.error() from exc
         raise
     finally:
         if ray.is_initialized():

@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,10 @@ from raykd.clusters import cluster_process
 from raykd.clusters.auth_token import make_private
 from raykd.clusters.environment import RayEnvironment
 from raykd.clusters.processes import descendants, kill
-from raykd.errors import SetupError
+from raykd.errors import ClusterLost, SetupError
+
+NOTICE_S = 2.0
+"""Who looks again and again whether a cluster is lost has noticed it after so long."""
 
 END_S = 10.0
 """The processes have this long to end."""
@@ -56,6 +61,7 @@ class LocalCluster:
 
     def __init__(self) -> None:
         self.lost = ""
+        self._noticed = False
         self._environment = RayEnvironment(local=True)
         make_private()
         self._address = ""
@@ -105,6 +111,8 @@ class LocalCluster:
     def end(self) -> None:
         """End its processes: at once where they are not all there yet."""
         assert self._process.stdin is not None
+        if self in _used:
+            _used.remove(self)
         self._process.stdin.close()
         try:
             self._process.wait(END_S if self._address else 0)
@@ -115,14 +123,34 @@ class LocalCluster:
             cluster_process.delete(self._session)
         self._environment.restore()
 
+    def notice(self) -> bool:
+        """Whether it is lost; who asks looks after the main thread itself."""
+        self._noticed = self._noticed or bool(self.lost)
+        return self._noticed
+
+    def error(self) -> ClusterLost:
+        """What to raise where it is lost."""
+        return ClusterLost(
+            f"the local Ray cluster is lost: {self.lost} has ended",
+            hint="it was killed, or memory ran out (dmesg says so); Ray's logs are in "
+            f"{self.logs}; raykd sweep --resume continues",
+        )
+
     def _hear(self) -> None:
-        """Hear what becomes of it."""
+        """Hear what becomes of it; a main thread that waits for it is interrupted."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
+        if self._process.stdin is None or self._process.stdin.closed:
+            return  # it was to end
         self.lost = json.loads(line)["lost"] if line else "the process that started it"
+        time.sleep(NOTICE_S)
+        if not self._noticed:
+            # A real signal: it also ends a wait.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 _ahead: list[LocalCluster] = []
+_used: list[LocalCluster] = []
 _staying: list[LocalCluster] = []
 
 
@@ -146,7 +174,14 @@ def ahead() -> Iterator[None]:
 
 def take() -> LocalCluster:
     """The local cluster that starts ahead, or one that starts now."""
-    return _ahead.pop() if _ahead else LocalCluster()
+    cluster = _ahead.pop() if _ahead else LocalCluster()
+    _used.append(cluster)
+    return cluster
+
+
+def lost() -> bool:
+    """Whether a local cluster that this process uses is lost: calls to it never come back."""
+    return any(cluster.lost for cluster in _used)
 
 
 def staying() -> LocalCluster | None:

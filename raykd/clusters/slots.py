@@ -12,10 +12,10 @@ from pathlib import Path
 
 import ray
 
+from raykd.clusters import local_cluster
 from raykd.clusters.autoscaling import SlotAutoscaler
 from raykd.clusters.capacity import Cluster
 from raykd.clusters.node_agents import NodeAgents
-from raykd.errors import ClusterLost
 from raykd.results.event_log import EventLog
 from raykd.spec.schema import SweepSpec
 from raykd.training.device import built_for_gpus
@@ -59,17 +59,13 @@ def slots(
             log.emit("note", message=message)
     agents = NodeAgents(coordinator, pool, str((run / "ray").resolve()))
     autoscaler = SlotAutoscaler(cluster, agents, coordinator, where, log)
-    lost = False
     try:
         autoscaler.start()
         yield autoscaler
-    except ClusterLost:
-        lost = True
-        raise
     finally:
         if closing is not None:
             closing.set()
-        if not lost:  # nobody would answer
+        if not local_cluster.lost():  # nobody would answer
             # The coordinator may be lost: that has been told, or is what ended the block.
             with contextlib.suppress(ray.exceptions.RayError):
                 autoscaler.close()

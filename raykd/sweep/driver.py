@@ -333,8 +333,8 @@ def _cause(exc: BaseException, check: Callable[[], None]) -> BaseException:
     """What ended a sweep: an error may only follow from the loss of the cluster."""
     if isinstance(exc, Exception):
         time.sleep(NOTICE_S)
-        try:
-            check()
-        except ClusterLost as lost:
-            return lost
+    try:
+        check()
+    except ClusterLost as lost:
+        return lost
     return exc

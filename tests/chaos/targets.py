@@ -23,7 +23,7 @@ class Target:
         times: How often it is sent.
         everything: Whether all processes get it.
         goes_on: Whether the sweep is to go on by itself.
-        code: Exit code of the driver; None where it goes on.
+        codes: Exit codes that the driver may have; none where it goes on.
         silent: Whether nobody is left who could say how to go on, or clean up.
         sudden: Whether the driver has no time to clean its own folder; who resumes does.
     """
@@ -33,7 +33,7 @@ class Target:
     times: int = 1
     everything: bool = False
     goes_on: bool = False
-    code: int | None = None
+    codes: tuple[int, ...] = ()
     silent: bool = False
     sudden: bool = False
 
@@ -55,16 +55,19 @@ class Target:
 
 
 TARGETS = {
-    "driver": Target(code=-9, sudden=True),
-    "all": Target(everything=True, code=-9, silent=True),
-    "SIGTERM": Target(number=signal.SIGTERM, code=143),
-    "Ctrl-C": Target(number=signal.SIGINT, code=130),
-    "Ctrl-C twice": Target(number=signal.SIGINT, times=2, code=130, sudden=True),
-    "Ctrl-C three times": Target(number=signal.SIGINT, times=3, code=130, sudden=True),
-    "raylet": Target(words="raylet/raylet ", code=4),
-    "GCS": Target(words="gcs/gcs_server ", code=4),
-    "starter of Ray": Target(words="raykd.clusters.cluster_process", code=4),
-    "coordinator": Target(words="ray::CoordinatorState", code=4),
+    "driver": Target(codes=(-9,), sudden=True),
+    "all": Target(everything=True, codes=(-9,), silent=True),
+    "SIGTERM": Target(number=signal.SIGTERM, codes=(143,)),
+    "Ctrl-C": Target(number=signal.SIGINT, codes=(130,)),
+    "Ctrl-C twice": Target(number=signal.SIGINT, times=2, codes=(130,), sudden=True),
+    "Ctrl-C three times": Target(number=signal.SIGINT, times=3, codes=(130,), sudden=True),
+    # Ray in the driver may end the driver before it has said a word of its own.
+    "raylet": Target(words="raylet/raylet ", codes=(4, 1)),
+    "GCS": Target(words="gcs/gcs_server ", codes=(4, 1)),
+    "starter of Ray": Target(
+        words="raykd.clusters.cluster_process", codes=(4, 1), silent=True, sudden=True
+    ),
+    "coordinator": Target(words="ray::CoordinatorState", codes=(4,)),
     "worker": Target(words="ray::RayTrainWorker", goes_on=True),
     "controller": Target(words="ray::TrainController", goes_on=True),
     "Tune's trial": Target(words="ray::ImplicitFunc", goes_on=True),

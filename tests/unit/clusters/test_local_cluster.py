@@ -81,6 +81,12 @@ class Cluster:
     def address(self):
         return "10.0.0.1:6379"
 
+    def notice(self):
+        return bool(self.lost)
+
+    def error(self):
+        return LocalCluster.error(self)
+
 
 def test_a_local_sweep_leaves_the_environment_as_it_was(monkeypatch):
     Ray(monkeypatch)
@@ -319,7 +325,32 @@ def test_a_driver_hears_of_a_lost_process_and_of_a_lost_starter(monkeypatch):
         while not cluster.lost and time.monotonic() < until:
             time.sleep(0.01)
         assert cluster.lost == lost
+        assert cluster.notice()
         cluster.end()
+
+
+INTERRUPTED = """
+import time
+from raykd.clusters import connection, local_cluster
+from raykd.errors import ClusterLost
+local_cluster.NOTICE_S = 0.1
+told = ['{"address": "1.2.3.4:5", "session": "/nowhere"}', '{"lost": "the GCS"}']
+local_cluster._BEGIN = f"for line in {told}: print(line, flush=True)\\nimport sys; sys.stdin.read()"
+connection._connect = lambda address: time.sleep(60)
+connection.read_environment_again = lambda: None
+try:
+    with connection.connected(None):
+        pass
+except ClusterLost as exc:
+    print(exc.message)
+"""
+
+
+def test_a_main_thread_that_waits_for_a_lost_cluster_is_interrupted():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=50, check=True
+    )
+    assert done.stdout == "the local Ray cluster is lost: the GCS has ended\n"
 
 
 @pytest.mark.slow
