@@ -167,11 +167,11 @@ class Driver:
                     if autoscaler.watcher is not None:
                         autoscaler.watcher.check()
             except BaseException as exc:
-                why = _cause(exc, check)
-                self._halt(coordinator, work, why)
-                conclude(why)
-                if why is not exc:
-                    raise why from exc
+                cause = _cause(exc, check)
+                self._halt(coordinator, work, cause)
+                conclude(cause)
+                if cause is not exc:
+                    raise cause from exc
                 raise
             conclude(None)
 
