@@ -109,7 +109,7 @@ def choose_folder() -> None:
     usual = Path(named or os.environ.get("TMPDIR") or "/tmp")
     if _can_write(usual / "ray"):
         return
-    own = usual / f"raykd-{os.getuid()}"
+    own = usual / _own_folder()
     if named or not _can_write(own):
         raise SetupError(
             f"Ray cannot write its sockets and logs: {usual / 'ray'} is closed to this user, or "
@@ -118,6 +118,11 @@ def choose_folder() -> None:
         )
     own.mkdir(mode=0o700, exist_ok=True)
     os.environ["RAY_TMPDIR"] = str(own)
+
+
+def _own_folder() -> str:
+    """Name of the folder of a user who may not write to the usual one."""
+    return f"raykd-{os.getuid()}"
 
 
 def _can_write(folder: Path) -> bool:
@@ -174,8 +179,12 @@ def delete(session: Path, *, but_logs: bool = False) -> None:
     for _ in range(DELETE_TRIES):
         shutil.rmtree(session, ignore_errors=True)
         if not session.exists():
-            return
+            break
         time.sleep(DELETE_PAUSE_S)
+    with contextlib.suppress(OSError):  # another cluster is in it
+        if session.parents[1].name == _own_folder():
+            session.parent.rmdir()
+            session.parents[1].rmdir()
 
 
 def delete_unused(folder: Path) -> None:

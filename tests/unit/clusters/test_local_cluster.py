@@ -248,6 +248,16 @@ def test_the_folder_of_a_cluster_goes_with_what_points_to_it(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_folder_of_a_users_own_goes_with_the_last_cluster_in_it(tmp_path):
+    own = tmp_path / f"raykd-{os.getuid()}"
+    (own / "ray").mkdir(parents=True)
+    one, other = session(own / "ray", "1"), session(own / "ray", "2")
+    delete(one)
+    assert other.exists()
+    delete(other)
+    assert not list(tmp_path.iterdir())
+
+
 def test_of_a_cluster_that_was_lost_the_logs_stay(tmp_path):
     one = session(tmp_path, "1")
     (one / "pointer").symlink_to(one)
