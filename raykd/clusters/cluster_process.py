@@ -182,9 +182,9 @@ def delete(session: Path, *, but_logs: bool = False) -> None:
             break
         time.sleep(DELETE_PAUSE_S)
     with contextlib.suppress(OSError):  # another cluster is in it
-        if session.parents[1].name == _own_folder():
+        if session.parent.parent.name == _own_folder():
             session.parent.rmdir()
-            session.parents[1].rmdir()
+            session.parent.parent.rmdir()
 
 
 def delete_unused(folder: Path) -> None:

@@ -106,6 +106,7 @@ class LocalCluster:
 
     def stay(self) -> None:
         """Let it be there until this process ends, whatever becomes of this object."""
+        _used.remove(self)
         _staying.append(self)
 
     def end(self) -> None:
@@ -144,7 +145,7 @@ class LocalCluster:
             return  # it was to end
         self.lost = json.loads(line)["lost"] if line else "the process that started it"
         time.sleep(NOTICE_S)
-        if not self._noticed:
+        if self in _used and not self._noticed:
             # A real signal: it also ends a wait.
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
@@ -181,7 +182,7 @@ def take() -> LocalCluster:
 
 def lost() -> bool:
     """Whether a local cluster that this process uses is lost: calls to it never come back."""
-    return any(cluster.lost for cluster in _used)
+    return any(cluster.lost for cluster in (*_used, *_staying))
 
 
 def staying() -> LocalCluster | None:

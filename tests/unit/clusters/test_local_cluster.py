@@ -126,7 +126,7 @@ def test_a_cluster_that_stays_lives_as_long_as_the_process(monkeypatch):
         "import gc, os\n"
         "from raykd.clusters import local_cluster\n"
         "local_cluster._BEGIN = 'import sys; sys.stdin.read()'\n"
-        "local_cluster.LocalCluster().stay()\n"
+        "local_cluster.take().stay()\n"
         "gc.collect()\n"
         "print(local_cluster._staying[0]._process.poll())\n"
     )
