@@ -64,9 +64,6 @@ TARGETS = {
     # Ray in the driver may end the driver before it has said a word of its own.
     "raylet": Target(words="raylet/raylet ", codes=(4, 1)),
     "GCS": Target(words="gcs/gcs_server ", codes=(4, 1)),
-    "starter of Ray": Target(
-        words="raykd.clusters.cluster_process", codes=(4, 1), silent=True, sudden=True
-    ),
     "coordinator": Target(words="ray::CoordinatorState", codes=(4,)),
     "worker": Target(words="ray::RayTrainWorker", goes_on=True),
     "controller": Target(words="ray::TrainController", goes_on=True),

@@ -15,7 +15,7 @@ CHAINS = {
         ("driver", "raylet", "worker", "SIGTERM"),
         ("GCS", "all", "controller", "Ctrl-C twice"),
         ("Ctrl-C", "coordinator", "driver", "Ctrl-C three times"),
-        ("starter of Ray", "Tune's trial", "all", "raylet"),
+        ("worker", "Tune's trial", "all", "raylet"),
     ),
     2: (("worker", "driver", "GCS", "Ctrl-C"),),
 }
