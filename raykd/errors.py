@@ -5,6 +5,7 @@ RaykdError
     UnknownName      a method, task, family ... that does not exist
   ShapeError         tensors handed to a loss do not fit together (a ValueError too)
   SetupError         cluster, disk, credentials, network, missing package: exit code 4
+    ClusterLost      a cluster that a sweep was connected to is gone
     Unreachable      the hub cannot be reached, and what was named is not on disk
   DataError          rows, columns or labels are not what the task needs: exit code 2
   TeacherError       preparing or serving the teacher failed: exit code 1
@@ -158,6 +159,10 @@ class SetupError(RaykdError):
     """The surroundings are at fault: cluster, disk, network, credentials, a missing package."""
 
     exit_code = 4
+
+
+class ClusterLost(SetupError):
+    """A cluster that a sweep was connected to is gone; calls to Ray may never come back."""
 
 
 class Unreachable(SetupError):

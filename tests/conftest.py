@@ -24,7 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Before torch is imported, here and in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-RAY = ("tests/integration/", "tests/cluster/")
+RAY = ("tests/integration/", "tests/cluster/", "tests/chaos/")
 FIRST = ("tests/integration", "tests/cases", "tests/contracts", "tests/golden")
 """Long pieces begin first, so that no worker is left alone with one at the end."""
 

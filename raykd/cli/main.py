@@ -23,7 +23,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.main import get_command
@@ -32,7 +32,7 @@ import raykd
 from raykd import cli, user_code
 from raykd.cli.env import versions
 from raykd.cli.output import Format, Output
-from raykd.errors import Problem, RaykdError, Stopped
+from raykd.errors import ClusterLost, Problem, RaykdError, Stopped
 
 _NOT_COMMANDS = {
     "main", "output", "console", "ending", "imports", "live_view", "progress", "signals",
@@ -87,6 +87,9 @@ def _show(exc: BaseException, output: Output) -> int:
         for problem in exc.problems():
             output.problem(problem, trace)
             trace = ""
+        if isinstance(exc, ClusterLost):
+            output.close()
+            _end_now(exc.exit_code)
         return exc.exit_code
     assert isinstance(exc, typer.TyperException)
     context = getattr(exc, "ctx", None)
@@ -96,6 +99,13 @@ def _show(exc: BaseException, output: Output) -> int:
         return exc.exit_code
     output.problem(Problem(message=message, hint=f"{path} --help lists what there is"), trace)
     return exc.exit_code
+
+
+def _end_now(code: int) -> NoReturn:
+    """End the process: its threads wait for a Ray that is gone, and Python would wait for them."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _format_in(arguments: Sequence[str]) -> Format | None:

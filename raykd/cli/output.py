@@ -15,6 +15,9 @@ from raykd.errors import Problem, SetupError, visible
 SHOWN = "raykd.shown"
 """The logger of what the terminal shows by other means: its records go to the log file only."""
 
+LOG_BYTES = 32 * 2**20
+"""Most bytes of a log file; what is older goes to one more of the same size, and then away."""
+
 
 class Format(StrEnum):
     """How to print."""
@@ -61,8 +64,12 @@ class Output:
         terminal.addFilter(lambda record: record.name != SHOWN)
         self._add_handler(terminal, level)
         if log_file is not None:
+            from logging.handlers import RotatingFileHandler
+
             try:
-                handler = logging.FileHandler(log_file, encoding="utf-8")
+                handler = RotatingFileHandler(
+                    log_file, encoding="utf-8", maxBytes=LOG_BYTES, backupCount=1
+                )
             except OSError as exc:
                 message = f"cannot write the log file {log_file}: {exc.strerror}"
                 raise SetupError(message, hint="choose another --log-file") from exc

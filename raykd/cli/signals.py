@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-from raykd.clusters.processes import descendants, kill
+from raykd.clusters.processes import descendants, in_own_session, kill
 from raykd.errors import Stopped
 
 STDERR = 2
@@ -50,5 +50,6 @@ class Signals:
         for other in self._before:
             signal.signal(other, signal.SIG_DFL)
         os.write(STDERR, f"{self._last_words()}\n".encode())
-        kill(descendants(os.getpid()))
+        # The processes of a local cluster are ended by the one that started them, which cleans up.
+        kill(in_own_session(descendants(os.getpid())))
         os._exit(Stopped(number).exit_code)

@@ -221,7 +221,10 @@ class _Where:
         kind = event["event"]
         if kind in ("sweep_started", "sweep_resumed") and not event.get("replayed"):
             self.run = event["folder"]
-            self.watchdog.watch(f"raykd ended without a word; {self._to_continue()}")
+            self.watchdog.watch(
+                "raykd ended without a word: it was killed, or memory ran out (dmesg says so), or "
+                f"Ray ended it as its own processes were killed; {self._to_continue()}"
+            )
         elif kind == "sweep_finished" and event["status"] != "done":
             # Before Ray is left, which takes a while.
             self.tell()

@@ -74,6 +74,10 @@ class SlotAutoscaler:
         """Slots that the sweep is to have."""
         return self._cluster.slots
 
+    def restart(self, slot: int) -> None:
+        """Start a slot anew that does not come back by itself."""
+        self._agents.restart(slot)
+
     def close(self) -> None:
         """End every slot."""
         self._over.set()

@@ -98,9 +98,11 @@ def slot_shape(resources: ResourceSpec, nodes: Sequence[Node]) -> SlotShape:
             hint="install a torch with CUDA on every node, or set gpus_per_worker: 0",
         )
         raise SpecError(problems=[problem])
+    memory = resources.memory_gb_per_worker
     return SlotShape(
         workers=resources.workers,
         cpus=float(resources.cpus_per_worker),
         gpus=float(gpus),
         labels=dict(resources.labels),
+        memory_gb=None if memory is None else float(memory),
     )

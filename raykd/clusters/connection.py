@@ -16,8 +16,9 @@ from contextlib import contextmanager
 import ray
 
 from raykd.clusters import local_cluster
-from raykd.clusters.environment import set_environment
-from raykd.errors import SetupError
+from raykd.clusters.environment import RayEnvironment
+from raykd.clusters.local_cluster import LocalCluster
+from raykd.errors import ClusterLost, SetupError
 from raykd.ray_private import (
     RAY,
     SWEEP,
@@ -37,60 +38,108 @@ LEAVE_S = 10.0
 """Threads that call Ray have this long to end before it is left."""
 
 
+class Connection:
+    """A connection to Ray.
+
+    Args:
+        cluster: The local cluster that it is to, None for another one.
+    """
+
+    def __init__(self, cluster: LocalCluster | None = None) -> None:
+        self._cluster = cluster
+
+    @property
+    def lost(self) -> str:
+        """What of the cluster has ended; empty while all is well, and where nobody can know."""
+        return "" if self._cluster is None else self._cluster.lost
+
+    def check(self) -> None:
+        """Look whether the cluster is there.
+
+        Raises:
+            ClusterLost: It is not; calls to Ray may never come back.
+        """
+        if self._cluster is not None and self._cluster.notice():
+            raise self._cluster.error()
+
+
 @contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None) -> Iterator[Connection]:
     """A connection to Ray: a local cluster of its own unless an address is given.
 
-    A connection that exists already is used and left open.
+    A connection that exists already is used and left open. What is set in the environment is taken
+    back at the end.
 
     Raises:
         SetupError: The cluster cannot be reached, or none can be started, or raykd does not work
             with this version of Ray, or the cluster cannot give its processes the environment that
             the job asks for.
     """
-    set_environment(local=address is None)
     RAY.require(SWEEP)
-    if ray.is_initialized():
-        require_head()
-        with _told_as_setup():
-            yield
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with _local_cluster() if address is None else _cluster(address) as found:
-        with on_loopback() if _listens_here_alone(found) else contextlib.nullcontext():
-            _connect(found)
-        # Ray puts handlers of its own in place, whose SIGTERM ends the process in the middle of
-        # things.
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in handlers.items():
-                if handler is not None:
-                    signal.signal(number, handler)
-        try:
+    environment = RayEnvironment(local=address is None)
+    try:
+        if ray.is_initialized():
+            connection = Connection(local_cluster.staying())
+            connection.check()
             require_head()
             with _told_as_setup():
-                yield
-        finally:
-            _disconnect()
+                yield connection
+        elif address is None:
+            with _local_cluster() as connection:
+                yield connection
+        else:
+            if address == "auto":
+                address = cluster_of_job(os.environ) or address
+            with _connection(address, Connection()) as connection:
+                yield connection
+    finally:
+        environment.restore()
+        if not ray.is_initialized():
+            read_environment_again()
 
 
 @contextmanager
-def _local_cluster() -> Iterator[str]:
-    """The address of a local cluster, which ends with the block, or with the process."""
+def _local_cluster() -> Iterator[Connection]:
+    """A connection to a local cluster, which ends with the block.
+
+    Where a thread is still in a call to Ray, both stay, and end with the process.
+    """
     cluster = local_cluster.take()
     try:
-        yield cluster.address()
-    except Exception:
-        cluster.keep_logs()
+        with _connection(cluster.address(), Connection(cluster)) as connection:
+            yield connection
+    except BaseException as exc:
+        # What ends the block may follow from the loss, also as an interruption.
+        follows = cluster.lost and not isinstance(exc, ClusterLost)
+        if follows or isinstance(exc, Exception):
+            cluster.keep_logs()
+        if follows:
+            raise cluster.error() from exc
         raise
     finally:
-        if not _calls_ray():
+        if ray.is_initialized():
+            cluster.stay()
+        else:
             cluster.end()
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[str]:
-    """The address of a cluster that goes on after the block."""
-    yield (cluster_of_job(os.environ) or address) if address == "auto" else address
+def _connection(address: str, connection: Connection) -> Iterator[Connection]:
+    """The connection, made and left."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with on_loopback() if _listens_here_alone(address) else contextlib.nullcontext():
+        _connect(address)
+    # Ray puts handlers of its own in place, whose SIGTERM ends the process in the middle of things.
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+    try:
+        require_head()
+        with _told_as_setup():
+            yield connection
+    finally:
+        _disconnect(0.0 if connection.lost else LEAVE_S)
 
 
 def _listens_here_alone(address: str) -> bool:
@@ -145,12 +194,15 @@ def _connect(address: str) -> None:
         ) from exc
 
 
-def _disconnect() -> None:
+def _disconnect(patience_s: float) -> None:
     """Leave Ray, unless a thread is still in a call to it: Ray would end the whole process for it.
 
-    A local cluster then ends with the process.
+    Then everything stays until the process ends.
+
+    Args:
+        patience_s: How long threads have to come back.
     """
-    until = time.monotonic() + LEAVE_S
+    until = time.monotonic() + patience_s
     while _calls_ray() and time.monotonic() < until:
         time.sleep(0.05)
     if _calls_ray():

@@ -1,8 +1,10 @@
-"""What raykd sets in the environment before Ray starts; what the user has set stays."""
+"""What raykd sets in the environment while it uses Ray; what the user has set stays."""
 
 from __future__ import annotations
 
 import os
+
+from raykd.clusters.auth_token import TOKEN
 
 _QUIET = {
     # Tune: raykd keeps its own records, and the study is the only state to resume from.
@@ -21,6 +23,8 @@ _QUIET = {
     "RAY_worker_maximum_startup_concurrency": "8",
     # On a busy machine Ray's own processes take longer to find each other.
     "RAY_raylet_start_wait_time_s": "180",
+    # A cluster whose head is lost ends the driver after so long, with the command that goes on.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "45",
     # Do not let Ray hide the GPUs from tasks that asked for none.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -30,10 +34,33 @@ _LOCAL = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     # What Ray chooses itself for a cluster that it starts in the process of the driver.
     "RAY_AUTH_MODE": "token",
+    # Most bytes of each of Ray's logs, and how many older parts of it are kept.
+    "RAY_ROTATION_MAX_BYTES": str(32 * 2**20),
+    "RAY_ROTATION_BACKUP_COUNT": "1",
 }
 
+_MADE = (TOKEN,)
+"""Variables that are set while a local cluster starts."""
 
-def set_environment(*, local: bool) -> None:
-    """Set it, for a local cluster or for another one."""
-    for name, value in (_QUIET | _LOCAL if local else _QUIET).items():
-        os.environ.setdefault(name, value)
+
+class RayEnvironment:
+    """Sets it, for a local cluster or for another one, until it is restored.
+
+    Who runs a sweep in a notebook may start Ray for something else later.
+
+    Args:
+        local: Whether for a local cluster.
+    """
+
+    def __init__(self, *, local: bool) -> None:
+        given = _QUIET | _LOCAL if local else _QUIET
+        self._unset = [
+            name for name in (*given, *(_MADE if local else ())) if name not in os.environ
+        ]
+        for name, value in given.items():
+            os.environ.setdefault(name, value)
+
+    def restore(self) -> None:
+        """Take back what was not set before."""
+        for name in self._unset:
+            os.environ.pop(name, None)

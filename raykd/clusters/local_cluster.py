@@ -1,7 +1,6 @@
-"""The processes of a local cluster, which start while the driver still imports and reads.
+"""The local cluster of a sweep as the driver sees it; it starts while the driver imports and reads.
 
-A process of its own starts them and waits: its standard input ends when the driver does, whatever
-ends that, and then all of them end.
+A process of its own starts and watches it (`raykd.clusters.cluster_process`).
 """
 
 from __future__ import annotations
@@ -9,48 +8,67 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from raykd import ray_private
+from raykd.clusters import cluster_process
 from raykd.clusters.auth_token import make_private
-from raykd.clusters.environment import set_environment
+from raykd.clusters.environment import RayEnvironment
 from raykd.clusters.processes import descendants, kill
-from raykd.errors import SetupError
+from raykd.errors import ClusterLost, SetupError
 
-START_TRIES = 3
-"""Times that a local cluster is started before it is given up."""
-
-START_PAUSE_S = 5.0
-"""Between two tries, longer each time."""
+NOTICE_S = 2.0
+"""Who looks again and again whether a cluster is lost has noticed it after so long."""
 
 END_S = 10.0
 """The processes have this long to end."""
 
-DELETE_TRIES, DELETE_PAUSE_S = 5, 0.2
-"""Of the folder of a cluster that has ended."""
+_ROOT = str(Path(__file__).absolute().parents[2])
 
-_LOST = json.dumps({
+_BEGIN = """
+import importlib.util, os, sys
+root = sys.argv[1]
+found = importlib.util.find_spec("raykd")
+if found is None or os.path.dirname(os.path.dirname(found.origin or "")) != root:
+    sys.path.insert(0, root)
+    rest = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([root, rest] if rest else [root])
+from raykd.clusters.cluster_process import main
+main()
+"""
+"""Finds the raykd that the driver uses, also where the driver has changed its path of imports, and
+has the processes of the cluster find it."""
+
+_ENDED = json.dumps({
     "error": "cannot start a local Ray cluster: the process that starts it has ended",
     "hint": "memory may have run out, or it was killed: try again",
 })  # fmt: skip
 
 
 class LocalCluster:
-    """Starts a local cluster; returns at once."""
+    """Starts a local cluster; returns at once.
+
+    Attributes:
+        lost: Which of its processes ended by itself; empty while all are well.
+    """
 
     def __init__(self) -> None:
-        set_environment(local=True)
+        self.lost = ""
+        self._noticed = False
+        self._environment = RayEnvironment(local=True)
         make_private()
         self._address = ""
         self._session: Path | None = None
+        self._kept = False
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__],
+            [sys.executable, "-P", "-c", _BEGIN, _ROOT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -65,42 +83,76 @@ class LocalCluster:
             SetupError: It does not start, or raykd does not work with this version of Ray.
         """
         assert self._process.stdout is not None
-        answer = json.loads(self._process.stdout.readline() or _LOST)
+        answer = json.loads(self._process.stdout.readline() or _ENDED)
         if "error" in answer:
             raise SetupError(answer["error"], hint=answer["hint"])
         self._address = str(answer["address"])
         self._session = Path(answer["session"])
-        with contextlib.suppress(OSError):  # closed to other users
-            self._session.chmod(0o700)
+        threading.Thread(target=self._hear, daemon=True).start()
         return self._address
 
     def keep_logs(self) -> None:
-        """Leave what Ray wrote where it is: it may say what went wrong."""
-        self._session = None
+        """Leave Ray's logs where they are: they may say what went wrong."""
+        assert self._process.stdin is not None
+        self._kept = True
+        with contextlib.suppress(OSError):  # it is gone
+            self._process.stdin.write(cluster_process.KEEP)
+            self._process.stdin.flush()
+
+    @property
+    def logs(self) -> Path | None:
+        """Where Ray's logs are, None before it has started."""
+        return self._session and self._session / cluster_process.LOGS
+
+    def stay(self) -> None:
+        """Let it be there until this process ends, whatever becomes of this object."""
+        _used.remove(self)
+        _staying.append(self)
 
     def end(self) -> None:
         """End its processes: at once where they are not all there yet."""
         assert self._process.stdin is not None
+        if self in _used:
+            _used.remove(self)
         self._process.stdin.close()
         try:
             self._process.wait(END_S if self._address else 0)
         except subprocess.TimeoutExpired:
             kill([self._process.pid, *descendants(self._process.pid)])
             self._process.wait()
-        if self._session is not None:
-            _delete(self._session)
+        if self._session is not None and not self._kept:
+            cluster_process.delete(self._session)
+        self._environment.restore()
 
+    def notice(self) -> bool:
+        """Whether it is lost; who asks looks after the main thread itself."""
+        self._noticed = self._noticed or bool(self.lost)
+        return self._noticed
 
-def _delete(session: Path) -> None:
-    """Delete the folder of logs and sockets; Ray's agents may put a file back before they end."""
-    for _ in range(DELETE_TRIES):
-        shutil.rmtree(session, ignore_errors=True)
-        if not session.exists():
-            return
-        time.sleep(DELETE_PAUSE_S)
+    def error(self) -> ClusterLost:
+        """What to raise where it is lost."""
+        return ClusterLost(
+            f"the local Ray cluster is lost: {self.lost} has ended",
+            hint="it was killed, or memory ran out (dmesg says so); Ray's logs are in "
+            f"{self.logs}; raykd sweep --resume continues",
+        )
+
+    def _hear(self) -> None:
+        """Hear what becomes of it; a main thread that waits for it is interrupted."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if self._process.stdin is None or self._process.stdin.closed:
+            return  # it was to end
+        self.lost = json.loads(line)["lost"] if line else "the process that started it"
+        time.sleep(NOTICE_S)
+        if self in _used and not self._noticed:
+            # A real signal: it also ends a wait.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 _ahead: list[LocalCluster] = []
+_used: list[LocalCluster] = []
+_staying: list[LocalCluster] = []
 
 
 @contextmanager
@@ -123,53 +175,16 @@ def ahead() -> Iterator[None]:
 
 def take() -> LocalCluster:
     """The local cluster that starts ahead, or one that starts now."""
-    return _ahead.pop() if _ahead else LocalCluster()
+    cluster = _ahead.pop() if _ahead else LocalCluster()
+    _used.append(cluster)
+    return cluster
 
 
-def main() -> None:
-    """Start the processes, say where they are, and wait for the end of the driver."""
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what Ray prints is no answer
-    try:
-        address, session = start()
-        said = {"address": address, "session": session}
-    except SetupError as exc:
-        (problem,) = exc.problems()
-        said = {"error": problem.message, "hint": problem.hint or ""}
-    with answer:
-        json.dump(said, answer)
-    sys.stdin.read()
+def lost() -> bool:
+    """Whether a local cluster that this process uses is lost: calls to it never come back."""
+    return any(cluster.lost for cluster in (*_used, *_staying))
 
 
-def start() -> tuple[str, str]:
-    """Start the processes; a start that takes too long is tried again.
-
-    Ray gives its own processes half a minute, which a busy machine may need for reading them from
-    disk; the next try finds them in memory.
-
-    Returns:
-        The address of the cluster, and the folder of its logs and sockets.
-
-    Raises:
-        SetupError: They do not start.
-    """
-    for attempt in range(1, START_TRIES + 1):
-        before = descendants(os.getpid())
-        try:
-            return ray_private.start_local_cluster()
-        except SetupError:
-            raise
-        except Exception as exc:
-            # Ray leaves what it began to start, and raises bare exceptions, too.
-            kill([process for process in descendants(os.getpid()) if process not in before])
-            last = exc
-        time.sleep(START_PAUSE_S * attempt)
-    raise SetupError(
-        f"cannot start a local Ray cluster, tried {START_TRIES} times: {last}",
-        hint="this machine may be busy, or short of memory or of room in /tmp/ray: try again when "
-        "it has less to do; Ray's own words are in /tmp/ray/session_latest/logs",
-    ) from last
-
-
-if __name__ == "__main__":
-    main()
+def staying() -> LocalCluster | None:
+    """The local cluster that an earlier connection of this process could not leave."""
+    return _staying[-1] if _staying else None

@@ -60,6 +60,14 @@ class NodeAgents:
             self._agent(node).start.remote(numbers, node)
         return numbers
 
+    def restart(self, slot: int) -> None:
+        """Have a slot that hangs started anew where it is."""
+        node = self._slots.get(slot, "")
+        if node in ("", self._here):
+            self._local.restart(slot)
+        elif node in self._remote:
+            self._remote[node].restart.remote(slot)
+
     def on(self, node: str) -> list[int]:
         """The slots of a node."""
         with self._lock:
@@ -116,6 +124,10 @@ class _NodeAgent:
     def start(self, slots: list[int], node: str) -> None:
         """Start slots here."""
         self._pool.start(slots, node)
+
+    def restart(self, slot: int) -> None:
+        """End the processes of a slot that hang."""
+        self._pool.restart(slot)
 
     def close(self) -> None:
         """Stop them."""

@@ -29,6 +29,15 @@ def descendants(root: int) -> list[int]:
     return processes[1:]
 
 
+def in_own_session(processes: Sequence[int]) -> list[int]:
+    """Those of the session of this process; others look after themselves."""
+    own, found = os.getsid(0), []
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            found += [process] if os.getsid(process) == own else []
+    return found
+
+
 def kill(processes: Sequence[int]) -> None:
     """End processes at once, children before their parents; those that are gone are gone."""
     for process in reversed(processes):

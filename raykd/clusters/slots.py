@@ -12,6 +12,7 @@ from pathlib import Path
 
 import ray
 
+from raykd.clusters import local_cluster
 from raykd.clusters.autoscaling import SlotAutoscaler
 from raykd.clusters.capacity import Cluster
 from raykd.clusters.node_agents import NodeAgents
@@ -64,7 +65,8 @@ def slots(
     finally:
         if closing is not None:
             closing.set()
-        # The coordinator or the head may be lost: that has been told, or is what ended the block.
-        with contextlib.suppress(ray.exceptions.RayError):
-            autoscaler.close()
-        ray.kill(coordinator)
+        if not local_cluster.lost():  # nobody would answer
+            # The coordinator may be lost: that has been told, or is what ended the block.
+            with contextlib.suppress(ray.exceptions.RayError):
+                autoscaler.close()
+            ray.kill(coordinator)

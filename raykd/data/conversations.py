@@ -89,7 +89,7 @@ def _turns(value: Any, name: str, place: str, faults: Faults) -> list[Turn] | No
     if isinstance(value, str) and value.strip():
         try:
             value = json.loads(value)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             what = f"column '{name}' holds a text that is no JSON: {exc}"
             faults.add(kind, place, what, _FORM)
             return None

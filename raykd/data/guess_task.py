@@ -180,7 +180,7 @@ def _is_chat(values: Sequence[Any]) -> bool:
     if isinstance(first, str) and first.lstrip().startswith("["):
         try:
             first = json.loads(first)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
     if not isinstance(first, list) or not first:
         return False

@@ -76,7 +76,7 @@ def _items(value: Any, names: ClassNames) -> list[Any] | None:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     if isinstance(value, list | tuple | np.ndarray):
         return None if any(isinstance(item, list | dict) for item in value) else list(value)

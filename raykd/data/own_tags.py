@@ -144,7 +144,7 @@ def _lists(table: Table, name: str, key: str) -> list[list[Any]]:
             if value.lstrip().startswith("[") and value.rstrip().endswith("]"):
                 try:
                     items = json.loads(value)
-                except ValueError:
+                except (ValueError, RecursionError):
                     items = value.split()
         if not isinstance(items, list | tuple) or any(isinstance(i, list | dict) for i in items):
             what = f"column '{name}' holds {shown(value)}, expected a list of words"

@@ -104,7 +104,7 @@ def _numbers(cell: Any, names: ClassNames) -> tuple[list[float], str]:
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
             value = json.loads(value)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             return [], f"holds {shown(cell)}, which is no JSON ({exc})"
     if isinstance(value, np.ndarray):
         value = value.tolist()

@@ -71,7 +71,7 @@ def token_choices(value: Any) -> tuple[tuple[TokenChoices, ...], str]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             return (), f"holds {shown(value)}, which is no JSON ({exc})"
     if isinstance(value, Mapping):
         value = value["content"] if "content" in value else _side_by_side(value)

@@ -89,6 +89,8 @@ REACHABLE = PrivateName(
     "ray._private.ray_constants", "ENABLE_RAY_CLUSTER", "keeping a local cluster on this machine"
 )
 DASHBOARD = PrivateName(NODE.module, "Node.start_api_server", f"{_START} without a dashboard")
+DEAD = PrivateName(NODE.module, "Node.dead_processes", "noticing that a local cluster is lost")
+END = PrivateName(NODE.module, "Node.kill_all_processes", "ending a local cluster")
 CONFIG = PrivateName("ray._raylet", "Config", "connecting to a cluster with new settings")
 PROVIDERS = PrivateName(
     f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows"
@@ -105,7 +107,7 @@ SWEEP = (
 )  # fmt: skip
 """What a sweep uses."""
 
-LOCAL = (PARAMETERS, TOKEN, AGENT, DASHBOARD)
+LOCAL = (PARAMETERS, TOKEN, AGENT, DASHBOARD, DEAD, END)
 """What a local cluster uses."""
 
 SUBMITTED = (JOB_CONFIG, JOB_ID, JOB_STORE, ADDRESSES, CLIENT)
@@ -189,15 +191,12 @@ def on_loopback() -> Iterator[None]:
         setattr(owner, REACHABLE.name, given)
 
 
-def start_local_cluster() -> tuple[str, str]:
+def start_local_cluster() -> Any:  # Ray's own class
     """Start the processes of a local cluster, which end with this one.
 
     Left out is what a sweep does not use: the job server, whose port is the same for all clusters
     of a machine, so that the first one has it; the dashboard; the autoscaler, as no node can be
     added; and what copies logs to the driver.
-
-    Returns:
-        Its address, and the folder of its logs and sockets.
 
     Raises:
         SetupError: This version of Ray lacks a part of `LOCAL`.
@@ -215,8 +214,7 @@ def start_local_cluster() -> tuple[str, str]:
         def start_api_server(self, **asked: Any) -> None:
             """Start nothing."""
 
-    node = WithoutDashboard(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)
-    return str(node.gcs_address), str(node.get_session_dir_path())
+    return WithoutDashboard(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)
 
 
 def keep_credentials_from_trials() -> None:

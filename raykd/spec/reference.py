@@ -222,6 +222,7 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "workers": "Processes of a trial.",
         "cpus_per_worker": "CPUs of each.",
         "gpus_per_worker": "GPUs of each; auto = one where there are some.",
+        "memory_gb_per_worker": "Memory of each that is its own; a trial that takes more fails.",
         "max_failures": "Times that a trial may lose its worker.",
         "isolate": "New processes for every trial.",
         "labels": "Labels that nodes must have.",

@@ -113,6 +113,7 @@ class ResourceSpec(SpecSection):
     workers: int = Field(default=1, ge=1, le=100_000)
     cpus_per_worker: Number = Field(default=1, gt=0, le=100_000)
     gpus_per_worker: Number | Literal["auto"] = Field(default="auto")
+    memory_gb_per_worker: Number | None = Field(default=None, gt=0)
     max_failures: int = Field(default=2, ge=0, le=1_000_000)
     isolate: bool = False
     labels: Mapping[str, str] = Field(default_factory=dict)

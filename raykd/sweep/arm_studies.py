@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raykd.data.base import Task
 from raykd.data.row_roles import selecting_role
+from raykd.errors import SetupError
 from raykd.params import Scalar, describe
 from raykd.results.confirmed import BEST
 from raykd.search.space import domains_of
@@ -19,7 +21,7 @@ from raykd.spec.size_section import sizes_of
 from raykd.sweep.settings import lora_plan
 from raykd.sweep.tasks import task_of
 from raykd.training.seeding import derive_seed
-from raykd.training.settings import TrainSettings
+from raykd.training.settings import STATE_EVERY_S, TrainSettings
 from raykd.trial.run import TrialConfig
 
 
@@ -212,4 +214,22 @@ def _config(
         limit_s=spec.search.trial_time_limit_s,
         log_every=spec.step_interval,
         state_path=str((run / "state" / f"{identifier}.{decisive:08x}.safetensors").resolve()),
+        state_every_s=_state_every_s(),
     )
+
+
+def _state_every_s() -> float:
+    """Least time between two states of a training: ``RAYKD_STATE_S``, else a minute.
+
+    Raises:
+        SetupError: The variable is no number.
+    """
+    own = os.environ.get("RAYKD_STATE_S")
+    if own is None:
+        return STATE_EVERY_S
+    try:
+        return max(0.0, float(own))
+    except ValueError:
+        raise SetupError(
+            f"RAYKD_STATE_S must be a number of seconds, got '{own}'", hint="e.g. RAYKD_STATE_S=600"
+        ) from None

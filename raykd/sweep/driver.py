@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from raykd.clusters.background_thread import BackgroundThread
 from raykd.clusters.capacity import survey
 from raykd.clusters.node_capabilities import ability_of_nodes
 from raykd.clusters.slots import slots
-from raykd.errors import SetupError
+from raykd.errors import ClusterLost, SetupError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
 from raykd.results.records import TEACHER_NOTE
@@ -39,11 +40,18 @@ from raykd.sweep.user_cache import cache_bytes, open_cache, without_cache
 from raykd.training.device import resolve_precision
 from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
+from raykd.trial.signs_of_life import HUNG, SILENT
 
 NOTIFICATION_WAIT_S = 1.0
 
+NOTICE_S = 1.0
+"""That a local cluster is lost is known so long after the first calls to it have failed."""
+
 LOOK_S = 0.2
 """How often the main thread looks whether the others are well; Ctrl-C comes through in between."""
+
+_WORDS = {SILENT: "gives no sign of life", HUNG: "does not come back and is started anew"}
+"""What to say of a slot."""
 
 HALT_S = 60.0
 """Work that was told to end has this long to record how its trials ended."""
@@ -110,12 +118,15 @@ class Driver:
         self._closing = threading.Event()
         self._clock = SearchClock(spec.search.time_budget_s, len(spec.tasks))
 
-    def drive(self, conclude: Callable[[BaseException | None], None]) -> None:
+    def drive(
+        self, conclude: Callable[[BaseException | None], None], check: Callable[[], None]
+    ) -> None:
         """Run everything; on Ctrl-C stop what runs, keep what is done, and raise.
 
         Args:
             conclude: Called with what ended the work, None for its own end, before slots and
                 coordinator are closed: whatever happens to Ray then, the results are written.
+            check: Called again and again; raises where the cluster is lost.
 
         Raises:
             SpecError: No node can hold what a trial asks for.
@@ -147,16 +158,20 @@ class Driver:
             )  # fmt: skip
             if self._elastic:
                 teachers.expect_nodes()
-            listener = self._listen(coordinator, recorder, teachers)
+            listener = self._listen(autoscaler, recorder, teachers)
             work = BackgroundThread(lambda: self._work(teachers, autoscaler, recorder), "work")
             try:
                 while not work.wait(LOOK_S):
+                    check()
                     listener.check()
                     if autoscaler.watcher is not None:
                         autoscaler.watcher.check()
             except BaseException as exc:
-                self._halt(coordinator, work, exc)
-                conclude(exc)
+                cause = _cause(exc, check)
+                self._halt(coordinator, work, cause)
+                conclude(cause)
+                if cause is not exc:
+                    raise cause from exc
                 raise
             conclude(None)
 
@@ -169,6 +184,8 @@ class Driver:
             message = "stopped by the user; results so far are kept (once more ends it at once)"
             self._log.emit("stopping", message=message)
         self._stop.set()
+        if isinstance(why, ClusterLost):
+            return  # nobody is there to answer
         with contextlib.suppress(ray.exceptions.RayError):  # the coordinator may be what is lost
             answer(coordinator.close.remote())
         work.end(HALT_S)  # what it ends with now follows from `why`
@@ -263,12 +280,12 @@ class Driver:
         )
 
     def _listen(
-        self, coordinator: Any, recorder: TrialRecorder, teachers: TeacherProvider
+        self, autoscaler: SlotAutoscaler, recorder: TrialRecorder, teachers: TeacherProvider
     ) -> BackgroundThread:
         """Turn notifications into events, in a thread that ends with the coordinator."""
 
         def listen() -> None:
-            cursor = 0
+            cursor, coordinator = 0, autoscaler.coordinator
             while True:
                 try:
                     notifications = answer(
@@ -284,6 +301,8 @@ class Driver:
                 cursor += len(notifications)
                 for notification in notifications:
                     self._on_notification(notification, recorder, teachers)
+                    if notification.get("state") == HUNG:
+                        autoscaler.restart(notification["slot"])
 
         return BackgroundThread(listen, "listener")
 
@@ -297,10 +316,8 @@ class Driver:
                 k: notification[k] for k in ("slot", "state", "node", "reason") if k in notification
             }
             self._log.emit("slot", **{"node": "", **what})
-            if notification["state"] == "silent":
-                self._note(
-                    f"slot {notification['slot']} waits for no job: {notification['reason']}"
-                )
+            if words := _WORDS.get(notification["state"]):
+                self._note(f"slot {notification['slot']} {words}: {notification['reason']}")
         elif notification["kind"] in ("derived_teacher", "trial_steps"):
             what = {k: v for k, v in notification.items() if k not in ("kind", "time")}
             self._log.emit(notification["kind"], **what)
@@ -310,3 +327,14 @@ class Driver:
             self._note(f"{notification['job']} goes to another slot: {notification['why']}")
         elif notification["kind"] == "note":
             self._note(notification["message"])
+
+
+def _cause(exc: BaseException, check: Callable[[], None]) -> BaseException:
+    """What ended a sweep: an error may only follow from the loss of the cluster."""
+    if isinstance(exc, Exception):
+        time.sleep(NOTICE_S)
+    try:
+        check()
+    except ClusterLost as lost:
+        return lost
+    return exc

@@ -17,6 +17,7 @@ from raykd.results.records import Status
 from raykd.results.store import load_results, read_events, torn_lines, write_trials
 from raykd.spec.schema import SweepSpec
 from raykd.sweep import input_hashes, run_folder
+from raykd.sweep.disk_need import disk_need, look_for_room
 from raykd.sweep.driver import Driver
 from raykd.sweep.endpoint_teacher import with_answers
 from raykd.sweep.input_hashes import hash_inputs
@@ -65,8 +66,9 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
     setups = set_up_all(spec)
     inputs = {task: hash_inputs(setup) for task, setup in setups.items()}
     commits = input_hashes.hub_commits(spec)
-    run = options.resume
+    run, need = options.resume, ""
     if run is None:
+        need = look_for_room(options.out, disk_need(spec, setups.values()))
         baseline = spec.report.baseline or ""
         run = run_folder.create(
             options.out, spec, source, options.command, baseline, inputs, commits
@@ -80,15 +82,17 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             _resume(spec, run, log, listener, (inputs, commits), options)
         _warn(setups, log, options.cache)
         loggers.start(log)
+        if need:
+            log.emit("note", message=need)
         conclusion = Conclusion(spec, run, log, loggers)
         with conclusion:
             setups = {key: _asked(setup, options, log) for key, setup in setups.items()}
-            with connected(options.address):
+            with connected(options.address) as connection:
                 Driver(
                     spec, run, log, setups, cache=options.cache,
                     resumed=options.resume is not None, with_confirm=options.confirm,
                     elastic=options.address is not None,
-                ).drive(conclusion.write)  # fmt: skip
+                ).drive(conclusion.write, connection.check)  # fmt: skip
     if not any(t.status is Status.COMPLETED for t in load_results(run).trials):
         raise SweepFailed("no trial completed", hint="the report's section 'What failed' says why")
     return run

@@ -15,7 +15,7 @@ from raykd.results.records import Evaluation
 from raykd.training.anatomy import SAMPLES
 from raykd.training.batches import Collate
 from raykd.training.device import DistributedContext
-from raykd.training.settings import TrainSettings
+from raykd.training.settings import STATE_EVERY_S, TrainSettings
 from raykd.training.step_metrics import StepPoint
 
 
@@ -62,7 +62,7 @@ class TrainJob:
     on_evaluation: Callable[[Evaluation], bool]
     end_id: int = 0
     state_path: Path | None = None
-    state_every_s: float = 60.0
+    state_every_s: float = STATE_EVERY_S
     note: Callable[[str], None] = lambda message: None
     log_every: int = 0
     on_steps: Callable[[StepPoint], None] = lambda point: None

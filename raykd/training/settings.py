@@ -17,6 +17,8 @@ FULL = "full"
 """A sharding: of everything."""
 COLLECTIVE_TIMEOUT_S = 4 * 3600
 """Ranks wait this long for each other: one prepares or scores a teacher alone."""
+STATE_EVERY_S = 60.0
+"""Least time between two saved states of a training."""
 IN_PARTS = ("adamw", "sgd")
 """Optimizers that move a part of a matrix as they would in the whole."""
 FLASH = "flash_attention_2"

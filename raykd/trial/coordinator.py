@@ -21,6 +21,7 @@ import ray
 from raykd.trial import shared_objects
 from raykd.trial.notifications import Notifications
 from raykd.trial.shared_objects import SharedObjects, wait
+from raykd.trial.signs_of_life import SignsOfLife
 
 NODE_LABEL = "ray.io/node-id"
 """The label that Ray gives every node."""
@@ -78,7 +79,7 @@ class CoordinatorState(SharedObjects):
         self._worked: set[int] = set()
         self._expected: set[int] = set()
         self._lives: dict[int, int] = {}
-        self._seen: dict[int, float] = {}
+        self._signs = SignsOfLife(silence_s)
         self._watch: asyncio.Task[None] | None = None
 
     # What the driver calls ---------------------------------------------------------------------
@@ -158,14 +159,14 @@ class CoordinatorState(SharedObjects):
         """Write off slots that are lost with their node; others may join."""
         for slot in slots:
             self._expected.discard(slot)
-            self._seen.pop(slot, None)
+            self._signs.forget(slot)
             self._notifications.add("slot", slot=slot, state="lost", reason=why)
             self._release(slot, why)
 
     async def slot_given_up(self, slot: int, reason: str, hint: str = "") -> None:
         """A slot cannot be kept alive; if it was the last, every job fails with the reason."""
         self._expected.discard(slot)
-        self._seen.pop(slot, None)
+        self._signs.forget(slot)
         if not self._expected:
             self._refuse({"kind": "failed", "error": reason, "hint": hint, "traceback": ""})
 
@@ -175,13 +176,13 @@ class CoordinatorState(SharedObjects):
         """A worker group is ready. A job that it held before was lost with its workers."""
         self._start_watching()
         self._release(slot, "its worker was restarted")
-        self._seen[slot] = time.monotonic()
+        self._signs.heard(slot)
         self._notifications.add("slot", slot=slot, state="ready", node=node)
 
     async def take(self, slot: int, node: str, timeout_s: float) -> tuple[str, int, Any]:
         """The next job as (id, attempt, payload); id is `IDLE` or `CLOSE` when there is none."""
         life = self._lives.get(slot, 0)
-        self._seen[slot] = time.monotonic()
+        self._signs.heard(slot)
         if not self._queue and not self._closed:
             self._queued.clear()
             await wait(self._queued, timeout_s)
@@ -248,12 +249,12 @@ class CoordinatorState(SharedObjects):
             return GO
         known = self._jobs.get(job_id)
         if known is not None and known.attempt == attempt and known.lease is not None:
-            self._seen[known.lease["slot"]] = time.monotonic()  # stopped, and not yet done with it
+            self._signs.heard(known.lease["slot"])  # stopped, and not yet done with it
         return STOP
 
     async def unregister(self, slot: int) -> None:
         """A worker group ends on purpose."""
-        self._seen.pop(slot, None)
+        self._signs.forget(slot)
         self._notifications.add("slot", slot=slot, state="ended")
 
     # Inside ------------------------------------------------------------------------------------
@@ -265,7 +266,7 @@ class CoordinatorState(SharedObjects):
             return None
         job.heard = time.monotonic()
         job.accepted, job.unheard = True, 0
-        self._seen[job.slot] = job.heard
+        self._signs.heard(job.slot)
         return job
 
     def _enqueue(self, job_id: str) -> None:
@@ -325,13 +326,10 @@ class CoordinatorState(SharedObjects):
             why = f"no heartbeat for {self._silence_s:.0f} s"
             for job_id, job in list(self._jobs.items()):
                 if job.slot is not None and not job.over and now - job.heard > self._silence_s:
-                    self._seen.pop(job.slot, None)
                     self._release_claims_of(job.slot)
                     self._requeue(job_id, why)
-            for slot, seen in list(self._seen.items()):
-                if now - seen > self._silence_s:
-                    del self._seen[slot]  # told once, until it is seen again
-                    self._notifications.add("slot", slot=slot, state="silent", reason=why)
+            for slot, state in self._signs.news():
+                self._notifications.add("slot", slot=slot, state=state, reason=why)
 
 
 def start_coordinator(name: str, namespace: str, silence_s: float = LEASE_SILENCE_S) -> Any:

@@ -30,7 +30,13 @@ from raykd.training.device import DistributedContext, in_lockstep
 from raykd.training.inference import InferenceSetup
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.seeding import derive_seed, seed_everything
-from raykd.training.settings import LoraSettings, RowSettings, SizeSettings, TrainSettings
+from raykd.training.settings import (
+    STATE_EVERY_S,
+    LoraSettings,
+    RowSettings,
+    SizeSettings,
+    TrainSettings,
+)
 from raykd.training.step_metrics import StepPoint
 from raykd.trial.measurements import Measurements, TrainedStudent, measure
 
@@ -57,6 +63,7 @@ class TrialConfig:
         row_metric: The metric whose outcome on each test row is kept then; empty for none.
         costs: What to measure of the student: ``latency_ms``, ``parameters``.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
+        state_every_s: Least time between two states.
         save_path: Where the trained student is to be saved, or None.
         lora: Where the student has adapters, None without any.
         limit_s: How long it may take at a time, None for any time.
@@ -80,6 +87,7 @@ class TrialConfig:
     row_metric: str = ""
     costs: tuple[str, ...] = ()
     state_path: str | None = None
+    state_every_s: float = STATE_EVERY_S
     save_path: str | None = None
     lora: LoraPlan | None = None
     limit_s: float | None = None
@@ -302,11 +310,9 @@ def run_trial(
             teacher=_read_from(teacher, method, settings),
             settings=settings, collator=collator, seed=config.seed, world=world,
             on_evaluation=lambda now: now.epoch < settings.epochs and on_evaluation(now),
-            end_id=prepared.end_id,
+            end_id=prepared.end_id, note=listener.note, state_every_s=config.state_every_s,
             state_path=Path(config.state_path) if config.state_path else None,
-            note=listener.note,
-            log_every=config.log_every,
-            on_steps=listener.steps,
+            log_every=config.log_every, on_steps=listener.steps,
         )
     )  # fmt: skip
     begun.finish()

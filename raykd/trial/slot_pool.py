@@ -45,12 +45,14 @@ class SlotShape:
         cpus: CPUs per rank.
         gpus: GPUs per rank, may be a fraction.
         labels: Labels of the nodes that may hold one.
+        memory_gb: GiB that a rank may have for itself, None for whatever its node has.
     """
 
     workers: int
     cpus: float
     gpus: float
     labels: Mapping[str, str] = field(default_factory=dict)
+    memory_gb: float | None = None
 
     @property
     def devices(self) -> float:
@@ -86,6 +88,7 @@ class SlotPool:
             "namespace": namespace,
             "threads": max(1, int(shape.cpus)),
             "recycle_after": recycle_after,
+            "memory": None if shape.memory_gb is None else int(shape.memory_gb * 2**30),
         }
         self._shape = shape
         self._storage = storage or tempfile.mkdtemp(prefix="raykd-slots-")
@@ -107,6 +110,11 @@ class SlotPool:
             )
             thread.start()
             self._threads.append(thread)
+
+    def restart(self, slot: int) -> None:
+        """End the processes of a slot that hang; its supervisor starts new ones."""
+        if slot in self._trainers:
+            self._trainers[slot].end()
 
     def close(self, timeout_s: float = CLOSE_S) -> bool:
         """Stop every slot and wait for them, at most `timeout_s` in all; then kill them.

@@ -10,7 +10,6 @@ import dataclasses
 import gc
 import os
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -20,7 +19,7 @@ import torch
 from ray import train
 from ray.train.torch import get_device
 
-from raykd.errors import RaykdError, TrialError
+from raykd.errors import TrialError
 from raykd.results.records import Evaluation
 from raykd.teachers import object_store
 from raykd.teachers.object_store import TeacherHandle
@@ -28,12 +27,14 @@ from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext, set_float32_products
-from raykd.training.peers import SILENCE, SILENCE_HINT, is_lost, is_silent
+from raykd.training.peers import is_lost
 from raykd.training.step_metrics import StepPoint
 from raykd.trial import drafts
 from raykd.trial.coordinator import CLOSE, IDLE, STOP, answer
 from raykd.trial.derived_teachers import DerivedTeachers
+from raykd.trial.failures import Push, failure, last_line, too_large, too_long
 from raykd.trial.heartbeat import Heartbeat, JobLost, TimeLimit
+from raykd.trial.memory_watch import MemoryWatch
 from raykd.trial.own_state import with_own_state
 from raykd.trial.preparation import PrepareJob, SlotPreparation
 from raykd.trial.run import TrialConfig, TrialListener, run_trial
@@ -54,15 +55,12 @@ class TrialJob:
     key: str
 
 
-Push = Callable[[dict[str, Any]], str]
-"""Sends an event of a job to the coordinator; its answer is whether to go on."""
-
-
 class SlotWorker:
     """One rank of a slot: takes jobs, runs them and reports.
 
     Args:
-        settings: ``coordinator``, ``namespace``, ``slot``, ``threads``, ``recycle_after``.
+        settings: ``coordinator``, ``namespace``, ``slot``, ``threads``, ``recycle_after``,
+            ``memory`` (bytes of each rank, or None).
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -77,6 +75,7 @@ class SlotWorker:
         )
         self.slot: int = settings["slot"]
         self.recycle_after: int | None = settings["recycle_after"]
+        self.memory: int | None = settings["memory"]
         self.node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         self._opened: tuple[TeacherHandle, PreparedTask, Teacher] | None = None
         self._recording: tuple[str, OpenRecording] | None = None
@@ -125,8 +124,8 @@ class SlotWorker:
             return job_id, attempt, read(payload)
         except ray.exceptions.ObjectLostError as exc:  # who asked for this is gone
             if self.world.rank == 0:
-                failure = _failure(exc, self.world.size)
-                answer(self.coordinator.push.remote(job_id, attempt, failure))
+                event = failure(exc, self.world.size)
+                answer(self.coordinator.push.remote(job_id, attempt, event))
             return IDLE, 0, None
 
     def ask(self, request: Callable[[], Any]) -> Any:
@@ -143,13 +142,17 @@ class SlotWorker:
             return str(answer(self.coordinator.push.remote(job_id, attempt, event)))
 
         limit_s = payload.config.limit_s if isinstance(payload, TrialJob) else None
-        with self._heartbeat(job_id, attempt, limit_s, push) as heartbeat:
+        with (
+            self._heartbeat(job_id, attempt, limit_s, push) as heartbeat,
+            MemoryWatch(self.memory, lambda why: too_large(push, why)) as watch,
+        ):
             try:
                 with heartbeat.interruptible():
                     end = self._work(payload, attempt, push)
             except JobLost as exc:
                 answer(self.coordinator.release_claims.remote(self.slot))
-                if self.world.size > 1:  # the others wait for this rank
+                # The others wait for this rank; what took the memory may still have it.
+                if self.world.size > 1 or watch.over:
                     raise TrialError("the job was taken from this slot") from exc
                 end = None
             except (Exception, SystemExit, KeyboardInterrupt) as exc:
@@ -157,11 +160,11 @@ class SlotWorker:
                 # collective call and cannot name what one alone ran into: it does, and the group
                 # starts afresh. Who only finds that another is lost says nothing: if that one has
                 # said nothing either, its process was killed, and the job is run again.
-                failure = _failure(exc, self.world.size)
+                event = failure(exc, self.world.size)
                 if self.world.size == 1 or not is_lost(exc):
-                    push(failure)
+                    push(event)
                 if self.world.size > 1 or isinstance(exc, torch.AcceleratorError):
-                    raise TrialError(failure["error"]) from exc
+                    raise TrialError(event["error"]) from exc
                 end = None
             if end is not None and self.world.rank == 0:
                 push(end)
@@ -185,7 +188,7 @@ class SlotWorker:
             ),
             interrupts=self.world.size == 1,
             limit=TimeLimit(
-                seconds=limit_s, passed=lambda stack: _too_long(push, limit_s, stack), hung=hung
+                seconds=limit_s, passed=lambda stack: too_long(push, limit_s, stack), hung=hung
             ),
         )
 
@@ -272,7 +275,7 @@ class SlotWorker:
                 while handle.version == lost:
                     if time.monotonic() > until:
                         raise TrialError(
-                            f"the teacher of {handle.task.name} is lost: {_last_line(exc)}",
+                            f"the teacher of {handle.task.name} is lost: {last_line(exc)}",
                             hint="raykd sweep --resume publishes it again",
                         ) from exc
                     time.sleep(POLL_S / 4)
@@ -308,35 +311,6 @@ class NoHeartbeat:
     def interruptible(self) -> contextlib.AbstractContextManager[None]:
         """Nothing interrupts."""
         return contextlib.nullcontext()
-
-
-def _too_long(push: Push, limit_s: float | None, stack: str) -> None:
-    """Report that a trial took longer than it may, and where it was."""
-    push({
-        "kind": "failed", "error": f"took longer than search.trial_time_limit ({limit_s:.0f} s)",
-        "hint": "the traceback shows where it was; raise the limit, or look there",
-        "traceback": stack,
-    })  # fmt: skip
-
-
-def _failure(exc: BaseException, ranks: int) -> dict[str, Any]:
-    """The event that reports why a job failed."""
-    if ranks > 1 and is_silent(exc):
-        exc = TrialError(SILENCE, hint=SILENCE_HINT).with_traceback(exc.__traceback__)
-    hint = exc.hint if isinstance(exc, RaykdError) else ""
-    if not isinstance(exc, Exception):
-        hint = "the code of the method ends its process; it is to raise an error that says why"
-    return {
-        "kind": "failed", "error": _last_line(exc), "hint": hint,
-        "traceback": traceback.format_exc(),
-    }  # fmt: skip
-
-
-def _last_line(exc: BaseException) -> str:
-    text = str(exc).strip().splitlines()
-    if isinstance(exc, TrialError) and text:
-        return text[-1]
-    return ": ".join([type(exc).__name__, *text[-1:]])
 
 
 def slot_loop(settings: dict[str, Any]) -> None:

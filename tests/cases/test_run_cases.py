@@ -15,7 +15,7 @@ import pytest
 
 from raykd import ray_private
 from raykd.cli.main import main
-from raykd.clusters import connection, local_cluster
+from raykd.clusters import cluster_process, connection, local_cluster
 from raykd.errors import SetupError, SpecError, Stopped
 from raykd.results.diagnose import diagnose
 from raykd.results.event_log import EventLog
@@ -473,8 +473,8 @@ def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
         return "10.0.0.1:6379"
 
     monkeypatch.setattr(ray_private, "start_local_cluster", start)
-    monkeypatch.setattr(local_cluster, "START_PAUSE_S", 0.0)
-    assert local_cluster.start() == "10.0.0.1:6379"
+    monkeypatch.setattr(cluster_process, "START_PAUSE_S", 0.0)
+    assert cluster_process.start() == "10.0.0.1:6379"
     assert len(tries) == 3
     for process in begun:
         assert process.wait(30) == -signal.SIGKILL, "what a try began does not stay"
@@ -485,9 +485,9 @@ def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monk
         raise Exception("The current node timed out during startup.")
 
     monkeypatch.setattr(ray_private, "start_local_cluster", fail)
-    monkeypatch.setattr(local_cluster, "START_PAUSE_S", 0.0)
+    monkeypatch.setattr(cluster_process, "START_PAUSE_S", 0.0)
     with pytest.raises(SetupError, match="tried 3 times: The current node") as caught:
-        local_cluster.start()
+        cluster_process.start()
     assert "busy" in caught.value.hint
     monkeypatch.setattr(connection.ray, "init", fail)
     monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)

@@ -1,4 +1,4 @@
-"""A method that does not come back: it loops, sleeps or ends its process."""
+"""A method that does not come back: it loops, sleeps, ends its process or takes all memory."""
 
 import os
 import sys
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from raykd import LossTerms, Method, OutputSpec, param
 
+HOW = ("loop", "sleep", "exit", "interrupt", "die", "eat")
+_HELD: list[bytes] = []
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
     """What it does."""
 
-    how: str = param("loop", choices=("loop", "sleep", "exit", "interrupt", "die"), help="What.")
+    how: str = param("loop", choices=HOW, help="What.")
     share: float = param(0.5, low=0.0, high=1.0, help="A number to search.")
 
 
@@ -35,6 +38,8 @@ class Stuck(Method[Params]):
             raise KeyboardInterrupt
         elif how == "die":
             os._exit(7)
+        while how == "eat":
+            _HELD.append(b"x" * 2**24)
         return LossTerms(task=student.task_loss)
 
 

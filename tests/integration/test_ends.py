@@ -1,6 +1,7 @@
 """Sweeps that are ended from outside: what is written, what is said, and that they can go on."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -13,18 +14,21 @@ import pytest
 from raykd.results.diagnose import diagnose
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.store import load_results, read_events
-from tests.integration.test_sweep import _command, _file, _read_until
+from tests.integration.test_sweep import RESOURCES, _command, _file, _read_until
 
 SEARCH = {"trials": 4, "algorithm": {"name": "tpe"}, "max_concurrent": 1}
 
 
-def _busy(tmp_path: Path, how: str, slots: int, **search: Any) -> Path:
+def _busy(tmp_path: Path, how: str, slots: int, resources: Any = RESOURCES, **search: Any) -> Path:
     """A sweep whose second arm never comes back from a step."""
     stuck = {
         "name": "stuck", "method": "tests.integration.stuck_method", "fixed": {"how": how},
     }  # fmt: skip
     methods = {"none": {"name": "none", "method": "none"}, "stuck": stuck}
-    return _file(tmp_path, methods=methods, search={**SEARCH, "max_concurrent": slots, **search})
+    return _file(
+        tmp_path, methods=methods, resources=resources,
+        search={**SEARCH, "max_concurrent": slots, **search},
+    )  # fmt: skip
 
 
 def _until_stuck(process: subprocess.Popen[str]) -> None:
@@ -94,6 +98,27 @@ def test_a_trial_that_never_ends_fails_with_where_it_was_and_the_sweep_goes_on(
     assert stuck.status is Status.FAILED
     assert stuck.error.startswith("took longer than search.trial_time_limit (8 s)")
     assert "stuck_method.py" in stuck.traceback
+    done = [t for t in result.trials if t.arm == "none" and t.status is Status.COMPLETED]
+    assert len(done) == 3
+
+
+@pytest.mark.slow
+def test_a_trial_that_takes_all_memory_fails_with_the_figure_and_the_sweep_goes_on(
+    cache_folder: Path, prepared: object, tmp_path: Path
+) -> None:
+    limited = {**RESOURCES, "memory_gb_per_worker": 1.5}
+    file = _busy(tmp_path, "eat", 1, trials=1, resources=limited)
+    out = tmp_path / "runs"
+    driver = _command("sweep", str(file), "--out", str(out), "--allow-imports", cache=cache_folder)
+    returned, errors = _ended(driver)
+    assert returned == 3, errors  # an arm without a completed trial
+    (run,) = out.iterdir()
+    result = load_results(run)
+    (eater,) = result.of("toy/sentiment", "stuck", "search")
+    assert eater.status is Status.FAILED
+    assert re.match(
+        r"took (1\.[5-9]|2\.\d) GiB of memory, of 1\.5 GiB that it may have", eater.error
+    )
     done = [t for t in result.trials if t.arm == "none" and t.status is Status.COMPLETED]
     assert len(done) == 3
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
 import torch
@@ -138,6 +139,21 @@ def test_a_method_that_kills_its_process_is_given_up_with_what_may_be_the_cause(
     assert end["error"].startswith("given up after 1 attempts")
     assert "os._exit" in end["hint"]
     assert bench.run(trial_config())[-1]["kind"] == "done"
+
+
+@pytest.mark.slow
+def test_a_slot_whose_process_was_stopped_is_started_anew(bench: Bench) -> None:
+    assert bench.run(trial_config())[-1]["kind"] == "done"
+    assert bench.pool is not None
+    (worker,) = [
+        process for process in psutil.process_iter()
+        if process.name().startswith("ray::RayTrain")
+        and psutil.Process().pid in {parent.pid for parent in process.parents()}
+    ]  # fmt: skip
+    worker.suspend()
+    bench.pool.restart(0)
+    assert bench.run(trial_config(), max_failures=1)[-1]["kind"] == "done"
+    assert not worker.is_running()
 
 
 def test_the_coordinator_imports_nothing_of_what_it_passes_on(

@@ -216,3 +216,22 @@ def test_a_terminal_without_utf_8_shows_what_it_can(tmp_path):
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     assert rb"na\xefve" in shown.stdout
+
+
+LOST = """
+import sys, threading, time
+from raykd.cli import main
+from raykd.cli.output import Output
+from raykd.errors import ClusterLost
+threading.Thread(target=time.sleep, args=(300,)).start()
+sys.exit(main._show(ClusterLost("the cluster is lost", hint="continue"), Output()))
+"""
+
+
+def test_a_lost_cluster_ends_the_process_although_threads_still_wait_for_it():
+    done = subprocess.run(
+        [sys.executable, "-c", LOST], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 4
+    assert "the cluster is lost" in done.stderr
+    assert "continue" in done.stderr

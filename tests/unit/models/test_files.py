@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import ast
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+import raykd
+from raykd.errors import DataError
 from raykd.models.files import ALIGNED, write_aligned, write_readable
+from raykd.models.weight_files import TORCH, read_tensors
 
 
 @pytest.mark.parametrize(
@@ -66,3 +73,46 @@ def test_the_states_of_trainings_are_readable_too(tmp_path):
     (tmp_path / "plain").write_text("y")
     write_tensors(tmp_path / "state", {"x": torch.ones(2)}, {})
     assert (tmp_path / "state").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+class _RunsCode:
+    """What a pickle of it does when it is read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self._folder),)
+
+
+@pytest.mark.parametrize("of_today", [True, False])
+def test_a_file_of_weights_that_runs_code_is_refused_and_the_code_does_not_run(tmp_path, of_today):
+    ran = tmp_path / "ran"
+    weights = {"weight": torch.ones(2), "more": _RunsCode(ran)}
+    torch.save(weights, tmp_path / TORCH, _use_new_zipfile_serialization=of_today)
+    with pytest.raises(DataError, match="holds no plain weights") as caught:
+        read_tensors(tmp_path)
+    assert "torch.save(model.state_dict()" in caught.value.hint
+    assert not ran.exists()
+    torch.load(tmp_path / TORCH, weights_only=False)
+    assert ran.exists(), "it would have run"
+
+
+_READ_CODE = {"pickle.load", "cloudpickle.load", "dill.load", "joblib.load", "shelve.open",
+              "marshal.load"}  # fmt: skip
+_SAFE_IF_SAID = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
+
+
+def test_no_line_of_raykd_unpickles_a_file():
+    calls = []
+    for path in Path(raykd.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                calls.append((path, ast.unparse(node.func), node))
+    assert "torch.load" in {name for _, name, _ in calls}
+    for path, name, node in calls:
+        assert name not in _READ_CODE, f"{path}:{node.lineno}"
+        if name in _SAFE_IF_SAID:
+            option, value = _SAFE_IF_SAID[name]
+            said = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg == option}
+            assert said == {option: value}, f"{path}:{node.lineno}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from raykd.errors import SetupError
 from raykd.sweep.arm_studies import (
     arm_studies,
     confirm_trial,
@@ -183,7 +184,7 @@ def test_identifiers_tell_task_arm_and_number():
     assert confirm_trial(sweep, RUN, arm_study, 0, 11, {}).trial_id == "toy-sentiment.kd.c0.11"
 
 
-def test_students_of_all_seeds_are_kept_where_that_is_said():
+def test_students_of_all_seeds_are_kept():
     def kept(keep):
         sweep = spec(confirm={"seeds": [3, 1], "top_k": 2, "keep": keep})
         arm_study = by_arm(sweep)["kd"]
@@ -193,3 +194,16 @@ def test_students_of_all_seeds_are_kept_where_that_is_said():
 
     assert kept("first") == ["best", None, None, None]
     assert kept("all") == ["best", "seed-1", None, None]
+
+
+def test_how_often_states_are_saved_is_the_users_to_say(monkeypatch):
+    def every():
+        return search_trial(spec(), RUN, by_arm(spec())["kd"], 0, CHOSEN).state_every_s
+
+    monkeypatch.delenv("RAYKD_STATE_S", raising=False)
+    assert every() == 60
+    monkeypatch.setenv("RAYKD_STATE_S", "2.5")
+    assert every() == 2.5
+    monkeypatch.setenv("RAYKD_STATE_S", "often")
+    with pytest.raises(SetupError, match="RAYKD_STATE_S must be a number of seconds, got 'often'"):
+        every()

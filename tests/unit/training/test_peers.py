@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from raykd.training.device import DistributedContext
 from raykd.training.peers import is_lost, is_silent
-from raykd.trial.worker import _failure
+from raykd.trial.failures import failure
 from tests.processes import on_processes
 
 CPU = torch.device("cpu")
@@ -46,7 +46,7 @@ def waits_in_vain(rank: int, folder: str, how: str) -> None:
         try:
             meet(world)
         except Exception as exc:
-            found[name] = [is_lost(exc), is_silent(exc), _failure(exc, 2)["error"]]
+            found[name] = [is_lost(exc), is_silent(exc), failure(exc, 2)["error"]]
     done.write_text(json.dumps(found))
 
 

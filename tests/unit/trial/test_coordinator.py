@@ -20,6 +20,7 @@ from raykd.trial.coordinator import (
     WAIT,
     CoordinatorState,
 )
+from raykd.trial.signs_of_life import HUNG_SILENCES
 
 NOW = 0.0
 """No patience: what is not there at once is not waited for."""
@@ -357,6 +358,16 @@ async def test_a_slot_that_falls_silent_between_two_jobs_is_told_once(coordinato
     await take(coordinator, slot=0)  # it goes on
     await asyncio.sleep(3 * SILENCE_S)
     assert (await notifications(coordinator)).count(("slot", 0, "silent")) == 2
+
+
+@on_a_coordinator
+async def test_a_slot_that_took_a_job_and_was_not_heard_of_again_is_called_hung(coordinator):
+    await coordinator.submit("a", "A", 1)
+    await take(coordinator, slot=0)
+    await asyncio.sleep((HUNG_SILENCES + 2) * SILENCE_S)
+    told = await notifications(coordinator)
+    assert told.count(("slot", 0, "silent")) == told.count(("slot", 0, "hung")) == 1
+    assert told.index(("slot", 0, "silent")) < told.index(("slot", 0, "hung"))
 
 
 @on_a_coordinator

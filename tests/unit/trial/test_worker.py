@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from raykd.errors import TrialError
+from raykd.trial.failures import failure
 from raykd.trial.own_state import with_own_state
 from raykd.trial.run import TrialConfig
-from raykd.trial.worker import _failure
 
 
 def config(folder, name="toy.kd.s001"):
@@ -73,7 +73,7 @@ def raised(exc):
     try:
         raise exc
     except BaseException as caught:
-        return _failure(caught, 1)
+        return failure(caught, 1)
 
 
 def test_a_method_that_ends_its_process_is_named_with_its_code():

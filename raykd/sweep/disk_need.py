@@ -1,0 +1,115 @@
+"""How much disk a sweep takes in its run folder, said and looked for before anything is started."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from raykd.errors import SetupError
+from raykd.models.model_factory import ModelFactory
+from raykd.spec.schema import SweepSpec
+from raykd.sweep.task_setup import TaskSetup
+
+FLOAT_BYTES = 4
+
+STATE_COPIES = 3
+"""A state holds the weights and two moments of each."""
+
+EVALUATION_BYTES, TRIAL_BYTES = 700, 4_000
+"""Of the log and the studies, for an evaluation and for a trial beside it."""
+
+REPORT_BYTES = 4 * 2**20
+
+WORTH_SAYING = 0.1
+"""Share of the free disk from which on the need is said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskNeed:
+    """What a run folder will hold, in bytes.
+
+    Attributes:
+        students: The saved student of every arm of every task.
+        states: Of the trainings that are under way.
+        records: Log, studies, tables and report.
+    """
+
+    students: int
+    states: int
+    records: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.students + self.states + self.records
+
+    def __str__(self) -> str:
+        return (
+            f"{size_text(self.total)} of disk for the run folder: {size_text(self.students)} for "
+            f"students, {size_text(self.states)} for states of trainings, "
+            f"{size_text(self.records)} for records"
+        )
+
+
+def disk_need(spec: SweepSpec, setups: Iterable[TaskSetup]) -> DiskNeed:
+    """What a sweep will write to its run folder.
+
+    Args:
+        spec: The sweep.
+        setups: Its tasks; of one with several teachers, any of them.
+    """
+    students = {setup.task.name: FLOAT_BYTES * _parameters(setup) for setup in setups}
+    slots = spec.search.max_concurrent
+    at_a_time = slots if isinstance(slots, int) else 1  # more where the cluster has room
+    confirmed = spec.search.repeats if spec.confirm_runs else 0
+    trials = len(spec.tasks) * len(spec.methods) * (spec.search_trials + spec.confirm_runs)
+    return DiskNeed(
+        students=sum(students.values()) * len(spec.methods) * confirmed,
+        states=STATE_COPIES * at_a_time * max(students.values(), default=0),
+        records=REPORT_BYTES + trials * (TRIAL_BYTES + EVALUATION_BYTES * _evaluations(spec)),
+    )
+
+
+def look_for_room(out: Path, need: DiskNeed) -> str:
+    """Look whether there is room for a run folder; returns what to say of it, mostly nothing.
+
+    Args:
+        out: Where it will be; need not be there yet.
+        need: What it will hold.
+
+    Raises:
+        SetupError: There is no room.
+    """
+    free = shutil.disk_usage(next(p for p in (out, *out.absolute().parents) if p.exists())).free
+    if need.total > free:
+        raise SetupError(
+            f"the sweep needs about {need}; {size_text(free)} are free in {out}",
+            hint="free some space, choose another place with --out DIR, or take fewer arms",
+        )
+    if need.total < WORTH_SAYING * free:
+        return ""
+    return f"it needs about {need}; {size_text(free)} are free"
+
+
+def size_text(count: int) -> str:
+    """Bytes in words."""
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"
+
+
+def _parameters(setup: TaskSetup) -> int:
+    """Weights of a student; of one that is derived from the teacher, at most those of it."""
+    known = setup.student if isinstance(setup.student, ModelFactory) else setup.teacher
+    return known.parameters()
+
+
+def _evaluations(spec: SweepSpec) -> int:
+    """Evaluations of a training, as far as they are known; those that are searched count as one."""
+    given: Mapping[str, object] = spec.train.fixed
+    epochs, each = given.get("epochs", 3), given.get("evals_per_epoch", 1)
+    known = [value for value in (epochs, each) if isinstance(value, int | float)]
+    product = 1.0
+    for value in known:
+        product *= value
+    return max(1, round(product))

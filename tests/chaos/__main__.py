@@ -1,0 +1,81 @@
+"""Kills sweeps and prints what came of it: `python -m tests.chaos --kills N --seed S`.
+
+Every kill but those of a worker, the controller of a slot or a process of Tune ends the driver,
+which is started again with ``--resume``. The first table has a row for each kill, as they come;
+what is known at the end of a run folder alone stands with its last kill. The second one, that of
+docs/explanation/reliability.md, has a row for each kind of kill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from tests.chaos.campaign import Outcome, campaign, rows, summary
+from tests.chaos.targets import TARGETS
+
+KILLS = (
+    "killed", "instant", "driver ended with", "rows equal", "extra or double trials",
+    "evaluations repeated", "faults and leftovers",
+)  # fmt: skip
+SUMMARY = (
+    "killed", "kills", "in", "driver ended", "said how to go on, left nothing",
+    "table equal to the bit", "trials extra or twice",
+)  # fmt: skip
+
+
+def processor() -> str:
+    """The name of the processor."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return f"{len(names)} x {names[0]}" if names else platform.machine()
+
+
+def show(cells: Iterable[str]) -> None:
+    """Print a row of a table."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def head(cells: Sequence[str]) -> None:
+    """Print the head of a table."""
+    show(cells)
+    show(["---"] * len(cells))
+
+
+def main() -> int:
+    """Print the tables; 1 where something is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--of", action="append", choices=sorted(TARGETS), help="only these")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no chain after")
+    asked = parser.parse_args()
+    print(f"{asked.kills} kills, seed {asked.seed}, {asked.slots} slots, {processor()}")
+    until = time.monotonic() + 60 * asked.minutes
+    outcomes: list[Outcome] = []
+    with campaign(asked.seed, asked.slots) as one:
+        head(KILLS)
+        for targets in [asked.of] if asked.of else one.targets(asked.kills):
+            if time.monotonic() > until:
+                break
+            outcomes.append(one.chain(targets))
+            for row in rows(outcomes[-1]):
+                show(row)
+    print()
+    head(SUMMARY)
+    for row in summary(outcomes):
+        show(row)
+    wrong = sum(not outcome.well for outcome in outcomes)
+    print(f"\n{len(outcomes)} run folders, {wrong} of them with something wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,394 @@
+"""The processes of a local cluster: who finds raykd, who cleans up, what the environment keeps."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from raykd.clusters import cluster_process, connection, local_cluster
+from raykd.clusters.cluster_process import choose_folder, delete, delete_unused
+from raykd.clusters.connection import connected
+from raykd.clusters.environment import RayEnvironment
+from raykd.clusters.local_cluster import LocalCluster
+from raykd.errors import ClusterLost, SetupError
+from raykd.trial.coordinator import RAY_THREAD
+
+SET = (
+    "RAY_AUTH_MODE",
+    "RAY_AUTH_TOKEN",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER",
+    "RAY_AIR_NEW_OUTPUT",
+)
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch):
+    for name in SET:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_what_was_not_set_is_taken_back_and_what_the_user_has_set_stays(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    before = dict(os.environ)
+    environment = RayEnvironment(local=True)
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"
+    assert os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] == "0"
+    os.environ["RAY_AUTH_TOKEN"] = "made while the cluster starts"
+    environment.restore()
+    assert dict(os.environ) == before
+
+
+class Ray:
+    """What a connection asks of Ray."""
+
+    def __init__(self, monkeypatch):
+        self.here = False
+        monkeypatch.setattr(connection.ray, "init", self.init)
+        monkeypatch.setattr(connection.ray, "shutdown", self.shutdown)
+        monkeypatch.setattr(connection.ray, "is_initialized", lambda: self.here)
+        monkeypatch.setattr(connection, "require_head", lambda: None)
+
+    def init(self, **given):
+        self.here = True
+
+    def shutdown(self):
+        self.here = False
+
+
+class Cluster:
+    """What a connection asks of a local cluster."""
+
+    lost = ""
+    logs = Path("/tmp/ray/session_1/logs")
+
+    def __init__(self, monkeypatch):
+        self.calls = []
+        for name in ("end", "stay", "keep_logs"):
+            setattr(self, name, lambda name=name: self.calls.append(name))
+        monkeypatch.setattr(local_cluster, "take", lambda: self)
+
+    def address(self):
+        return "10.0.0.1:6379"
+
+    def notice(self):
+        return bool(self.lost)
+
+    def error(self):
+        return LocalCluster.error(self)
+
+
+def test_a_local_sweep_leaves_the_environment_as_it_was(monkeypatch):
+    Ray(monkeypatch)
+    cluster = Cluster(monkeypatch)
+    before = dict(os.environ)
+    with connected(None):
+        assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert dict(os.environ) == before
+    assert cluster.calls == ["end"]
+
+
+def test_a_cluster_that_a_thread_still_calls_stays_with_its_connection(monkeypatch):
+    ray = Ray(monkeypatch)
+    cluster = Cluster(monkeypatch)
+    monkeypatch.setattr(connection, "LEAVE_S", 0.1)
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait, name=f"{RAY_THREAD} test", daemon=True)
+    with connected(None):
+        thread.start()
+        # It ends between the two looks that a connection could take: one decides.
+        monkeypatch.setattr(connection.atexit, "unregister", lambda function: over.set())
+    thread.join()
+    assert ray.here
+    assert cluster.calls == ["stay"]
+    # The next sweep of this process uses it, and hears when it is lost.
+    monkeypatch.setattr(local_cluster, "_staying", [cluster])
+    with connected(None) as again:
+        again.check()
+        cluster.lost = "the raylet"
+        assert again.lost == "the raylet"
+    with pytest.raises(ClusterLost), connected(None):
+        pass
+
+
+def test_a_cluster_that_stays_lives_as_long_as_the_process(monkeypatch):
+    program = (
+        "import gc, os\n"
+        "from raykd.clusters import local_cluster\n"
+        "local_cluster._BEGIN = 'import sys; sys.stdin.read()'\n"
+        "local_cluster.take().stay()\n"
+        "gc.collect()\n"
+        "print(local_cluster._staying[0]._process.poll())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "None\n"
+
+
+def test_a_lost_cluster_is_an_error_that_says_which_process_and_where_the_logs_are(monkeypatch):
+    Ray(monkeypatch)
+    cluster = Cluster(monkeypatch)
+
+    def sweep():
+        with connected(None) as found:
+            found.check()
+            cluster.lost = "the raylet"
+            found.check()
+
+    with pytest.raises(ClusterLost, match="is lost: the raylet has ended") as caught:
+        sweep()
+    assert str(cluster.logs) in caught.value.hint
+    assert "raykd sweep --resume" in caught.value.hint
+    assert cluster.calls == ["keep_logs", "end"]
+
+
+# Which raykd the processes find -----------------------------------------------------------------
+
+
+def begun(root: Path) -> dict[str, str]:
+    """What a process that starts a cluster finds, where the driver has raykd from `root`."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", local_cluster._BEGIN, str(root)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("beside", [None, "/elsewhere"])
+def test_raykd_is_found_where_the_driver_has_put_it_on_its_path(tmp_path, monkeypatch, beside):
+    root = tmp_path / "a folder"
+    (root / "raykd" / "clusters").mkdir(parents=True)
+    for folder in ("raykd", "raykd/clusters"):
+        (root / folder / "__init__.py").touch()
+    (root / "raykd" / "clusters" / "cluster_process.py").write_text(
+        "import json, os\n"
+        "def main():\n"
+        "    print(json.dumps({'here': __file__, 'path': os.environ['PYTHONPATH']}))\n"
+    )
+    if beside is None:
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+    else:
+        monkeypatch.setenv("PYTHONPATH", beside)
+    found = begun(root)
+    assert Path(found["here"]).parents[2] == root
+    # What it starts finds it, too.
+    assert found["path"].split(os.pathsep) == [str(root), *([beside] if beside else [])]
+
+
+def test_the_driver_names_the_folder_that_holds_its_raykd():
+    assert (Path(local_cluster._ROOT) / "raykd" / "__init__.py").is_file()
+    assert os.path.isabs(local_cluster._ROOT)
+
+
+# Where they write -------------------------------------------------------------------------------
+
+
+def test_where_the_usual_place_is_somebody_elses_a_user_has_one_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    closed: set[Path] = set()
+    monkeypatch.setattr(
+        cluster_process.os, "access", lambda path, mode: Path(path) not in closed
+    )  # root may write everywhere
+    choose_folder()
+    assert "RAY_TMPDIR" not in os.environ
+    (tmp_path / "ray").mkdir()
+    closed.add(tmp_path / "ray")
+    choose_folder()
+    own = Path(os.environ["RAY_TMPDIR"])
+    assert own.parent == tmp_path
+    assert own.stat().st_mode & 0o777 == 0o700
+    (own / "ray").mkdir()
+    closed.add(own / "ray")
+    with pytest.raises(SetupError, match="is closed to this user, or read-only") as caught:
+        choose_folder()
+    assert "RAY_TMPDIR" in caught.value.hint
+
+
+def test_a_start_that_no_second_try_can_help_is_not_tried_again(monkeypatch):
+    def start():
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/ray/session_1")
+
+    monkeypatch.setattr(cluster_process.ray_private, "start_local_cluster", start)
+    monkeypatch.setattr(cluster_process, "START_PAUSE_S", 1e9)
+    with pytest.raises(SetupError, match="No space left on device: '/tmp/ray/session_1'"):
+        cluster_process.start()
+
+
+# What is left of clusters -----------------------------------------------------------------------
+
+
+def session(folder: Path, name: str) -> Path:
+    made = folder / f"session_{name}"
+    (made / "logs").mkdir(parents=True)
+    (made / "logs" / "raylet.out").write_text("words")
+    (made / "sockets").mkdir()
+    (made / "sockets" / "raylet").touch()
+    return made
+
+
+def test_the_folder_of_a_cluster_goes_with_what_points_to_it(tmp_path):
+    one, other = session(tmp_path, "1"), session(tmp_path, "2")
+    (tmp_path / "session_latest").symlink_to(other)
+    delete(one)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["session_2", "session_latest"]
+    delete(other)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_folder_of_a_users_own_goes_with_the_last_cluster_in_it(tmp_path):
+    own = tmp_path / f"raykd-{os.getuid()}"
+    (own / "ray").mkdir(parents=True)
+    one, other = session(own / "ray", "1"), session(own / "ray", "2")
+    delete(one)
+    assert other.exists()
+    delete(other)
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_a_cluster_that_was_lost_the_logs_stay(tmp_path):
+    one = session(tmp_path, "1")
+    (one / "pointer").symlink_to(one)
+    delete(one, but_logs=True)
+    assert [path.name for path in one.iterdir()] == ["logs"]
+    assert (one / "logs" / "raylet.out").read_text() == "words"
+
+
+def test_folders_whose_processes_were_all_killed_are_deleted_at_the_next_start(tmp_path):
+    names = ("killed", "running", "kept", "foreign")
+    killed, running, kept, foreign = (session(tmp_path, name) for name in names)
+    for one in (killed, running):
+        (one / cluster_process._IN_USE).touch()
+    delete(kept, but_logs=True)
+    with (running / cluster_process._IN_USE).open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        delete_unused(tmp_path)
+    assert {path for path in tmp_path.iterdir()} == {running, kept, foreign}
+
+
+class Node:
+    """Processes of a node, of which one dies."""
+
+    def __init__(self):
+        self.dead = []
+
+    def dead_processes(self):
+        return self.dead
+
+
+@pytest.mark.parametrize(("word", "heard"), [(b"", b""), (cluster_process.KEEP, b"keep")])
+def test_a_process_that_dies_is_told_once_and_the_last_word_is_heard(monkeypatch, word, heard):
+    monkeypatch.setattr(cluster_process, "LOOK_S", 0.01)
+    ours, theirs = os.pipe()
+    before = os.dup(0)
+    os.dup2(ours, 0)
+    try:
+        node, answer, ended = Node(), io.StringIO(), []
+        watch = threading.Thread(target=lambda: ended.append(cluster_process._watch(node, answer)))
+        watch.start()
+        node.dead = [("reaper", None)]
+        time.sleep(0.05)
+        assert answer.getvalue() == ""
+        node.dead = [("reaper", None), ("raylet", None)]
+        time.sleep(0.1)
+        os.write(theirs, word)
+        os.close(theirs)
+        watch.join(10)
+        assert ended == [heard]
+        assert json.loads(answer.getvalue()) == {"lost": "the raylet"}
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(ours)
+
+
+def test_a_driver_hears_of_a_lost_process_and_of_a_lost_starter(monkeypatch):
+    tells = (
+        "import sys, time\n"
+        'print(\'{"address": "1.2.3.4:5", "session": "/nowhere"}\', flush=True)\n'
+        "sys.stdin.readline()\n"
+    )
+    for rest, lost in (
+        ('print(\'{"lost": "the GCS"}\', flush=True)\nsys.stdin.read()\n', "the GCS"),
+        ("", "the process that started it"),
+    ):
+        monkeypatch.setattr(local_cluster, "_BEGIN", tells + rest)
+        cluster = LocalCluster()
+        assert cluster.address() == "1.2.3.4:5"
+        time.sleep(0.1)
+        assert cluster.lost == ""
+        cluster._process.stdin.write(b"\n")
+        cluster._process.stdin.flush()
+        until = time.monotonic() + 10
+        while not cluster.lost and time.monotonic() < until:
+            time.sleep(0.01)
+        assert cluster.lost == lost
+        assert cluster.notice()
+        cluster.end()
+
+
+INTERRUPTED = """
+import time
+from raykd.clusters import connection, local_cluster
+from raykd.errors import ClusterLost
+local_cluster.NOTICE_S = 0.1
+told = ['{"address": "1.2.3.4:5", "session": "/nowhere"}', '{"lost": "the GCS"}']
+local_cluster._BEGIN = f"for line in {told}: print(line, flush=True)\\nimport sys; sys.stdin.read()"
+connection._connect = lambda address: time.sleep(60)
+connection.read_environment_again = lambda: None
+try:
+    with connection.connected(None):
+        pass
+except ClusterLost as exc:
+    print(exc.message)
+"""
+
+
+def test_a_main_thread_that_waits_for_a_lost_cluster_is_interrupted():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=50, check=True
+    )
+    assert done.stdout == "the local Ray cluster is lost: the GCS has ended\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["raylet", "driver"])
+def test_nothing_is_left_of_a_real_cluster_whatever_dies(tmp_path, victim):
+    """Of the processes of Ray, or of the one that has them started."""
+    program = (
+        "import os, sys, time\n"
+        "from raykd.clusters.local_cluster import LocalCluster\n"
+        "from raykd.clusters.processes import descendants\n"
+        "cluster = LocalCluster()\n"
+        "cluster.address()\n"
+        "print(cluster._session, *descendants(cluster._process.pid), flush=True)\n"
+        "while not cluster.lost: time.sleep(0.05)\n"
+        "cluster.end()\n"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    folder, *processes = driver.stdout.readline().split()
+    names = {int(p): Path(f"/proc/{p}/cmdline").read_text() for p in processes}
+    raylet = next(p for p, name in names.items() if "raylet/raylet\0" in name)
+    os.kill(raylet if victim == "raylet" else driver.pid, signal.SIGKILL)
+    driver.wait(30)
+    until = time.monotonic() + 30
+    while (Path(folder).exists() or _alive(names)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(folder).exists()
+    assert not _alive(names)
+
+
+def _alive(names):
+    return [p for p in names if Path(f"/proc/{p}").exists()]
