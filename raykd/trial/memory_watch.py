@@ -99,7 +99,7 @@ def own_bytes(process: int) -> int:
     Raises:
         OSError: The system does not tell.
     """
-    resident, shared = (_PROC / str(process) / "statm").read_text().split()[1:3]
+    resident, shared = (_PROC / str(process) / "statm").read_text(encoding="utf-8").split()[1:3]
     return (int(resident) - int(shared)) * _PAGE
 
 
@@ -109,15 +109,18 @@ def node_memory() -> Memory:
     Raises:
         OSError: The system does not tell.
     """
-    lines = (line.split() for line in (_PROC / "meminfo").read_text().splitlines())
+    lines = (line.split() for line in (_PROC / "meminfo").read_text(encoding="utf-8").splitlines())
     known = {name: int(rest[0]) * 1024 for name, *rest in lines}
     total, free = known["MemTotal:"], known["MemAvailable:"]
     with contextlib.suppress(OSError, ValueError):  # not limited
-        limit = int((_CGROUP / "memory.max").read_text())
+        limit = int((_CGROUP / "memory.max").read_text(encoding="utf-8"))
         if limit < total:
-            lines = (line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+            lines = (
+                line.split()
+                for line in (_CGROUP / "memory.stat").read_text(encoding="utf-8").splitlines()
+            )
             files = {name: int(count) for name, count in lines}["inactive_file"]
-            used = int((_CGROUP / "memory.current").read_text()) - files
+            used = int((_CGROUP / "memory.current").read_text(encoding="utf-8")) - files
             total, free = limit, min(free, limit - used)
     return Memory(total, free)
 
