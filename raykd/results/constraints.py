@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from raykd.params import show
 from raykd.results.records import SweepResult, TaskRecord, TrialResult
@@ -22,7 +23,7 @@ def beyond(result: SweepResult, runs: Sequence[TrialResult]) -> tuple[str, ...]:
         runs: Confirm runs of an arm.
     """
     found = []
-    for given in (result.spec.get("search") or {}).get("constraints") or ():
+    for given in _bounds(result, runs):
         metric, relation, bound = given["metric"], given["relation"], given["bound"]
         values = [t.metrics[metric] for t in runs if metric in t.metrics]
         if not values:
@@ -31,3 +32,12 @@ def beyond(result: SweepResult, runs: Sequence[TrialResult]) -> tuple[str, ...]:
         if not (mean <= bound if relation == "<=" else mean >= bound):
             found.append(f"{metric} {relation} {show(bound)} ({mean:.4g})")
     return tuple(found)
+
+
+def _bounds(result: SweepResult, runs: Sequence[TrialResult]) -> Sequence[Mapping[str, Any]]:
+    """Those of the run that the arm is from, where several are compared; else of the sweep."""
+    method = result.spec["methods"].get(runs[0].arm, {}) if runs else {}
+    bounds: Sequence[Mapping[str, Any]] = method.get(
+        "constraints", (result.spec.get("search") or {}).get("constraints") or ()
+    )
+    return bounds

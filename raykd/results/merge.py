@@ -114,7 +114,9 @@ def _renamed(result: SweepResult, counts: Mapping[str, int], keep_references: bo
         both = {
             part: {**train.get(part, {}), **method.get(part, {})} for part in ("fixed", "domains")
         }
-        methods[name(arm)] = {**method, **both}
+        # And each run has bounds of its own, or none.
+        bounds = (result.spec.get("search") or {}).get("constraints") or ()
+        methods[name(arm)] = {**method, **both, "constraints": bounds}
     trials = tuple(
         dataclasses.replace(
             t,

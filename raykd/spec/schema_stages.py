@@ -34,7 +34,9 @@ class Constraint(SpecSection):
     bound: Number
 
     def __str__(self) -> str:
-        return f"{self.metric} {self.relation} {show(self.bound)}"
+        short = show(self.bound)
+        bound = short if float(short) == self.bound else repr(self.bound)
+        return f"{self.metric} {self.relation} {bound}"
 
     def excess(self, metrics: Mapping[str, float]) -> float:
         """How far a student is beyond the bound, as a share of it; 0 or less within it.

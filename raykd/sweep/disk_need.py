@@ -10,6 +10,7 @@ from pathlib import Path
 from raykd.errors import SetupError
 from raykd.models.model_factory import ModelFactory
 from raykd.spec.schema import SweepSpec
+from raykd.spec.size_section import sizes_of
 from raykd.sweep.task_setup import TaskSetup
 
 FLOAT_BYTES = 4
@@ -34,11 +35,14 @@ class DiskNeed:
         students: The saved student of every arm of every task.
         states: Of the trainings that are under way.
         records: Log, studies, tables and report.
+        is_most: Whether it may be far less: of students that are cut, or adapted, the whole model
+            was counted.
     """
 
     students: int
     states: int
     records: int
+    is_most: bool = False
 
     @property
     def total(self) -> int:
@@ -46,9 +50,11 @@ class DiskNeed:
         return self.students + self.states + self.records
 
     def __str__(self) -> str:
+        most = "at most " if self.is_most else "about "
         return (
-            f"{size_text(self.total)} of disk for the run folder: {size_text(self.students)} for "
-            f"students, {size_text(self.states)} for states of trainings, "
+            f"{most}{size_text(self.total)} of disk for the run folder: "
+            f"{size_text(self.students)} for students, "
+            f"{size_text(self.states)} for states of trainings, "
             f"{size_text(self.records)} for records"
         )
 
@@ -64,11 +70,15 @@ def disk_need(spec: SweepSpec, setups: Iterable[TaskSetup]) -> DiskNeed:
     slots = spec.search.max_concurrent
     at_a_time = slots if isinstance(slots, int) else 1  # more where the cluster has room
     confirmed = spec.search.repeats if spec.confirm_runs else 0
+    if spec.confirm.keep == "all":
+        confirmed *= len(spec.confirm.all_seeds)
+    known = spec.student.lora is None and sizes_of(spec.train) == (None,)
     trials = len(spec.tasks) * len(spec.methods) * (spec.search_trials + spec.confirm_runs)
     return DiskNeed(
         students=sum(students.values()) * len(spec.methods) * confirmed,
         states=STATE_COPIES * at_a_time * max(students.values(), default=0),
         records=REPORT_BYTES + trials * (TRIAL_BYTES + EVALUATION_BYTES * _evaluations(spec)),
+        is_most=not known or spec.student.from_teacher is not None,
     )
 
 
@@ -83,14 +93,14 @@ def look_for_room(out: Path, need: DiskNeed) -> str:
         SetupError: There is no room.
     """
     free = shutil.disk_usage(next(p for p in (out, *out.absolute().parents) if p.exists())).free
-    if need.total > free:
+    if need.total > free and not need.is_most:
         raise SetupError(
-            f"the sweep needs about {need}; {size_text(free)} are free in {out}",
+            f"the sweep needs {need}; {size_text(free)} are free in {out}",
             hint="free some space, choose another place with --out DIR, or take fewer arms",
         )
     if need.total < WORTH_SAYING * free:
         return ""
-    return f"it needs about {need}; {size_text(free)} are free"
+    return f"it needs {need}; {size_text(free)} are free"
 
 
 def size_text(count: int) -> str:

@@ -189,11 +189,16 @@ class Conclusion:
             self._log.emit("sweep_finished", status=status, seconds=seconds, error=why)
             result = load_results(self._run)
             trials = result.trials
-            self._loggers.finish(self._log, status, result)
+            try:
+                if trials:  # first of all: loggers may take their time, and Ctrl-C come again
+                    write_trials(self._run, trials)
+                    report = _write_report(self._spec, self._run)
+            finally:
+                self._loggers.finish(self._log, status, result)
             if not trials:
                 return  # nothing to report, and an earlier report of this search space stays
-            write_trials(self._run, trials)
-            report = _write_report(self._spec, self._run)
+            if self._spec.loggers:  # which says what they were not told
+                report = _write_report(self._spec, self._run)
             self._log.emit("report_written", report=str(report), run=str(self._run))
         except (SetupError, OSError):
             # A full disk ends a sweep and then cannot hold its report: the first error is raised.

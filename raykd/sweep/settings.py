@@ -26,6 +26,7 @@ from raykd.spec.schema import (
     SweepSpec,
     TeacherSpec,
 )
+from raykd.spec.size_section import sizes_of
 from raykd.spec.splits import split_problems
 from raykd.sweep.given_teacher import teacher_columns
 from raykd.sweep.user_cache import open_cache
@@ -150,17 +151,20 @@ def lora_plan(spec: SweepSpec) -> LoraPlan | None:
     """Where the students of a sweep have adapters, None without any.
 
     Raises:
-        SpecError: They are to be saved alone, beside a model that is made here.
+        SpecError: They are to be saved alone, beside a model that is made here, or that has other
+            blocks than the one of its name.
     """
     lora, model = spec.student.lora, spec.student.model
     if lora is None:
         return None
-    is_made = not isinstance(model, str) or is_adapter(model)
+    is_cut = sizes_of(spec.train) != (None,)
+    is_made = is_cut or not isinstance(model, str) or is_adapter(model)
     if is_made and lora.save == "adapter":
+        why = "student.keep_layers cuts it" if is_cut else f"'{model}' is an adapter itself"
         problem = Problem(
             path="student.lora.save",
             message="an adapter is saved for a model that can be named, and this student is made "
-            f"here: '{model}' is an adapter itself",
+            f"here: {why}",
             hint="set save: merged, or leave it out",
         )
         raise SpecError(problems=[problem])

@@ -2,8 +2,11 @@
 
 import dataclasses
 
+import pytest
+
 from raykd.results.constraints import weights_of
 from raykd.results.diagnose import diagnose
+from raykd.results.merge import merge
 from raykd.results.records import SweepResult
 from raykd.results.store import load_results
 from raykd.results.summary import arm_summaries
@@ -73,6 +76,21 @@ def test_an_arm_whose_confirm_runs_go_beyond_the_bound_is_no_part_of_the_compari
     assert f"kd does not keep to {BOUND} (6.5) and is left out of the comparison." in found.details
     codes = {(c.code, c.arm) for c in diagnose(result)}
     assert ("confirmed-beyond-constraint", "kd") in codes
+
+
+@pytest.mark.parametrize("first", ["bounded", "free"])
+def test_runs_that_are_compared_keep_to_their_own_bounds(builder: Builder, first: str):
+    bounded = dataclasses.replace(swept(builder, 6.5), run="bounded")
+    free = dataclasses.replace(
+        bounded, run="free",
+        spec={**bounded.spec, "search": {**bounded.spec["search"], "constraints": []}},
+    )  # fmt: skip
+    both = merge(sorted((bounded, free), key=lambda run: run.run != first))
+    out = {a.name: a.beyond for a in arm_summaries(both, TASK)}
+    mine = {name for name in out if name.rpartition("/")[2] == "kd"}
+    assert len(mine) == 2  # the baseline of the first run keeps its name
+    of_bounded = "kd" if first == "bounded" else "bounded/kd"
+    assert {name: bool(out[name]) for name in mine} == {name: name == of_bounded for name in mine}
 
 
 def test_a_student_has_the_weights_that_were_counted_where_sizes_are_searched(builder: Builder):

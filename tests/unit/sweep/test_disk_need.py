@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 
 from raykd.errors import SetupError
+from raykd.spec.size_section import KEEP
 from raykd.sweep import disk_need as module
 from raykd.sweep.disk_need import DiskNeed, disk_need, look_for_room
 from raykd.sweep.task_setup import set_up_task
@@ -63,3 +65,21 @@ def test_a_need_is_said_where_it_is_much_of_what_is_free(free, tmp_path):
     assert look_for_room(tmp_path, NEED).startswith("it needs about 2.5 GiB of disk")
     free(100 * GIB)
     assert look_for_room(tmp_path, NEED) == ""
+
+
+def test_what_may_be_far_less_is_said_and_never_refused(free, tmp_path):
+    free(GIB)
+    most = dataclasses.replace(NEED, is_most=True)
+    assert look_for_room(tmp_path, most).startswith("it needs at most 2.5 GiB of disk")
+
+
+def test_a_cut_student_may_be_less_and_students_of_all_seeds_are_more():
+    def need(**changes):
+        sweep = spec(**changes)
+        return disk_need(sweep, [set_up_task(sweep, TASK)])
+
+    one, every = (need(confirm={"seeds": [1, 2, 3], "keep": k}) for k in ("first", "all"))
+    assert every.students == 3 * one.students
+    assert not one.is_most
+    cut = spec(train={"fixed": {KEEP: 1}})
+    assert disk_need(cut, [set_up_task(spec(), TASK)]).is_most

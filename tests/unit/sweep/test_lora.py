@@ -205,6 +205,16 @@ def test_adapters_of_an_adapter_are_merged_as_no_model_of_theirs_has_a_name(tmp_
     assert caught.value.problems()[0].path == "student.lora.save"
 
 
+@pytest.mark.parametrize("kept", ["1", "{choice: [1, 2]}"])
+def test_adapters_of_a_cut_model_are_merged_as_their_blocks_are_others(tmp_path, base, kept):
+    student = f"model: {base}\n  keep_layers: {kept}"
+    found = lora_plan(spec_of(tmp_path, "{rank: 4}", student))
+    assert found == lora.LoraPlan(targets=("all-linear",), base="")
+    with pytest.raises(SpecError, match=r"student\.keep_layers cuts it") as caught:
+        set_up_task(spec_of(tmp_path, "{rank: 4, save: adapter}", student), TASK)
+    assert caught.value.problems()[0].path == "student.lora.save"
+
+
 def of_checkpoint(folder: Path) -> str:
     begin, _, rest = text("null").partition("teacher:\n")
     return (
