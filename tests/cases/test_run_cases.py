@@ -23,6 +23,7 @@ from raykd.results.records import Status
 from raykd.results.store import load_results, read_events
 from raykd.spec.load import load_spec, to_yaml
 from raykd.sweep import input_hashes, run_folder
+from raykd.sweep.loggers import Loggers
 from raykd.sweep.run import Conclusion, SweepOptions, run_sweep
 from raykd.sweep.task_setup import set_up_task
 from tests.synthetic_run import Builder
@@ -328,18 +329,18 @@ def test_a_trial_that_was_cut_twice_keeps_the_evaluations_of_both(tmp_path):
 def test_what_was_said_of_an_end_is_not_said_of_a_run_that_went_on(tmp_path):
     run = new_run(tmp_path)
     log = EventLog(run / "events.jsonl", lambda event: None)
-    Conclusion(spec(), run, log).write(SetupError("no room\nfor anything"))
+    Conclusion(spec(), run, log, Loggers(spec(), run)).write(SetupError("no room\nfor anything"))
     assert [n.partition(";")[0] for n in load_results(run).notes] == [
         "the sweep ended with an error"
     ]
     end = read_events(run / "events.jsonl")[0][-1]
     assert (end["status"], end["error"]) == ("failed", "no room\nfor anything")
     log.emit("sweep_resumed")
-    Conclusion(spec(), run, log).write(KeyboardInterrupt())
+    Conclusion(spec(), run, log, Loggers(spec(), run)).write(KeyboardInterrupt())
     result = load_results(run)
     assert (result.interrupted, result.notes) == (True, ())
     log.emit("sweep_resumed")
-    Conclusion(spec(), run, log).write(None)
+    Conclusion(spec(), run, log, Loggers(spec(), run)).write(None)
     result = load_results(run)
     assert (result.interrupted, result.notes) == (False, ())
     assert result.finished > 0
@@ -350,7 +351,8 @@ def test_what_was_said_of_an_end_is_not_said_of_a_run_that_went_on(tmp_path):
 
 def test_the_end_is_written_once(tmp_path):
     run = new_run(tmp_path)
-    conclusion = Conclusion(spec(), run, EventLog(run / "events.jsonl", lambda event: None))
+    log = EventLog(run / "events.jsonl", lambda event: None)
+    conclusion = Conclusion(spec(), run, log, Loggers(spec(), run))
 
     def ended_twice():
         with conclusion:

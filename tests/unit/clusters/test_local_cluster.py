@@ -58,6 +58,11 @@ class Ray:
         monkeypatch.setattr(connection.ray, "shutdown", self.shutdown)
         monkeypatch.setattr(connection.ray, "is_initialized", lambda: self.here)
         monkeypatch.setattr(connection, "require_head", lambda: None)
+        # Slots of other tests may live in this process, each with a thread of its own.
+        before, every = set(threading.enumerate()), threading.enumerate
+        monkeypatch.setattr(
+            connection.threading, "enumerate", lambda: [t for t in every() if t not in before]
+        )
 
     def init(self, **given):
         self.here = True

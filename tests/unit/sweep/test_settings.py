@@ -393,6 +393,7 @@ STARTED = {
     "search.trial_time_limit_s": "limit_s=spec.search.trial_time_limit_s",
     "search.time_budget_s": "SearchClock(spec.search.time_budget_s",
     "resources.isolate": "1 if spec.resources.isolate else None",
+    "resources.memory_gb_per_worker": "memory_gb=None if memory is None else float(memory)",
     "report.path": "Path(spec.report.path.format(name=spec.name))",
 }
 
