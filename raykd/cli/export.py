@@ -71,7 +71,7 @@ def export(
 ) -> None:
     """Write the confirmed student of an arm with a model card that says where it comes from."""
     from raykd.export.chosen import choose
-    from raykd.export.hub import check_access, check_name, push
+    from raykd.export.hub import check_access, check_base, check_name, push
     from raykd.export.onnx_files import check_onnx, names, write_onnx
     from raykd.export.student import export as write
     from raykd.export.student import planned
@@ -80,6 +80,7 @@ def export(
         raise SpecError("--public goes with --push-to-hub", hint="--push-to-hub NAME --public")
     student = choose(run, task, arm)
     if hub.push_to_hub is not None:
+        check_base(student.folder)
         (check_name if hub.dry_run else check_access)(hub.push_to_hub)
     if graphs.any:
         check_onnx(student.folder)

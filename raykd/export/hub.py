@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from raykd import hub
 from raykd.errors import RaykdError, SetupError, SpecError, Unreachable
+from raykd.models.weight_files import read_json
 
 ANSWERS = {
     401: (
@@ -61,6 +62,27 @@ def check_access(name: str) -> None:
         raise Unreachable(
             f"cannot reach the hub ({constants.ENDPOINT}), or HF_HUB_OFFLINE is set",
             hint="export without --push-to-hub, and upload the folder later: hf upload",
+        )
+
+
+def check_base(folder: Path) -> None:
+    """Refuse an adapter of a model that only this machine has, before anything is written.
+
+    Its folder would be published, and nobody else could open the adapter.
+
+    Raises:
+        SpecError: The model that it belongs to is named by an absolute path.
+    """
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        return
+    base = read_json(path).get("base_model_name_or_path")
+    if isinstance(base, str) and (PurePosixPath(base).is_absolute() or "\\" in base):
+        raise SpecError(
+            f"the student is an adapter of the model in '{base}', a folder that only this machine "
+            "has: nobody could open it from the hub",
+            hint="run the search space with student: {lora: {save: merged}}, or name the model as "
+            "the hub does",
         )
 
 

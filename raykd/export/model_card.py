@@ -17,7 +17,7 @@ from raykd.params import show
 from raykd.results.arm_teachers import learnt_from, own_score
 from raykd.results.constraints import weights_of
 from raykd.results.diagnose import diagnose
-from raykd.results.public import public, public_name, without_folders
+from raykd.results.public import public, public_name, without_addresses, without_folders
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.sentences import own_interval
 from raykd.results.summary import (
@@ -149,7 +149,7 @@ def _facts(
     }
     if teacher is not None:
         size = f", {teacher.parameters:,} parameters" if teacher.parameters else ""
-        facts["teacher"] = f"{public_name(teacher.model)}{size}"
+        facts["teacher"] = f"{public(teacher.model)}{size}"
     return {name: value for name, value in facts.items() if value}
 
 
@@ -205,7 +205,7 @@ def _caveats(student: ChosenStudent) -> Iterator[str]:
         return
     yield from ["", "## Before you trust this", ""]
     for caveat in every:
-        yield f"- {caveat.message}"
+        yield f"- {without_addresses(caveat.message)}"
 
 
 def _data(task: TaskRecord) -> dict[str, str]:

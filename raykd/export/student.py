@@ -17,7 +17,7 @@ from raykd.export.model_card import model_card, summary_of
 from raykd.export.onnx_files import OnnxFiles
 from raykd.results.arm_teachers import learnt_from, own_score
 from raykd.results.diagnose import diagnose
-from raykd.results.public import public, public_name, without_folders
+from raykd.results.public import public, without_addresses, without_folders
 from raykd.results.serialization import json_safe
 from raykd.results.summary import confirm_seed, task_metric
 
@@ -113,16 +113,16 @@ def provenance_of(student: ChosenStudent) -> dict[str, Any]:
         "interval": [interval.low, interval.high] if interval and interval.has_interval else None,
         "verdict": [student.verdict.headline, *student.verdict.details],
         "caveats": {
-            caveat.code: without_folders(caveat.message)
+            caveat.code: without_addresses(without_folders(caveat.message))
             for caveat in diagnose(result)
             if caveat.task in ("", trial.task)
         },
         "teacher": teacher and {
-            "model": public_name(teacher.model),
+            "model": public(teacher.model),
             "fingerprint": teacher.fingerprint,
             "score": own_score(result, teacher),
         },
         "data": {"fingerprint": task.data_fingerprint, "rows": dict(task.rows)},
         "search": {"trials": summary.num_search, "device_seconds": summary.device_seconds},
-        "search_space": public(dict(result.spec)),
+        "search_space": public({k: of for k, of in result.spec.items() if k != "loggers"}),
     }  # fmt: skip

@@ -209,10 +209,8 @@ def test_a_student_that_would_not_be_loaded_is_not_exported(damage, message, tmp
 )  # fmt: skip
 def test_paths_are_cut_to_their_last_part(name, shown):
     assert public_name(name) == shown
-    assert public({"train": [name, 3], "x": {"y": name}}) == {
-        "train": [shown, 3],
-        "x": {"y": shown},
-    }
+    told = "(address)" if "https:" in shown else shown
+    assert public({"train": [name, 3], "x": {"y": name}}) == {"train": [told, 3], "x": {"y": told}}
 
 
 def test_the_folder_in_use_can_be_the_target(run, tmp_path, monkeypatch):
@@ -229,3 +227,22 @@ def test_nothing_of_the_machine_is_in_the_card(tmp_path):
     assert "somehost" not in written
     assert "/home/me" not in written
     assert str(tmp_path) not in written
+
+
+def test_no_server_of_the_inside_is_published(tmp_path):
+    run = with_students(tmp_path / "run")
+    plain = json.loads((run / "resolved.json").read_text())
+    plain["teacher"]["endpoint"] = "http://10.1.2.3:8000/v1"
+    plain["loggers"] = [{"name": "mlflow", "params": {"uri": "http://mlflow.inside:5000"}}]
+    (run / "resolved.json").write_text(json.dumps(plain))
+    events = (run / "events.jsonl").read_text()
+    (run / "events.jsonl").write_text(events.replace("BERT <", "llm at http://10.1.2.3:8000/v1 <"))
+    to = tmp_path / "out"
+    assert main(["export", str(run), str(to), "--task", "glue/rte", "--arm", "kd"]) == 0
+    facts = json.loads((to / "raykd.json").read_text())
+    assert facts["search_space"]["teacher"]["endpoint"] == "(address)"
+    assert "loggers" not in facts["search_space"]
+    assert facts["teacher"]["model"].startswith("llm at (address) ")
+    written = (to / "README.md").read_text() + (to / "raykd.json").read_text()
+    assert [of for of in ("10.1.2.3", "mlflow.inside") if of in written] == []
+    assert "llm at (address)" in written

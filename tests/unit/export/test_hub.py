@@ -11,7 +11,7 @@ import pytest
 
 from raykd.cli.main import main
 from tests.model_hub import TOKEN, ModelHub, model_hub
-from tests.unit.export.test_export import with_students
+from tests.unit.export.test_export import place_of, with_students
 
 OF = ["--task", "glue/rte", "--arm", "ckd"]
 
@@ -124,6 +124,33 @@ def test_what_is_no_name_is_refused_before_anything_is_written(name, run, hub, t
     assert push(run, tmp_path / "out", name=name) == 2
     assert f"'{name}' is no name on the hub" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_an_adapter_of_a_model_in_a_folder_of_this_machine_is_not_published(
+    more, hub, tmp_path, capsys
+):
+    run = adapter_of(tmp_path / "run", "/home/jdoe/bert")
+    assert push(run, tmp_path / "out", *more) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "adapter of the model in '/home/jdoe/bert'" in said
+    assert "student: {lora: {save: merged}}" in said
+    assert not (tmp_path / "out").exists()
+    assert hub.repositories == {}
+    assert main(["export", str(run), str(tmp_path / "out"), *OF]) == 0
+
+
+def test_an_adapter_of_a_model_of_the_hub_is_published(hub, tmp_path):
+    assert push(adapter_of(tmp_path / "run", "google-bert/bert"), tmp_path / "out") == 0
+    assert ("team/student", "adapter_config.json") in hub.files
+
+
+def adapter_of(folder: Path, base: str) -> Path:
+    """A run whose student is an adapter of a model."""
+    run = with_students(folder)
+    config = {"base_model_name_or_path": base, "peft_type": "LORA"}
+    (run / place_of("glue/rte", "ckd") / "adapter_config.json").write_text(json.dumps(config))
+    return run
 
 
 def test_public_alone_is_refused(run, tmp_path, capsys):

@@ -8,9 +8,11 @@ import pytest
 from raykd.report.build import render_page
 from raykd.results.anonymous import ADDRESS, SOMEONE, anonymous
 from raykd.results.export import as_csv, as_json
+from raykd.results.logger_record import LoggerRecord
 from raykd.results.merge import merge
 from raykd.results.records import SweepResult
 from raykd.results.store import load_results
+from raykd.results.verdict import verdict
 from tests.synthetic_run import Builder, spec
 
 SECRETS = ("mordor", "jdoe", "/home", "/scratch", "10.1.2.3", "fe80::1", "corp.example",
@@ -100,3 +102,94 @@ def test_a_short_name_of_a_host_is_replaced_where_it_stands_alone(result: SweepR
     first = dataclasses.replace(result.trials[0], node="vm", error="vm: no kvm, and vmstat")
     hidden = anonymous(dataclasses.replace(result, trials=(first, *result.trials[1:])))
     assert (hidden.trials[0].node, hidden.trials[0].error) == ("node 1", first.error)
+
+
+def with_first(result: SweepResult, **changes) -> SweepResult:
+    """The run with another first trial."""
+    first = dataclasses.replace(result.trials[0], **changes)
+    return dataclasses.replace(result, trials=(first, *result.trials[1:]))
+
+
+@pytest.mark.parametrize(
+    "word", ["test", "search", "confirm", "data", "train", "torch", "max", "kd", "choice"]
+)
+def test_users_and_hosts_that_are_called_as_raykd_calls_things_change_nothing(
+    word: str, result: SweepResult
+):
+    plain = anonymous(result)
+    of = with_first(result, node=word, error=f"OSError: no /home/{word}/a.csv, nor host='{word}'")
+    hidden = anonymous(of)
+    assert verdict(hidden, "t") == verdict(plain, "t") == verdict(result, "t")
+    assert hidden.env == plain.env
+    assert hidden.tasks == plain.tasks
+    assert hidden.spec == plain.spec
+    for field in ("metrics", "params", "stage", "method", "trial_id", "precision", "searched"):
+        assert [getattr(t, field) for t in hidden.trials] == [
+            getattr(t, field) for t in plain.trials
+        ]
+    assert (hidden.trials[0].node, hidden.trials[0].error) == (
+        "node 1", f"OSError: no a.csv, nor host='{ADDRESS}'"
+    )  # fmt: skip
+
+
+def test_a_host_that_is_called_as_a_key_leaves_a_whole_report(result: SweepResult):
+    assert render_page(anonymous(with_first(result, node="data")), "directory")
+
+
+def test_keys_that_are_paths_or_models_are_changed_like_the_rest(result: SweepResult):
+    models = {"/home/jdoe/bert": "c0ffee", "jdoe/small": "beef"}
+    spec = {**result.spec, "own_tasks": {"/home/jdoe/t.csv": {"/x/y": "test"}}}
+    hidden = anonymous(dataclasses.replace(result, env={"hub models": models}, spec=spec))
+    assert hidden.env == {"hub models": {"bert": "c0ffee", f"{SOMEONE}/small": "beef"}}
+    assert hidden.spec["own_tasks"] == {"t.csv": {"y": "test"}}
+
+
+@pytest.mark.parametrize("node", ["127.0.0.1", "127.example", "127"])
+def test_the_first_number_of_an_ip_is_no_host(node: str, result: SweepResult):
+    error = f"{node}: max_length: 127, 0.127, ~0.5 and 0.5"
+    text = "max_length: 127\nx: 0.127\n"
+    hidden = anonymous(dataclasses.replace(with_first(result, node=node, error=error),
+                                           spec_text=text))  # fmt: skip
+    assert hidden.trials[0].node == "node 1"
+    assert hidden.trials[0].error.endswith(": max_length: 127, 0.127, ~0.5 and 0.5")
+    assert hidden.spec_text == text
+
+
+def test_what_loggers_were_told_names_no_server_and_nobody(result: SweepResult):
+    logger = {"name": "wandb", "params": {"entity": "lab-x", "project": "distil"}}
+    why = (
+        "ConnectionError: HTTPConnectionPool(host='mlflow.inside', port=5000): Max retries: "
+        "cannot resolve mlflow.inside, see http://user:word@mlflow.deep/x - mlflow.deep is down"
+    )
+    record = LoggerRecord(name="wandb", place="project lab-x/distil, group g", told=1, untold=2,
+                          why=why)  # fmt: skip
+    hidden = anonymous(
+        dataclasses.replace(
+            result, spec={**result.spec, "loggers": [logger]}, loggers={"wandb": record},
+            spec_text="loggers: [{wandb: {entity: lab-x, project: distil}}]\n",
+        )
+    )  # fmt: skip
+    assert hidden.loggers["wandb"].name == "wandb"
+    assert hidden.loggers["wandb"].place == f"project {SOMEONE}/distil, group g"
+    assert hidden.loggers["wandb"].why == (
+        f"ConnectionError: HTTPConnectionPool(host='{ADDRESS}', port=5000): Max retries: "
+        f"cannot resolve {ADDRESS}, see {ADDRESS} - {ADDRESS} is down"
+    )
+    assert hidden.spec["loggers"] == [
+        {"name": "wandb", "params": {"entity": SOMEONE, "project": "distil"}}
+    ]
+    assert hidden.spec_text == f"loggers: [{{wandb: {{entity: {SOMEONE}, project: distil}}}}]\n"
+
+
+def test_logins_and_hosts_without_a_port_are_addresses(result: SweepResult):
+    spec = {**result.spec, "student": {**result.spec["student"], "model": "gpt2@main"}}
+    notes = (
+        "ssh ann@gpu07, then ann@gpu08.",
+        "gpu07.cs.uni.edu is full.",
+        "gpt2@main and google/bert@main, self.student.net in torch.nn.functional, 3.5 in a.py",
+    )
+    hidden = anonymous(dataclasses.replace(result, spec=spec, notes=notes))
+    assert hidden.notes == (
+        f"ssh {ADDRESS}, then {ADDRESS}.", f"{ADDRESS} is full.", notes[2]
+    )  # fmt: skip
+    assert hidden.spec["student"]["model"] == "gpt2@main"
