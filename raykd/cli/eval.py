@@ -58,11 +58,13 @@ def eval(
     if not tasks:
         return
     from raykd.harness.lm_eval import HarnessSettings, evaluate
-    from raykd.harness.students import SavedStudent, saved_students
+    from raykd.harness.students import SavedStudent, saved_students, without_student
     from raykd.results.outside import write_outside
     from raykd.results.outside_score import OutsideScore
 
     students = saved_students(result, run, arm or ())
+    for reason in without_student(result, arm or ()).values():
+        output.note(f"left out: {reason}")
 
     def on_scores(student: SavedStudent, scores: tuple[OutsideScore, ...]) -> None:
         write_outside(run, scores)

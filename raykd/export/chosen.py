@@ -9,6 +9,7 @@ from raykd.errors import RaykdError, SpecError, UnknownName
 from raykd.registry import suggestion
 from raykd.results.confirmed import BEST
 from raykd.results.records import SweepResult, TrialResult
+from raykd.results.reported_runs import no_student, runs_with_student
 from raykd.results.store import load_results
 from raykd.results.summary import arm_summaries
 from raykd.results.verdict import Verdict, listed, verdict
@@ -40,19 +41,16 @@ def choose(run: str | Path, task: str | None = None, arm: str | None = None) -> 
         arm: The arm.
 
     Raises:
-        SpecError: There is no such task or arm, the verdict is open and no arm is named, or the arm
-            has no saved student.
+        SpecError: There is no such task or arm, the verdict is open and no arm is named, or no
+            student was kept of the configuration that the arm is reported by.
     """
     result = load_results(run)
     of = _task(result, task)
     found = verdict(result, of)
     name = _arm(result, found, arm)
-    saved = [
-        t for t in result.trials
-        if (t.task, t.arm, t.stage) == (of, name, "confirm") and t.checkpoint
-    ]  # fmt: skip
+    saved = runs_with_student(result, of, name)
     if not saved:
-        raise _nothing_saved(result, of, name)
+        raise no_student(result, of, name)
     # With confirm.keep: all, there are several; the first seed stands for the arm.
     trial = min(saved, key=lambda t: (not t.checkpoint.endswith(f"/{BEST}"), t.number, t.trial_id))
     folder = Path(run) / trial.checkpoint
@@ -104,19 +102,4 @@ def _arm(result: SweepResult, found: Verdict, arm: str | None) -> str:
         if found.leading
         else f"nothing was confirmed on {found.task} that an arm could be chosen by",
         hint=f"name the arm whose student you want, e.g. --arm {leading[0]}",
-    )
-
-
-def _nothing_saved(result: SweepResult, task: str, arm: str) -> SpecError:
-    """Why an arm has no student: it was not confirmed, or lost the run that would have saved it."""
-    ran = [t for t in result.trials if (t.task, t.arm, t.stage) == (task, arm, "confirm")]
-    if ran:
-        return SpecError(
-            f"no confirm run of '{arm}' on {task} left a student: "
-            f"{listed(sorted({t.error or t.status.value for t in ran}))}",
-            hint="the arm's confirm runs in the report say more",
-        )
-    return SpecError(
-        f"'{arm}' was not confirmed on {task}, and only students of confirm runs are kept",
-        hint="resume the run to its end, or run the search space with confirm.seeds",
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from raykd.errors import SetupError, SpecError
 from raykd.harness.students import SavedStudent
+from raykd.results.confirmed import configuration_key
 from raykd.results.outside_score import OutsideScore
 
 GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
@@ -142,6 +143,7 @@ def _scores(student: SavedStudent, found: Mapping[str, Any]) -> Iterator[Outside
                 shots=int(found["n-shot"].get(benchmark) or 0),
                 mode="min" if better.get(metric) is False else "max",
                 harness=harness if version is None else f"{harness}, task version {version}",
+                params=configuration_key(student.trial.params),
             )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.stats import confidence_interval
@@ -31,6 +33,12 @@ class Confirmed:
     lost: Mapping[int, str] = field(default_factory=dict)
     missing: tuple[int, ...] = ()
     others: int = 0
+
+
+def configuration_key(params: Mapping[str, Any]) -> str:
+    """Eight digits that tell configurations apart that bear the same trial id."""
+    plain = json.dumps(dict(params), sort_keys=True, default=str)
+    return hashlib.sha256(plain.encode()).hexdigest()[:8]
 
 
 def confirm_seed(trial: TrialResult) -> int:
@@ -65,7 +73,9 @@ def confirmed(
     planned = planned_seeds(result, trials)
     groups: dict[tuple[int, str], dict[int, TrialResult]] = {}
     for trial in sorted(trials, key=lambda t: t.started):
-        groups.setdefault((trial.number, _key(trial)), {})[confirm_seed(trial)] = trial
+        groups.setdefault((trial.number, configuration_key(trial.params)), {})[
+            confirm_seed(trial)
+        ] = trial
     runs_of = {place: _of_group(group, metric, planned) for place, group in groups.items()}
     speaking = []
     for number in dict.fromkeys(number for number, _ in groups):
@@ -99,10 +109,6 @@ def planned_seeds(result: SweepResult, trials: Sequence[TrialResult]) -> tuple[i
         looks = [listed["start"], *listed["then"]]
         listed = range(1, next((n for n in looks if last <= n), looks[-1]) + 1)
     return tuple(dict.fromkeys([*listed, *sorted({confirm_seed(t) for t in trials})]))
-
-
-def _key(trial: TrialResult) -> str:
-    return json.dumps(dict(trial.params), sort_keys=True, default=str)
 
 
 def _of_group(group: Mapping[int, TrialResult], metric: str, planned: Sequence[int]) -> Confirmed:

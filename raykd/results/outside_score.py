@@ -22,6 +22,8 @@ class OutsideScore:
         shots: Examples before each of them.
         mode: ``max`` or ``min``.
         harness: Its name and version, and that of the benchmark.
+        params: Which configuration bore the trial id, see
+            `raykd.results.confirmed.configuration_key`; empty in old files.
     """
 
     task: str
@@ -36,3 +38,4 @@ class OutsideScore:
     shots: int
     mode: str
     harness: str
+    params: str = ""

@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 from raykd.errors import SetupError, SpecError
 from raykd.results.confirmed import confirm_seed
 from raykd.results.records import SweepResult
+from raykd.results.reported_runs import all_reported_runs
 from raykd.results.summary import metric_of
 from raykd.whole_file import whole_file
 
 
 def write_predictions(result: SweepResult, path: Path) -> int:
-    """Write one row for each confirm run and test row.
+    """Write one row for each confirm run that an arm is reported by and test row.
 
     The columns are task, arm, method, repeat, seed, trial_id, row (from 0, in the order of the test
     split), metric, and outcome: whether the row is right (1 or 0), or what it adds to the metric;
@@ -30,7 +31,7 @@ def write_predictions(result: SweepResult, path: Path) -> int:
         SpecError: No outcomes were kept.
         SetupError: The file cannot be written.
     """
-    trials = [t for t in result.trials if t.row_outcomes in result.row_outcomes]
+    trials = [t for t in all_reported_runs(result) if t.row_outcomes in result.row_outcomes]
     if not trials:
         raise SpecError(
             f"{result.run} has no outcomes of test rows",

@@ -6,8 +6,6 @@ a file that is not there. A row that is right or wrong takes one bit.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -18,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from raykd.errors import SetupError
+from raykd.results.confirmed import configuration_key
 from raykd.results.records import TrialResult
 from raykd.whole_file import whole_file
 
@@ -42,9 +41,7 @@ def write_row_outcomes(
     Raises:
         SetupError: The disk is full, or the file cannot be written.
     """
-    plain = json.dumps(dict(params), sort_keys=True, default=str)
-    key = hashlib.sha256(plain.encode()).hexdigest()[:8]
-    target = run / FOLDER / f"{trial_id}.{key}.parquet"
+    target = run / FOLDER / f"{trial_id}.{configuration_key(params)}.parquet"
     is_binary = bool(np.isin(values, (0.0, 1.0)).all())
     column = pa.array(values.astype(bool) if is_binary else values)
     try:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -20,6 +21,7 @@ from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.outside import read_outside
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.replay import Event, Replay
+from raykd.results.reported_runs import current_scores
 from raykd.results.row_outcomes import read_row_outcomes
 from raykd.results.serialization import from_dict, json_safe, to_dict
 from raykd.whole_file import whole_file
@@ -69,7 +71,7 @@ def load_results(run: str | Path) -> SweepResult:
         *([torn_lines(torn)] if torn else []),
         *_damaged(env, spec_text, row_outcomes, trials),
     ]
-    return SweepResult(
+    result = SweepResult(
         name=str(spec.get("name", name)),
         run=name,
         spec=spec,
@@ -92,8 +94,8 @@ def load_results(run: str | Path) -> SweepResult:
         seed_plans=replay.seed_plans,
         lags=replay.lags,
         loggers=replay.loggers,
-        outside=read_outside(folder),
     )
+    return replace(result, outside=current_scores(result, read_outside(folder)))
 
 
 def _beginning(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

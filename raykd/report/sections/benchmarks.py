@@ -34,9 +34,9 @@ class BenchmarksRecord:
 
 def record(result: SweepResult) -> BenchmarksRecord | None:
     """None where nothing was evaluated elsewhere."""
-    groups: dict[tuple[str, str, str, int], list[OutsideScore]] = {}
+    groups: dict[tuple[str, str, str, int, int], list[OutsideScore]] = {}
     for score in result.outside:
-        key = (score.task, score.benchmark, score.metric, score.shots)
+        key = (score.task, score.benchmark, score.metric, score.shots, score.rows)
         groups.setdefault(key, []).append(score)
     if not groups:
         return None

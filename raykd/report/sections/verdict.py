@@ -14,6 +14,7 @@ from raykd.results.constraints import weights_of
 from raykd.results.diagnose import diagnose
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import SweepResult
+from raykd.results.reported_runs import runs_with_student
 from raykd.results.sentences import plural
 from raykd.results.summary import ArmSummary, arm_summaries, metric_of, named, scale_of
 from raykd.results.verdict import Verdict, listed, sure_winners, verdict
@@ -98,7 +99,7 @@ def _card(result: SweepResult, task: str, index: int) -> TaskVerdict:
 
 def _student(result: SweepResult, task: str, arm: str) -> tuple[tuple[str, str], ...]:
     """Where the student of an arm was kept, and its size beside the teacher's."""
-    kept = [t for t in result.of(task, arm, "confirm") if t.checkpoint]
+    kept = runs_with_student(result, task, arm)
     record = next((t for t in result.tasks if t.name == task), None)
     if not kept or record is None:
         return ()

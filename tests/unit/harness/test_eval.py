@@ -8,7 +8,9 @@ import pytest
 
 from raykd.cli.main import main
 from raykd.harness import lm_eval as harness
+from raykd.harness.students import saved_students
 from raykd.report.sections import benchmarks
+from raykd.results.confirmed import configuration_key
 from raykd.results.outside import compare_outside, read_outside, write_outside
 from raykd.results.outside_score import OutsideScore
 from raykd.results.store import load_results
@@ -126,6 +128,44 @@ def test_the_section_says_what_few_seeds_are_worth(tmp_path):
     assert table.rows[1][0:2] == ("kd", "0.75")
     assert table.rows[0][5] == "+0.25 (one seed, not told apart)" or table.rows[1][5] == "baseline"
     assert "colours: acc" in benchmarks.render(record)
+
+
+def test_scores_of_a_student_that_was_replaced_are_left_out(tmp_path):
+    run = with_students(tmp_path / "run", lambda folder, seed: None)
+    keys = {t.trial_id: configuration_key(t.params) for t in load_results(run).trials}
+    own = score("kd", 11, 0.75, params=keys["t.kd.c0.11"])
+    write_outside(run, [own, score("kd", 12, 0.5, params="0ther"), score("none", 11, 0.5),
+                        score("kd", 11, 0.5, trial_id="t.kd.c1.11")])  # fmt: skip
+    assert load_results(run).outside == (own, score("none", 11, 0.5))  # of old files, too
+    assert len(read_outside(run)) == 4
+    students = saved_students(load_results(with_students(tmp_path / "whole")), tmp_path / "whole")
+    found = {"results": {"colours": {"acc,none": 0.5}}, "higher_is_better": {}, "versions": {},
+             "n-samples": {}, "n-shot": {}}  # fmt: skip
+    (made,) = harness._scores(students[0], found)
+    assert made.params == configuration_key(students[0].trial.params)
+
+
+def test_an_old_score_does_not_count_where_two_configurations_bore_its_id(tmp_path):
+    builder = Builder(tmp_path / "run", spec(trials=1))
+    builder.start()
+    builder.teacher("glue/rte")
+    for alpha in (0.1, 0.2):
+        builder.trial("glue/rte", "kd", 0, confirm_seed=11, test=0.7, params={"alpha": alpha})
+    builder.finish()
+    fields = {"task": "glue/rte", "trial_id": "glue-rte.kd.c0.11"}
+    write_outside(builder.folder, [score("kd", 11, 0.5, **fields)])
+    assert load_results(builder.folder).outside == ()
+    new = score("kd", 11, 0.5, **fields, params=configuration_key({"alpha": 0.2}))
+    write_outside(builder.folder, [new])
+    assert load_results(builder.folder).outside == (new,)
+
+
+def test_scores_over_other_rows_are_another_table(tmp_path):
+    run = with_students(tmp_path / "run", lambda folder, seed: None)
+    write_outside(run, [score("none", 11, 0.5), score("kd", 11, 0.75, rows=2)])
+    tables = benchmarks.record(load_results(run)).tables
+    assert [[row[0] for row in table.rows] for table in tables] == [["none"], ["kd"]]
+    assert [table.caption.split("; ")[1][:6] for table in tables] == ["6 rows", "2 rows"]
 
 
 def test_a_file_that_was_edited_is_one_message(tmp_path, capsys):

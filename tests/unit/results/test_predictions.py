@@ -6,7 +6,7 @@ import pytest
 
 from raykd.cli.main import main
 from raykd.results.row_outcomes import write_row_outcomes
-from tests.synthetic_run import Builder
+from tests.synthetic_run import SEEDS, Builder
 
 RIGHT = {"kd": [1, 0, 1], "ckd": [0.5, 0.25, 0.75]}
 
@@ -53,3 +53,23 @@ def test_a_run_that_kept_none_is_refused(tmp_path, capsys):
 def test_a_file_that_cannot_be_written_is_one_message(run, tmp_path, capsys):
     assert main(["eval", str(run), "--predictions", str(tmp_path / "no" / "x")]) == 4
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_runs_that_no_arm_is_reported_by_are_left_out(tmp_path):
+    builder = Builder(tmp_path / "run")
+    builder.start()
+    builder.teacher("glue/rte")
+    for rank, params, value in ((0, {"alpha": 0.1}, 0), (0, {"alpha": 0.2}, 1), (1, {}, 0)):
+        name = f"glue-rte.kd.c{rank}.11"
+        place = write_row_outcomes(builder.folder, name, params, np.full(3, value, np.float32))
+        for seed in (11, *SEEDS[1:]):
+            kept = {"row_outcomes": place} if seed == 11 else {}
+            builder.trial("glue/rte", "kd", rank, objective=0.5 + 0.1 * value, params=params,
+                          confirm_seed=seed, test=value, **kept)  # fmt: skip
+    builder.finish()
+    out = tmp_path / "rows.parquet"
+    assert main(["eval", str(builder.folder), "--predictions", str(out)]) == 0
+    rows = pq.read_table(out).to_pylist()
+    assert [(r["trial_id"], r["seed"], r["outcome"]) for r in rows] == 3 * [
+        ("glue-rte.kd.c0.11", 11, 1.0)
+    ]
