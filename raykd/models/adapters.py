@@ -82,8 +82,9 @@ def _merged(folder: Path, base: Path, stamps: tuple[tuple[str, int], ...]) -> Pa
     weights.save(replace(state, config={**state.config, **names}, tensors=kept), place)
     for source in (base, folder):
         for file in (f for pattern in _SMALL for f in source.glob(pattern)):
-            if file.name not in _NOT_COPIED and not file.name.endswith(".index.json"):
-                to = place / file.relative_to(source)
+            inside = file.relative_to(source)
+            if str(inside) not in _NOT_COPIED and not file.name.endswith(".index.json"):
+                to = place / inside
                 to.parent.mkdir(exist_ok=True)
                 shutil.copy(file, to)
     return place
