@@ -24,7 +24,7 @@ from raykd.models.weight_files import ADAPTER_FILES, read_json
 from raykd.models.weight_names import listed
 from raykd.models.weights import ADAPTER_CONFIG
 
-_SMALL = ("*.json", "*.txt", "*.model")
+_SMALL = ("*.json", "*.txt", "*.model", "*_Pooling/*.json")
 _NOT_COPIED = (CONFIG_FILE, ADAPTER_CONFIG, GENERATION_FILE)
 
 
@@ -82,8 +82,11 @@ def _merged(folder: Path, base: Path, stamps: tuple[tuple[str, int], ...]) -> Pa
     weights.save(replace(state, config={**state.config, **names}, tensors=kept), place)
     for source in (base, folder):
         for file in (f for pattern in _SMALL for f in source.glob(pattern)):
-            if file.name not in _NOT_COPIED and not file.name.endswith(".index.json"):
-                shutil.copy(file, place)
+            inside = file.relative_to(source)
+            if str(inside) not in _NOT_COPIED and not file.name.endswith(".index.json"):
+                to = place / inside
+                to.parent.mkdir(exist_ok=True)
+                shutil.copy(file, to)
     return place
 
 

@@ -19,6 +19,7 @@ from raykd.models.class_names import Classes, compared, reordered
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.file_arrays import FileVersion, scan
 from raykd.models.own_files import in_own_file
+from raykd.models.pooling_files import check_pooling
 from raykd.models.quantized import KEYS, quantization_of, read_quantized
 from raykd.models.resolve import no_configuration, read_config, resolve
 from raykd.models.structured_pruning import fit_widths
@@ -75,12 +76,15 @@ def read_checkpoint(
             token of a text by it, whatever its configuration says.
 
     Raises:
-        SpecError: No such folder, no model in it, a type that is not supported.
+        SpecError: No such folder, no model in it, a type that is not supported, or vectors of texts
+            that are not a mean.
         DataError: Weights are missing, too many, quantised, of another shape, or not finite; names
             the weight. Or the configuration cannot be used.
         SetupError: Neither in the cache nor within reach.
     """
     folder = resolve(name)
+    if task_kind(kind).reads_apart:
+        check_pooling(name, folder)
     stated = read_config(folder)
     plain = {key: value for key, value in stated.items() if key not in KEYS}
     _check_tokens(name, plain)

@@ -160,18 +160,36 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         DataError: It is something else, or cut off; says where.
     """
+    content = _json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no mapping, but {type(content).__name__}")
+    return content
+
+
+def read_json_list(path: Path) -> list[Any]:
+    """A JSON file that holds a list.
+
+    Raises:
+        DataError: It is something else, or cut off; says where.
+    """
+    content = _json(path)
+    if not isinstance(content, list):
+        raise DataError(
+            f"{path} holds no list, but {type(content).__name__}", hint="copy or download it again"
+        )
+    return content
+
+
+def _json(path: Path) -> Any:
     check_file(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as exc:
         raise DataError(f"{path} is no JSON in UTF-8: {exc}", hint="save it as UTF-8") from exc
     except (ValueError, RecursionError) as exc:
         raise DataError(
             f"{path} is no JSON: {exc}", hint="was it cut off? copy or download it again"
         ) from exc
-    if not isinstance(content, dict):
-        raise DataError(f"{path} holds no mapping, but {type(content).__name__}")
-    return content
 
 
 def _shards(folder: Path, index: Path) -> dict[str, FileTensor]:

@@ -11,6 +11,9 @@ import numpy as np
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.stats import ALPHA, critical
 
+MIN_TEACHERS = 3
+"""Teachers whose spread is taken although it is smaller than that of the students."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GapRecovered:
@@ -20,8 +23,8 @@ class GapRecovered:
         share: The ratio of the means.
         low: Lower end of Fieller's interval.
         high: Upper end.
-        teachers: Teachers whose spread is in it; 1 where that was not measured.
-        sd: Their standard deviation, as a score; NaN where that was not measured.
+        teachers: Teachers whose spread is in it; 1 where it is assumed.
+        sd: Their standard deviation, as a score; NaN where it is assumed.
     """
 
     share: float
@@ -29,6 +32,18 @@ class GapRecovered:
     high: float
     teachers: int = 1
     sd: float = math.nan
+
+
+def tells_spread(teachers: Sequence[float]) -> bool:
+    """Whether scores of teachers say by themselves how far teachers vary.
+
+    Two may be near each other by chance, and equal scores say no more than that the spread is too
+    small to be seen on these rows.
+
+    Args:
+        teachers: Scores of teachers of all seeds.
+    """
+    return len(teachers) >= MIN_TEACHERS and len(set(teachers)) > 1
 
 
 def gap_recovered(
@@ -42,9 +57,9 @@ def gap_recovered(
     """How much of the gap between no teacher and teacher an arm recovers.
 
     Numerator and denominator share the mean of `none`, and the teacher is one run: another one
-    would score otherwise. How far, teachers of other seeds say where there are some, with degrees
-    of freedom by Satterthwaite; else teachers are taken to vary from seed to seed as these students
-    do.
+    would score otherwise. How far, teachers of other seeds say, with degrees of freedom by
+    Satterthwaite; without them, and where they say too little (see `tells_spread`) and vary less,
+    teachers are taken to vary from seed to seed as these students do.
 
     Args:
         arm: Seed to value on the test split.
@@ -71,23 +86,22 @@ def gap_recovered(
     if gap <= 0.0:
         return None
     covariance = np.cov(a, b)
-    of_teacher = float(covariance[0, 0] + covariance[1, 1]) / 2
-    if others:
-        of_teacher = float(np.var([teacher, *others], ddof=1))
+    of_teacher, trained = float(covariance[0, 0] + covariance[1, 1]) / 2, [teacher, *others]
+    measured = float(np.var(trained, ddof=1)) if others else 0.0
+    counted = len(others) if tells_spread(trained) or measured > of_teacher else 0
+    of_teacher = measured if counted else of_teacher
     ends = _fieller(
         _Moments(
             gain=gain, gap=gap, var_gain=float((a - b).var(ddof=1)) / n,
             var_none=float(covariance[1, 1]) / n,
             shared=float(covariance[1, 1] - covariance[0, 1]) / n, of_teacher=of_teacher,
         ),
-        n - 1, len(others), alpha,
+        n - 1, counted, alpha,
     )  # fmt: skip
     if ends is None:
         return None
-    sd = math.sqrt(of_teacher) if others else math.nan
-    return GapRecovered(
-        share=gain / gap, low=ends[0], high=ends[1], teachers=len(others) + 1, sd=sd
-    )
+    sd = math.sqrt(of_teacher) if counted else math.nan
+    return GapRecovered(share=gain / gap, low=ends[0], high=ends[1], teachers=counted + 1, sd=sd)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.report.charts import duration, size
 from raykd.report.section import Section, template
 from raykd.results.arm_teachers import members
+from raykd.results.gap import tells_spread
 from raykd.results.records import SweepResult, TeacherRecord, TrialResult
 from raykd.results.summary import metric_of, scale_of
 
@@ -113,6 +114,11 @@ def describe_spread(result: SweepResult, teacher: TeacherRecord) -> str:
     if len(scores) > 1:
         sd = f"{stdev(scores) * scale.factor:.2g}"
         text += f" (standard deviation {sd} {scale.unit})"
+        if not tells_spread(scores):
+            text += (
+                ", which is too little to say how far teachers vary: intervals of the gap recovered"
+                " assume no less than the spread of the students"
+            )
     return text
 
 

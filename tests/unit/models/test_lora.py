@@ -85,6 +85,17 @@ def test_a_saved_adapter_says_the_same_in_peft_and_merged_the_same_but_for_round
     assert torch.allclose(said(weights.restore(again.state), kind), expected, atol=1e-5)
 
 
+def test_an_adapter_pools_as_the_model_that_it_belongs_to(tmp_path):
+    plan = saved_base(tmp_path, "bert", "embedding")
+    state = lora.capture(trained(plan, "bert", "embedding"), plan, SIZES)
+    weights.save(state, tmp_path / "adapter")
+    (tmp_path / "adapter" / "modules.json").unlink()
+    shutil.rmtree(tmp_path / "adapter" / "1_Pooling")
+    (tmp_path / "base" / "1_Pooling" / "config.json").write_text('{"pooling_mode": "cls"}')
+    with pytest.raises(SpecError, match="with the pooling cls"):
+        read_checkpoint(str(tmp_path / "adapter"), kind="embedding", num_labels=1)
+
+
 def test_the_adapter_and_the_head_are_trained_and_dropout_of_the_two_is_apart():
     plan = lora.LoraPlan(targets=("query", "layer.0.output.dense"), base="")
     model = tiny()

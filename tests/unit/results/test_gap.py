@@ -62,6 +62,22 @@ def test_the_interval_covers_the_share_however_teachers_vary_once_some_are_train
         assert guessed / shown < 0.9
 
 
+@pytest.mark.parametrize("others", [(0.8,), (0.801,), (0.8, 0.8)])
+def test_teachers_that_happen_to_be_alike_make_no_interval_narrower(others):
+    """Two near each other, or any number with one score, do not show that teachers do not vary."""
+    arm = {1: 0.7, 2: 0.71, 3: 0.68}
+    alone, among = (gap_recovered(arm, NONE, 0.8, "max", of) for of in ((), others))
+    assert among == alone
+    assert among.teachers == 1
+    assert np.isnan(among.sd)
+
+
+def test_two_teachers_that_differ_more_than_the_students_count():
+    arm = {s: v + 0.1 for s, v in NONE.items()}
+    assert gap_recovered(arm, NONE, 0.8, "max") is not None
+    assert gap_recovered(arm, NONE, 0.8, "max", (0.7,)) is None
+
+
 def test_the_share_is_of_the_gap_to_the_teacher_that_students_learnt_from():
     arm = {1: 0.7, 2: 0.71, 3: 0.69}
     alone, among = (

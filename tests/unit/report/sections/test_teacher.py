@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
+
 from raykd.report.sections import teacher, verdict
 from raykd.results.records import FinetuneTrial, SweepResult
 from tests.cases import planted_records as planted
@@ -85,3 +87,18 @@ def test_the_spread_of_teachers_is_named_where_several_were_trained(result: Swee
     )
     assert line in teacher.render(found)
     assert teacher.record(result).spread == ()
+
+
+@pytest.mark.parametrize("scores", [{"1": 0.736}, {"1": 0.726, "2": 0.726}])
+def test_teachers_that_say_too_little_of_their_spread_are_told(result: SweepResult, scores):
+    first, *others = result.teachers
+    changed = replace(
+        first, seeds=len(scores) + 1, seed_scores=scores, metrics={"test/accuracy": 0.726}
+    )
+    found = teacher.record(replace(result, teachers=(changed, *others)))
+    assert found is not None
+    (line,) = found.spread
+    assert line.endswith(
+        "which is too little to say how far teachers vary: intervals of the gap recovered assume "
+        "no less than the spread of the students"
+    )
