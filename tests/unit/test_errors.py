@@ -15,7 +15,8 @@ def every_error(kind: type[RaykdError] = RaykdError) -> list[type[RaykdError]]:
 ALL = [e for e in every_error() if e.__module__ == errors.__name__]
 EXIT_CODES = {
     "RaykdError": 1, "SpecError": 2, "UnknownName": 2, "ShapeError": 1, "SetupError": 4,
-    "ClusterLost": 4, "Unreachable": 4, "DataError": 2, "TeacherError": 1, "TrialError": 1, "SweepFailed": 1,
+    "ClusterLost": 4, "Unreachable": 4, "DataError": 2, "TeacherError": 1, "TrialError": 1,
+    "SweepFailed": 1,
 }  # fmt: skip
 
 
