@@ -81,7 +81,7 @@ def start(folder: Path, environment: Mapping[str, str]) -> tuple[float, float]:
     with (folder / "said").open("w") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", "raykd", "sweep", str(folder / "space.yaml"),
-             "--out", str(folder / "runs"), "--format", "plain"],
+             "--out", str(folder / "runs"), "--format", "plain", "--allow-imports"],
             env={**environment, "RAYKD_FIRST_STEP": str(noted)}, stdout=said, stderr=said,
         )  # fmt: skip
         while not noted.exists():

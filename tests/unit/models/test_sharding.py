@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import nn
 
@@ -14,19 +13,20 @@ from raykd.models.sharding import SHARDING, blocks
 from raykd.models.task_head import kind_of
 from tests.unit.training.toys import bert
 
-CHECKED = [
-    (name, kind) for name, kind in tried.CASES if family_of(tried.config(name, kind)).is_checked
-]
 
-
-@pytest.mark.parametrize(("name", "kind"), CHECKED)
-def test_families_that_are_not_probed_can_be_spread(name, kind):
-    config = tried.config(name, kind)
-    torch.manual_seed(0)
-    model = family_of(config).head_class(kind_of(vars(config)))(config).eval()
-    before = {n: w.clone() for n, w in model.state_dict().items()}
-    assert parts.sharding(model) == ""
-    assert all(torch.equal(w, before[n]) for n, w in model.state_dict().items())
+def test_families_that_are_not_probed_can_be_spread():
+    checked = 0
+    for name, kind in tried.CASES:
+        config = tried.config(name, kind)
+        if not family_of(config).is_checked:
+            continue
+        checked += 1
+        torch.manual_seed(0)
+        model = family_of(config).head_class(kind_of(vars(config)))(config).eval()
+        before = {n: w.clone() for n, w in model.state_dict().items()}
+        assert parts.sharding(model) == "", (name, kind)
+        assert all(torch.equal(w, before[n]) for n, w in model.state_dict().items()), (name, kind)
+    assert checked >= 10
 
 
 def test_blocks_that_are_not_called_are_found_before_the_first_trial():
