@@ -1,7 +1,7 @@
 # raykd in a container, for CPUs as it is or for NVIDIA GPUs:
 #
 #   docker build -t raykd .
-#   docker build -t raykd:cuda --build-arg TORCH_INDEX=https://pypi.org/simple .
+#   docker build -t raykd:cuda --build-arg TORCH_INDEX= .
 #
 # The wheels of torch bring CUDA themselves, so both are made of one base image. docs/start/install.md
 # says how to run it.
@@ -16,7 +16,8 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/raykd
 ENV PATH=/opt/raykd/bin:$PATH
 # What changes least comes first: torch, then what raykd needs, then raykd.
-RUN pip install --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple "$TORCH"
+# Of equal versions pip takes the one with a suffix, +cpu; without the index, the one with CUDA.
+RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} "$TORCH"
 WORKDIR /source
 COPY pyproject.toml ./
 # Extras of raykd, with commas between them; none by default.
