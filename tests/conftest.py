@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Before torch is imported, here and in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A test that uses Ray starts it: `ray.put` alone would start a cluster, in whatever folder.
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 
 RAY = ("tests/integration/", "tests/cluster/", "tests/chaos/")
 FIRST = ("tests/integration", "tests/cases", "tests/contracts", "tests/golden")
@@ -98,6 +101,19 @@ class Folders:
 def _folder(nodeid: str) -> str:
     parts = nodeid.partition("::")[0].split("/")[:-1]
     return "/".join(parts[:3]) or "."
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a test, or a library that it uses, sets in the environment goes with the test.
+
+    `monkeypatch.delenv` takes back nothing that is set after it.
+    """
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

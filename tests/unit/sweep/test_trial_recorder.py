@@ -28,6 +28,7 @@ class Coordinator:
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setattr("raykd.sweep.trial_recorder.answer", lambda request: request)
+    monkeypatch.setattr("raykd.sweep.trial_recorder.unread", lambda job: job)  # no object store
     return run_folder.create(tmp_path, spec(), "", "", "none")
 
 
