@@ -68,7 +68,9 @@ class WandbLogger(Logger[Params]):
             )
 
     def connect(self, memory: Memory) -> None:
-        """Go on with the runs of an earlier driver, or begin new ones."""
+        """Continue the runs of an earlier driver, or begin new ones."""
+        # It would advertise a tracer where a client of language models is imported, too.
+        os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")
         self._id = str(memory.get("id") or secrets.token_hex(4))
         self._runs: dict[str, Run] = {}
         self._ended: dict[str, tuple[float, int]] = {}
@@ -135,7 +137,7 @@ class WandbLogger(Logger[Params]):
         return self._run(trial.key, trial.stage)
 
     def _run(self, key: str, kind: str) -> Run:
-        """A run that is open, or that is gone on with, or a new one."""
+        """A run that is open, that of an earlier driver, or a new one."""
         if key not in self._runs:
             import wandb
 

@@ -21,15 +21,15 @@ class LoggerRecord:
     Attributes:
         name: As the file names it.
         place: Where what was logged is looked at; empty where it was never opened.
-        told: How much it was told, over all sessions: beginnings, scores and ends.
-        untold: What was not handed on.
+        sent: How much it was told, over all sessions: beginnings, scores and ends.
+        unsent: What was not handed on.
         why: Why not, or empty.
     """
 
     name: str
     place: str
-    told: int
-    untold: int
+    sent: int
+    unsent: int
     why: str = ""
 
 

@@ -23,7 +23,7 @@ from raykd.results.logger_record import LoggerRecord, without_secrets
 from raykd.sweep.logger_feed import Event, LoggerFeed
 from raykd.whole_file import whole_file
 
-PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """How long to wait after each failure in a row; after one more, a logger is switched off."""
 
 KEEP_EVERY_S = 2.0
@@ -39,12 +39,12 @@ class _Reached:
 
     Attributes:
         read: Bytes of the event log.
-        told: Messages.
+        sent: Messages.
         memory: What the logger wants to find again.
     """
 
     read: int = 0
-    told: int = 0
+    sent: int = 0
     memory: Memory = dataclasses.field(default_factory=dict)
 
 
@@ -58,7 +58,7 @@ class LoggerDelivery:
         feed: Turns its events into messages; a new one.
         state: The file that keeps how far it came.
         off: Called once, with the reason, when it is switched off.
-        pauses_s: See `PAUSES_S`.
+        backoff_s: See `BACKOFF_S`.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class LoggerDelivery:
         feed: LoggerFeed,
         state: Path,
         off: Callable[[str], None],
-        pauses_s: Sequence[float] = PAUSES_S,
+        backoff_s: Sequence[float] = BACKOFF_S,
     ) -> None:
         self.name = name
         self._make = make
@@ -77,7 +77,7 @@ class LoggerDelivery:
         self._feed = feed
         self._state = state
         self._off = off
-        self._pauses_s = pauses_s
+        self._backoff_s = backoff_s
         self._logger: Logger[Any] | None = None
         self._reached = _Reached()
         self._holds = False
@@ -112,15 +112,15 @@ class LoggerDelivery:
             self._hurry.set()
             if not self._over.wait(LAST_WORDS_S):
                 self._why = self._why or "it still had not answered when the sweep ended"
-        untold, why = self._untold(), self._why
-        if untold and not why:
+        unsent, why = self._unsent(), self._why
+        if unsent and not why:
             why = "it was behind when the sweep ended"
         return LoggerRecord(
-            name=self.name, place=self._where, told=self._reached.told, untold=untold,
-            why=why if untold else "",
+            name=self.name, place=self._where, sent=self._reached.sent, unsent=unsent,
+            why=why if unsent else "",
         )  # fmt: skip
 
-    def _untold(self) -> int:
+    def _unsent(self) -> int:
         """How many messages are left; of the first event, the feed may have been told before."""
         rest = (event for event, _ in self._unread())
         held = int(self._holds and next(rest, None) is not None)
@@ -163,7 +163,7 @@ class LoggerDelivery:
                     functools.partial(tell, logger, message)
                 ):
                     return False
-                self._reached.told += 1
+                self._reached.sent += 1
             self._reached.read, self._holds = end, False
             if time.monotonic() - kept > KEEP_EVERY_S:
                 if not self._attempt(self._keep):
@@ -173,7 +173,7 @@ class LoggerDelivery:
 
     def _attempt(self, work: Callable[[], object]) -> bool:
         """Try it until it works or there were too many failures; whether it worked."""
-        for pause in (*self._pauses_s, 0.0):
+        for pause in (*self._backoff_s, 0.0):
             try:
                 work()
             except (Exception, SystemExit) as exc:  # whatever a library raises is its own affair
@@ -208,7 +208,7 @@ class LoggerDelivery:
         """Go to where an earlier driver was; the feed is told what that one had read."""
         try:
             plain = json.loads(self._state.read_text(encoding="utf-8"))
-            before = _Reached(plain["read"], plain["told"], plain["memory"])
+            before = _Reached(plain["read"], plain["sent"], plain["memory"])
         except (OSError, ValueError, KeyError, TypeError):
             return  # never begun, or not to be read: from the beginning
         for event, end in self._unread():

@@ -14,7 +14,7 @@ Event = Mapping[str, Any]  # one line of events.jsonl
 
 
 @dataclass(slots=True)
-class _Told:
+class _TrialState:
     """A trial as far as it was told.
 
     Attributes:
@@ -42,7 +42,7 @@ class LoggerFeed:
 
     def __init__(self, *, with_steps: bool) -> None:
         self._with_steps = with_steps
-        self._told: dict[str, _Told] = {}
+        self._states: dict[str, _TrialState] = {}
         self._keys: dict[str, str] = {}
         self._teachers: dict[str, float] = {}
         self._handlers: Mapping[str, Callable[[Event], Message | None]] = {
@@ -72,59 +72,59 @@ class LoggerFeed:
         return _scores(None, 0, event, values)
 
     def _trial_started(self, event: Event) -> Message | None:
-        told = self._of(event)
-        if told is None or _text(event["params"]) != _text(told.trial.params):
-            told = self._new(event)
-        elif not told.ended:
+        state = self._of(event)
+        if state is None or _text(event["params"]) != _text(state.trial.params):
+            state = self._new(event)
+        elif not state.ended:
             return None  # another slot goes on with it
-        told.ended = False
-        return told.trial
+        state.ended = False
+        return state.trial
 
-    def _new(self, event: Event) -> _Told:
+    def _new(self, event: Event) -> _TrialState:
         """A trial that was not told of, under a key that is free."""
         name, key, number = str(event["trial_id"]), str(event["trial_id"]), 2
-        while key in self._told:
+        while key in self._states:
             key, number = f"{name}-{number}", number + 1
         trial = LoggedTrial(
             key=key, task=event["task"], arm=event["arm"], stage=event["stage"],
             number=event["number"], params=event["params"], time=event["time"],
         )  # fmt: skip
         self._keys[name] = key
-        self._told[key] = _Told(trial)
-        return self._told[key]
+        self._states[key] = _TrialState(trial)
+        return self._states[key]
 
-    def _of(self, event: Event) -> _Told | None:
+    def _of(self, event: Event) -> _TrialState | None:
         key = self._keys.get(str(event["trial_id"]))
-        return None if key is None else self._told[key]
+        return None if key is None else self._states[key]
 
     def _trial_report(self, event: Event) -> Message | None:
-        told, entry = self._of(event), event["evaluation"]
-        if told is None or entry["step"] <= told.evaluated:
+        state, entry = self._of(event), event["evaluation"]
+        if state is None or entry["step"] <= state.evaluated:
             return None
-        told.evaluated = entry["step"]
+        state.evaluated = entry["step"]
         values = {f"validation/{n}": v for n, v in entry["metrics"].items()}
         values["train/epoch"] = entry["epoch"]
         if not self._with_steps:
             values |= _losses(entry["terms"])
-        return _scores(told.trial, entry["step"], event, values)
+        return _scores(state.trial, entry["step"], event, values)
 
     def _trial_steps(self, event: Event) -> Message | None:
-        told = self._of(event)
-        if told is None or event["step"] <= told.stepped:
+        state = self._of(event)
+        if state is None or event["step"] <= state.stepped:
             return None
-        told.stepped = event["step"]
+        state.stepped = event["step"]
         values = _losses(event["terms"]) | {f"train/{n}": v for n, v in event["values"].items()}
-        return _scores(told.trial, event["step"], event, values)
+        return _scores(state.trial, event["step"], event, values)
 
     def _trial_finished(self, event: Event) -> Message | None:
         result = event["result"]
-        told = self._of(result)
-        if told is None or told.ended:
+        state = self._of(result)
+        if state is None or state.ended:
             return None
-        told.ended = True
+        state.ended = True
         metrics = {n if "/" in n else f"validation/{n}": v for n, v in result["metrics"].items()}
         return TrialEnd(
-            trial=told.trial, time=event["time"], step=max(told.evaluated, 0),
+            trial=state.trial, time=event["time"], step=max(state.evaluated, 0),
             status=str(result["status"]), seconds=result["seconds"], metrics=_finite(metrics),
             error=result["error"],
         )  # fmt: skip

@@ -107,8 +107,8 @@ class Loggers:
         """
         if not self._deliveries:
             return
-        found = {task.name: verdict(result, task.name) for task in result.tasks}
-        sentences = {task: " ".join((v.headline, *v.details)) for task, v in found.items()}
+        verdicts = {task.name: verdict(result, task.name) for task in result.tasks}
+        sentences = {task: " ".join((v.headline, *v.details)) for task, v in verdicts.items()}
         log.emit("verdicts", status=status, verdicts=sentences)
         deliveries, self._deliveries = self._deliveries, ()
         for delivery in deliveries:

@@ -172,7 +172,7 @@ def test_loggers_have_everything_once_also_what_came_before_the_kill(
     with (place / "csv" / "verdicts.csv").open() as file:
         (said,) = csv.DictReader(file)
     assert said["verdict"].startswith(verdict(result, "toy/sentiment").headline)
-    assert {logger.untold for logger in result.loggers.values()} == {0}
+    assert {logger.unsent for logger in result.loggers.values()} == {0}
     report = (killed.folder / "report.html").read_text()
     assert "Everything was logged: csv, tensorboard" in report
 

@@ -25,10 +25,10 @@ def record(result: SweepResult) -> LoggersRecord | None:
     names = [logger["name"] for logger in result.spec.get("loggers") or ()]
     if not names:
         return None
-    incomplete = [n for n in names if n not in result.loggers or result.loggers[n].untold]
+    incomplete = [n for n in names if n not in result.loggers or result.loggers[n].unsent]
     return LoggersRecord(
         heading=_heading(names, incomplete),
-        columns=("logger", "where", "told", "not told", "why not"),
+        columns=("logger", "where", "sent", "not sent", "why not"),
         rows=tuple(_row(name, result) for name in names),
         hint=f"raykd sweep --resume runs/{result.run} hands on what is missing."
         if incomplete
@@ -51,7 +51,7 @@ def _row(name: str, result: SweepResult) -> tuple[str, ...]:
     logger = result.loggers.get(name)
     if logger is None:
         return (name, "", "", "", _NO_END)
-    return (name, logger.place, f"{logger.told:,}", f"{logger.untold:,}", logger.why)
+    return (name, logger.place, f"{logger.sent:,}", f"{logger.unsent:,}", logger.why)
 
 
 SECTION = Section(order=115, title="What was logged elsewhere?", record=record, render=render)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.loggers.told import Sweeping
+from tests.unit.loggers.messages import Sweeping
 
 
 @pytest.fixture

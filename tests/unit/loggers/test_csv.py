@@ -6,7 +6,15 @@ import csv
 import json
 
 from raykd.loggers.base import Scores
-from tests.unit.loggers.told import CONFIRMED, POINTS, SEARCHED, TASK, VERDICT, deliver, logger_of
+from tests.unit.loggers.messages import (
+    CONFIRMED,
+    POINTS,
+    SEARCHED,
+    TASK,
+    VERDICT,
+    deliver,
+    logger_of,
+)
 
 
 def rows(sweeping, name):

@@ -10,7 +10,7 @@ import pytest
 
 from raykd.errors import UnknownName
 from raykd.spec.load import load_spec
-from tests.unit.loggers.told import SEARCHED, VERDICT, deliver
+from tests.unit.loggers.messages import SEARCHED, VERDICT, deliver
 from tests.unit.spec.files import HEAD
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "how-to" / "loggers.md"

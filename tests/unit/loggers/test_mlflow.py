@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from raykd.errors import SetupError
 from raykd.loggers.mlflow import LOGGER, Params
-from tests.unit.loggers.told import (
+from tests.unit.loggers.messages import (
     CONFIRMED,
     POINTS,
     SEARCHED,
@@ -120,7 +120,7 @@ def test_a_password_of_the_environment_is_in_no_record(sweeping, monkeypatch):
     sweeping.first()
     said: list[str] = []
     record = attempt("mlflow", sweeping.run, said)
-    assert (record.told, record.why) == (0, said[0])
+    assert (record.sent, record.why) == (0, said[0])
     assert "127.0.0.1" in record.why
     assert "hunter2" not in str(record)
 

@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
-from tests.unit.loggers.told import CONFIRMED, POINTS, SEARCHED, TASK, VERDICT, deliver
+from tests.unit.loggers.messages import CONFIRMED, POINTS, SEARCHED, TASK, VERDICT, deliver
 
 
 def folder(sweeping, trial):

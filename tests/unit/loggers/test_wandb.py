@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from wandb.proto import wandb_internal_pb2
 
 from raykd.errors import SetupError
 from raykd.loggers.wandb import LOGGER, Params
-from tests.unit.loggers.told import CONFIRMED, POINTS, SEARCHED, TASK, VERDICT, deliver
+from tests.unit.loggers.messages import CONFIRMED, POINTS, SEARCHED, TASK, VERDICT, deliver
 
 BLOCK = 32768
 
@@ -76,6 +77,7 @@ def offline(monkeypatch):
 
 
 def test_two_sessions_are_a_run_for_each_trial_in_one_group(sweeping, capfd):
+    importlib.import_module("openai")  # as with a teacher behind an address: W&B has a word on it
     sweeping.first()
     deliver("wandb", sweeping.run, project="mine")
     sweeping.second()

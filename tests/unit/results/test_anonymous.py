@@ -161,7 +161,7 @@ def test_what_loggers_were_told_names_no_server_and_nobody(result: SweepResult):
         "ConnectionError: HTTPConnectionPool(host='mlflow.inside', port=5000): Max retries: "
         "cannot resolve mlflow.inside, see http://user:word@mlflow.deep/x - mlflow.deep is down"
     )
-    record = LoggerRecord(name="wandb", place="project lab-x/distil, group g", told=1, untold=2,
+    record = LoggerRecord(name="wandb", place="project lab-x/distil, group g", sent=1, unsent=2,
                           why=why)  # fmt: skip
     hidden = anonymous(
         dataclasses.replace(

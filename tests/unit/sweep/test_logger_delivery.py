@@ -76,10 +76,10 @@ class Bench:
         with self.log.open("a") as file:
             file.writelines(json.dumps(event) + "\n" for event in events)
 
-    def open(self, logger: Logger[Any], pauses_s: tuple[float, ...] = (0.01, 0.01)) -> Any:
+    def open(self, logger: Logger[Any], backoff_s: tuple[float, ...] = (0.01, 0.01)) -> Any:
         delivery = LoggerDelivery(
             "keeping", lambda: logger, self.log, LoggerFeed(with_steps=True), self.state,
-            self.said.append, pauses_s,
+            self.said.append, backoff_s,
         )  # fmt: skip
         delivery.start()
         return delivery
@@ -104,7 +104,7 @@ def test_everything_is_told_in_order_also_what_comes_later(bench):
     delivery.wake()
     record = end(delivery)
     assert logger.kept == ["start", 1, 2, 2]
-    assert (record.told, record.untold, record.why) == (4, 0, "")
+    assert (record.sent, record.unsent, record.why) == (4, 0, "")
 
 
 def test_a_call_that_fails_is_made_again(bench):
@@ -118,7 +118,7 @@ def test_a_call_that_fails_is_made_again(bench):
     logger = Keeping(fails)
     record = bench.all(logger)
     assert logger.kept == ["start", 1, 1]
-    assert (record.untold, bench.said) == (0, [])
+    assert (record.unsent, bench.said) == (0, [])
 
 
 def test_one_that_stays_down_is_switched_off_once_and_told_the_rest_when_resumed(bench):
@@ -130,13 +130,13 @@ def test_one_that_stays_down_is_switched_off_once_and_told_the_rest_when_resumed
     record = bench.all(Keeping(fails))
     why = "ConnectionError: http://***@host/?api_key=*** refused"
     assert bench.said == [why]
-    assert (record.told, record.untold, record.why) == (2, 3, why)
+    assert (record.sent, record.unsent, record.why) == (2, 3, why)
 
     bench.write(started(trial_id="b"))
     logger = Keeping()
     record = bench.all(logger)
     assert logger.kept[-4:] == [2, 3, 3, "start"]
-    assert (record.untold, record.why) == (0, "")
+    assert (record.unsent, record.why) == (0, "")
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("no server"), SystemExit(1)])
@@ -146,7 +146,7 @@ def test_one_that_cannot_be_opened_says_why(bench, failure):
 
     bench.write(started(), report(1))
     record = bench.all(Keeping(fails))
-    assert (record.place, record.told, record.untold) == ("", 0, 2)
+    assert (record.place, record.sent, record.unsent) == ("", 0, 2)
     assert record.why.startswith(type(failure).__name__)
     assert bench.said == [record.why]
 
@@ -167,21 +167,21 @@ def test_a_slow_logger_holds_nobody_up(bench):
     record = end(delivery, 0.05)
     held.set()
     assert time.monotonic() - began < SOON_S
-    assert (record.told, record.untold) == (1, 3)
+    assert (record.sent, record.unsent) == (1, 3)
     assert record.why
 
 
 def test_a_new_driver_goes_on_where_the_last_flush_was(bench):
     bench.write(started(), report(1), report(2))
     first = Keeping()
-    assert bench.all(first).told == 3
+    assert bench.all(first).sent == 3
     bench.write(started(), report(1), report(2), report(3), finished())  # as after a kill
     second = Keeping()
     record = bench.all(second)
     assert first.found == {}
     assert second.found == {"flushed": 3}
     assert second.kept == [3, 3]
-    assert record.told == 5
+    assert record.sent == 5
 
 
 def test_lines_that_were_cut_are_passed_over(bench):

@@ -46,9 +46,9 @@ def test_a_sweep_is_told_and_what_was_told_is_on_record(tmp_path, monkeypatch):
     result = load_results(run)
     assert [event["event"] for event in heard] == ["note", "verdicts", "logger", "logger"]
     csv, mlflow_record = (result.loggers[name] for name in ("csv", "mlflow"))
-    assert (csv.untold, csv.why) == (0, "")
-    assert csv.told > len(result.trials)
-    assert (mlflow_record.told, mlflow_record.untold) == (0, csv.told)
+    assert (csv.unsent, csv.why) == (0, "")
+    assert csv.sent > len(result.trials)
+    assert (mlflow_record.sent, mlflow_record.unsent) == (0, csv.sent)
     assert mlflow_record.why
     said = (run / "loggers" / "csv" / "verdicts.csv").read_text()
     assert verdict(result, TASK).headline in said

@@ -12,7 +12,7 @@ from raykd.results.serialization import to_dict
 from raykd.results.store import load_results
 from tests.synthetic_run import write_run
 
-DOWN = LoggerRecord(name="mlflow", place="http://host, run 1", told=7, untold=1200, why="<b>down")
+DOWN = LoggerRecord(name="mlflow", place="http://host, run 1", sent=7, unsent=1200, why="<b>down")
 
 
 def logged(result: SweepResult, *records: LoggerRecord) -> SweepResult:
@@ -26,7 +26,7 @@ def test_a_sweep_without_loggers_has_no_section(result: SweepResult):
 
 
 def test_what_was_not_told_is_said_with_the_reason_and_what_to_do(result: SweepResult):
-    whole = LoggerRecord(name="csv", place="/runs/a/loggers/csv", told=1207, untold=0)
+    whole = LoggerRecord(name="csv", place="/runs/a/loggers/csv", sent=1207, unsent=0)
     found = record(logged(result, whole, DOWN))
     assert found.heading == "Not everything was logged: mlflow"
     assert found.rows == (
@@ -36,7 +36,7 @@ def test_what_was_not_told_is_said_with_the_reason_and_what_to_do(result: SweepR
     assert "raykd sweep --resume" in found.hint
     assert "<b>down" not in render(found)
 
-    found = record(logged(result, whole, replace(DOWN, untold=0, why="")))
+    found = record(logged(result, whole, replace(DOWN, unsent=0, why="")))
     assert (found.heading, found.hint) == ("Everything was logged: csv, mlflow", "")
 
 
