@@ -160,7 +160,7 @@ class TeacherRecord:
         tried: Trainings of the search for its settings; empty without one.
         seed_scores: The deciding metric of teachers of other seeds on the test split, by seed.
         seeds: Teachers that were trained, this one and those that diverged included.
-        asked: What asking it behind its address took, as
+        usage: What its answers from behind an address took, as
             `raykd.teachers.endpoint.asking.Usage` has it; empty for another teacher.
     """
 
@@ -185,7 +185,7 @@ class TeacherRecord:
     analysed: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Evaluation, ...] = ()
     tried: tuple[FinetuneTrial, ...] = ()
-    asked: Mapping[str, int] = field(default_factory=dict)
+    usage: Mapping[str, int] = field(default_factory=dict)
     seed_scores: Mapping[str, float] = field(default_factory=dict)
     seeds: int = 1
     name: str = ""

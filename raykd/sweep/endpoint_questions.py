@@ -85,26 +85,26 @@ def questions_of(spec: SweepSpec, setup: TaskSetup) -> Questions:
     """
     ask, task, train = ask_settings(spec.teacher), setup.task, setup.rows["train"]
     read = {signal.kind for signal in setup.output_spec}
-    found: dict[tuple[str, str], tuple[Request, ...]] = {}
+    requests: dict[tuple[str, str], tuple[Request, ...]] = {}
     if Logits().kind in read and task.task_kind.generates:
         encoded = setup.student_splits["train"]
-        found[TOKENS, "train"] = tuple(
+        requests[TOKENS, "train"] = tuple(
             scored_tokens(ids, place=f"row {k + 1}", count=ask.top_logprobs)
             for k, ids in enumerate(sequences(encoded))
         )
     elif Logits().kind in read:
         for role in ("train", *(scored_roles(setup.rows) if ask.score_splits else ())):
-            found[CLASSES, role] = _class_requests(ask, task, setup.rows[role], role)
+            requests[CLASSES, role] = _class_requests(ask, task, setup.rows[role], role)
     if Generations().kind in read:
         most = ask.max_new_tokens or task.max_new_tokens
-        found[RESPONSES, "train"] = _texts(ask, [_turns(ask, train, k) for k in range(len(train))],
-                                           most)  # fmt: skip
+        turns = [_turns(ask, train, k) for k in range(len(train))]
+        requests[RESPONSES, "train"] = _texts(ask, turns, most)
     if Rationales().name in setup.own_prompts:
         most = ask.max_new_tokens or spec.data.rationales.max_new_tokens
         posthoc = spec.data.rationales.source == "teacher_posthoc"
-        asked = [_explained(ask, train, k, posthoc=posthoc) for k in range(len(train))]
-        found[RATIONALES, "train"] = _texts(ask, asked, most)
-    return Questions(requests=found)
+        prompts = [_explained(ask, train, k, posthoc=posthoc) for k in range(len(train))]
+        requests[RATIONALES, "train"] = _texts(ask, prompts, most)
+    return Questions(requests=requests)
 
 
 def class_answers(ask: AskSpec, task: Task) -> tuple[str, ...]:
@@ -123,37 +123,37 @@ def class_messages(ask: AskSpec, task: Task, rows: Examples, row: int) -> Messag
     """What is said to ask for the class of a row."""
     texts = [column[row] for column in rows.texts]
     wording = ask.prompt or _CLASS_PROMPT
-    said = wording.format(
+    text = wording.format(
         text="\n".join(texts), text_a=texts[0], text_b=texts[-1],
         choices=", ".join(class_answers(ask, task)), response="",
     )  # fmt: skip
-    return [*_system(ask), {"role": "user", "content": said}]
+    return [*_system(ask), {"role": "user", "content": text}]
 
 
 def _class_requests(ask: AskSpec, task: Task, rows: Examples, role: str) -> tuple[Request, ...]:
     """Those for the classes of rows: one each, or one for each choice."""
-    found: list[Request] = []
+    requests: list[Request] = []
     for k in range(len(rows)):
         messages, place = class_messages(ask, task, rows, k), f"{role} row {k + 1}"
         if way_of(ask) == "first_token":
-            found.append(first_token(messages, place=place, count=ask.top_logprobs))
+            requests.append(first_token(messages, place=place, count=ask.top_logprobs))
         elif way_of(ask) == "choices":
             answers = class_answers(ask, task)
-            found += [scored_text(messages, answer, place=place) for answer in answers]
+            requests += [scored_text(messages, answer, place=place) for answer in answers]
         else:
-            found += _texts(ask, [messages], ask.max_new_tokens or _MOST_OF_CLASS, [place])
-    return tuple(found)
+            requests += _texts(ask, [messages], ask.max_new_tokens or _MOST_OF_CLASS, [place])
+    return tuple(requests)
 
 
 def _texts(
-    ask: AskSpec, asked: Sequence[Messages], most: int, places: Sequence[str] = ()
+    ask: AskSpec, prompts: Sequence[Messages], most: int, places: Sequence[str] = ()
 ) -> tuple[Request, ...]:
     return tuple(
         written(
             ask.interface, messages, place=places[k] if places else f"row {k + 1}", most=most,
             temperature=float(ask.temperature), seed=ask.seed,
         )
-        for k, messages in enumerate(asked)
+        for k, messages in enumerate(prompts)
     )  # fmt: skip
 
 
@@ -165,11 +165,11 @@ def _turns(ask: AskSpec, rows: Examples, row: int) -> Messages:
     """The turns before the response of a row."""
     if "turns" not in rows.fields:
         return [*_system(ask), {"role": "user", "content": _worded(ask, rows.texts[0][row])}]
-    said = [message(turn) for turn in rows.fields["turns"][row][:-1]]
-    has_system = said[0]["role"] == "system"
+    turns = [message(turn) for turn in rows.fields["turns"][row][:-1]]
+    has_system = turns[0]["role"] == "system"
     if ask.prompt:
-        said[-1] = {**said[-1], "content": _worded(ask, said[-1]["content"])}
-    return said if has_system else [*_system(ask), *said]
+        turns[-1] = {**turns[-1], "content": _worded(ask, turns[-1]["content"])}
+    return turns if has_system else [*_system(ask), *turns]
 
 
 def _worded(ask: AskSpec, text: str) -> str:
@@ -179,11 +179,11 @@ def _worded(ask: AskSpec, text: str) -> str:
 
 def _explained(ask: AskSpec, rows: Examples, row: int, *, posthoc: bool) -> Messages:
     """The turns that ask for the rationale of a row."""
-    said = _turns(ask, rows, row)
+    turns = _turns(ask, rows, row)
     wording = ask.explain or (_EXPLAIN_POSTHOC if posthoc else _EXPLAIN)
     more = wording.format(
         text=rows.texts[0][row], text_a="", text_b="", choices="",
         response=rows.texts[1][row] if posthoc else "",
     )  # fmt: skip
-    said[-1] = {**said[-1], "content": f"{said[-1]['content']}\n\n{more}"}
-    return said
+    turns[-1] = {**turns[-1], "content": f"{turns[-1]['content']}\n\n{more}"}
+    return turns

@@ -30,15 +30,15 @@ from raykd.sweep.endpoint_questions import (
 )
 from raykd.sweep.given_teacher import recorded_fields, scores_of_roles, tokens_of
 from raykd.sweep.user_cache import open_cache
-from raykd.teachers.endpoint.asking import Usage, ask_all
-from raykd.teachers.endpoint.client import EndpointClient, EndpointSettings
-from raykd.teachers.endpoint.readings import (
+from raykd.teachers.endpoint.answer_parsing import (
     class_begun,
     class_named,
     normalised,
     text_score,
     tokens_at,
 )
+from raykd.teachers.endpoint.asking import Usage, ask_all
+from raykd.teachers.endpoint.client import EndpointClient, EndpointSettings
 from raykd.teachers.endpoint.requests import Answer
 from raykd.teachers.endpoint.token_places import labelled_places
 from raykd.teachers.given_outputs import GivenOutputs
@@ -72,32 +72,32 @@ def with_answers(
     if why is not None or cache.folder is None:
         raise why or SetupError("there is no folder for answers", hint="set RAYKD_CACHE")
     requests, total = questions.all(), len({r.key() for r in questions.all()})
-    with closing(answers_of(setup.spec, cache.folder)) as answers:
-        said, usage = ask_all(
+    with closing(answers_of(setup.spec, cache.folder)) as answer_cache:
+        answers, usage = ask_all(
             requests,
             lambda: EndpointClient(_settings(setup.spec)),
-            answers,
+            answer_cache,
             ask_settings(setup.spec.teacher).concurrent,
             lambda done: progress("ask", done, total, ""),
         )
     note(describe_usage(setup, usage))
     by_use = {}
     for use, some in questions.requests.items():
-        by_use[use], said = said[: len(some)], said[len(some) :]
+        by_use[use], answers = answers[: len(some)], answers[len(some) :]
     return replace(setup, given=_given(setup, by_use), usage=asdict(usage))
 
 
 def describe_usage(setup: TaskSetup, usage: Usage) -> str:
     """What asking took."""
     before = ""
-    if usage.known:
+    if usage.cached:
         before = (
-            f"; {usage.known:,} answers were there ({usage.read_before:,} tokens read, "
-            f"{usage.written_before:,} written)"
+            f"; {usage.cached:,} answers were there ({usage.cached_prompt_tokens:,} tokens read, "
+            f"{usage.cached_completion_tokens:,} written)"
         )
     return (
-        f"{setup.spec.teacher.model} was asked {usage.asked:,} times: it read {usage.read:,} "
-        f"tokens and wrote {usage.written:,}{before}"
+        f"{setup.spec.teacher.model} was sent {usage.requests:,} requests: it read "
+        f"{usage.prompt_tokens:,} tokens and wrote {usage.completion_tokens:,}{before}"
     )
 
 
@@ -116,24 +116,24 @@ def _settings(spec: SweepSpec) -> EndpointSettings:
     )
 
 
-def _given(setup: TaskSetup, said: dict[tuple[str, str], list[Answer]]) -> GivenOutputs:
+def _given(setup: TaskSetup, by_use: dict[tuple[str, str], list[Answer]]) -> GivenOutputs:
     """What the answers are, for the rows as students read them."""
     task, rows = setup.task, dict(setup.rows)
-    for (use, role), answers in said.items():
+    for (use, role), answers in by_use.items():
         if use == CLASSES:
             rows[role] = _with_classes(setup, rows[role], role, answers)
         elif use == TOKENS:
             rows[role] = _with_tokens(setup, rows[role], answers)
     texts = {}
-    if (RESPONSES, "train") in said:
+    if (RESPONSES, "train") in by_use:
         rows_read = replace(setup.student_splits["train"], views={}, columns={})
-        _check_written(setup, said[RESPONSES, "train"])
-        texts[Generations().texts] = _followed(setup, rows_read, said[RESPONSES, "train"])
-    if (RATIONALES, "train") in said:
-        asked = setup.own_prompts[Rationales().name].prompts
-        if not any(answer.text.strip() for answer in said[RATIONALES, "train"]):
-            _check_written(setup, said[RATIONALES, "train"])  # some rows may have none
-        texts[Rationales().texts] = _followed(setup, asked, said[RATIONALES, "train"])
+        _check_written(setup, by_use[RESPONSES, "train"])
+        texts[Generations().texts] = _followed(setup, rows_read, by_use[RESPONSES, "train"])
+    if (RATIONALES, "train") in by_use:
+        prompts = setup.own_prompts[Rationales().name].prompts
+        if not any(answer.text.strip() for answer in by_use[RATIONALES, "train"]):
+            _check_written(setup, by_use[RATIONALES, "train"])  # some rows may have none
+        texts[Rationales().texts] = _followed(setup, prompts, by_use[RATIONALES, "train"])
     return GivenOutputs(
         recorded=recorded_fields(task, rows["train"], setup.student_splits, ENDPOINT),
         texts=texts,
@@ -148,7 +148,7 @@ def _with_classes(
     ask, task = ask_settings(setup.spec.teacher), setup.task
     choices, faults = class_answers(ask, task), _faults(setup)
     way, per_row = way_of(ask), len(answers) // len(rows)
-    found: list[Sequence[float]] = []
+    scores_of_rows: list[Sequence[float]] = []
     for k in range(len(rows)):
         own = answers[k * per_row : (k + 1) * per_row]
         if way == "choices":
@@ -164,25 +164,25 @@ def _with_classes(
             hint = "word teacher.ask.prompt and choices otherwise, or set score_by: text"
             faults.add("answers name no class", f"{role} row {k + 1}", wrong, hint)
         else:
-            found.append(classes)
+            scores_of_rows.append(classes)
     _check(faults)
-    logits = class_logits(found, task.task_kind)
+    logits = class_logits(scores_of_rows, task.task_kind)
     return replace(rows, fields={**rows.fields, SCORES: tuple(row.tobytes() for row in logits)})
 
 
 def _with_tokens(setup: TaskSetup, rows: Examples, answers: Sequence[Answer]) -> Examples:
     """The rows with the likely tokens at each place of their responses."""
     places, faults = labelled_places(setup.student_splits["train"]), _faults(setup)
-    found = []
+    logprobs = []
     for k, (answer, own) in enumerate(zip(answers, places, strict=True)):
         choices, wrong = tokens_at(answer, own) if own else ((), "")
         if wrong:
             hint = "a server that returns log-probabilities of prompts (echo), as vLLM does"
             faults.add("answers hold no log-probabilities", f"row {k + 1}", wrong, hint)
-        found.append(choices)
+        logprobs.append(choices)
     _check(faults)
     where = tuple(f"the answer to row {k + 1}" for k in range(len(rows)))
-    fields = {**rows.fields, LOGPROBS: tuple(found), PLACES: where}
+    fields = {**rows.fields, LOGPROBS: tuple(logprobs), PLACES: where}
     return replace(rows, fields=fields)
 
 

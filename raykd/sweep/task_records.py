@@ -136,6 +136,6 @@ def teacher_record(
             for seed, metrics in prepared.seed_scores.items()
             if math.isfinite(metrics.get(setup.task.metric, math.nan))
         },
-        asked=dict(setup.usage),
+        usage=dict(setup.usage),
         name=setup.named,
     )

@@ -73,8 +73,8 @@ def test_a_sweep_asks_once_and_says_nothing_of_the_key(
         assert {t.arm for t in found.trials} == {"seqkd", "sft"}
         assert all(t.status is Status.COMPLETED for t in found.trials)
     first, then = result.teachers[0], second.teachers[0]
-    assert (first.asked["asked"], then.asked["asked"]) == (given.ROWS, 0)
-    assert first.asked["written"] == then.asked["written_before"] > 0
+    assert (first.usage["requests"], then.usage["requests"]) == (given.ROWS, 0)
+    assert first.usage["completion_tokens"] == then.usage["cached_completion_tokens"] > 0
     report = (tmp_path / "report.html").read_text()
     assert f"{given.ROWS} answers were there" in report
     asking = [e for e in events if e["event"] == "teacher_progress" and e["phase"] == "ask"]
@@ -118,8 +118,8 @@ def test_the_server_of_transformers_writes_responses(folder: Path, tmp_path: Pat
         setup, ready, _ = prepare_task(spec, given.NAME, tmp_path / "cache", lambda *_: None)
     encoded = ready.splits[Generations().texts]
     assert len(encoded) == given.ROWS
-    assert setup.usage["asked"] == given.ROWS
-    assert 0 < setup.usage["written"] <= 6 * given.ROWS
+    assert setup.usage["requests"] == given.ROWS
+    assert 0 < setup.usage["completion_tokens"] <= 6 * given.ROWS
     # Greedy text of the same model, as the server of these tests writes it.
     with running(folder) as own:
         said = [

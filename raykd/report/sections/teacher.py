@@ -32,7 +32,7 @@ class TeacherSectionRecord:
     searched: tuple[str, ...]
     spread: tuple[str, ...]
     notes: tuple[str, ...]
-    asked: tuple[str, ...]
+    usage: tuple[str, ...]
     used: tuple[str, ...]
 
 
@@ -58,7 +58,7 @@ def record(result: SweepResult) -> TeacherSectionRecord | None:
         searched=tuple(describe_search(result, t) for t in result.teachers if t.tried),
         spread=tuple(describe_spread(result, t) for t in result.teachers if t.seeds > 1),
         notes=result.teacher_notes,
-        asked=tuple(describe_asked(t) for t in result.teachers if t.asked),
+        usage=tuple(describe_endpoint_usage(t) for t in result.teachers if t.usage),
         used=tuple(describe_use(result, t) for t in result.teachers if t.name),
     )
 
@@ -122,17 +122,17 @@ def describe_spread(result: SweepResult, teacher: TeacherRecord) -> str:
     return text
 
 
-def describe_asked(teacher: TeacherRecord) -> str:
+def describe_endpoint_usage(teacher: TeacherRecord) -> str:
     """What asking a teacher behind an address took, in tokens as its server counts them."""
-    asked = teacher.asked
+    usage = teacher.usage
     text = (
-        f"{_place(teacher)}: {teacher.model} was asked {asked['asked']:,} times, and read "
-        f"{asked['read']:,} tokens and wrote {asked['written']:,} for it"
+        f"{_place(teacher)}: {teacher.model} was sent {usage['requests']:,} requests, and read "
+        f"{usage['prompt_tokens']:,} tokens and wrote {usage['completion_tokens']:,} for it"
     )
-    if asked["known"]:
+    if usage["cached"]:
         text += (
-            f"; {asked['known']:,} answers were there from before, for which it had read "
-            f"{asked['read_before']:,} and written {asked['written_before']:,}"
+            f"; {usage['cached']:,} answers were there from before, for which it had read "
+            f"{usage['cached_prompt_tokens']:,} and written {usage['cached_completion_tokens']:,}"
         )
     return text
 
@@ -188,7 +188,7 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
     )
     elsewhere = not teacher.parameters
     trained = "n/a (its outputs were given)" if elsewhere else "loaded fine-tuned"
-    if teacher.asked:
+    if teacher.usage:
         trained = "n/a (it was asked)"
     elif _is_combined(result, teacher):
         trained = "n/a (others were)"
@@ -208,7 +208,7 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
 def _made(teacher: TeacherRecord) -> str:
     """How what is served came to be."""
     if not teacher.parameters:
-        return "behind an address" if teacher.asked else "made elsewhere"
+        return "behind an address" if teacher.usage else "made elsewhere"
     return "read from the cache" if teacher.cached else duration(teacher.seconds)
 
 

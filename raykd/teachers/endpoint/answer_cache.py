@@ -32,8 +32,8 @@ class AnswerCache:
 
     def __init__(self, folder: Path, url: str, model: str) -> None:
         name = hashlib.sha256(json.dumps([url, model]).encode()).hexdigest()[:16]
-        told = re.sub(r"[^A-Za-z0-9._-]+", "-", model)[:60]
-        self.path = folder / ANSWERS / f"{told}.{name}.jsonl"
+        model_name = re.sub(r"[^A-Za-z0-9._-]+", "-", model)[:60]
+        self.path = folder / ANSWERS / f"{model_name}.{name}.jsonl"
         self._lock = threading.Lock()
         self._file: int | None = None
         self._answers = _read(self.path)
@@ -58,8 +58,8 @@ class AnswerCache:
 
     def get(self, request: Request) -> Answer | None:
         """The answer to a request, None where it was not asked."""
-        found = self._answers.get(request.key())
-        return None if found is None else Answer(**found)
+        stored = self._answers.get(request.key())
+        return None if stored is None else Answer(**stored)
 
     def put(self, request: Request, answer: Answer) -> None:
         """Keep an answer; when this returns, it outlives the process.
@@ -90,15 +90,15 @@ class AnswerCache:
 
 def _read(path: Path) -> dict[str, Mapping[str, Any]]:
     """Every answer of a file, by key; none where there is no such file."""
-    found: dict[str, Mapping[str, Any]] = {}
+    answers: dict[str, Mapping[str, Any]] = {}
     if not path.is_file():
-        return found
+        return answers
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
                 entry = json.loads(line)
                 Answer(**entry["answer"])
-                found[str(entry["key"])] = entry["answer"]
+                answers[str(entry["key"])] = entry["answer"]
             except (ValueError, KeyError, TypeError):
                 continue  # empty, or half of a line
-    return found
+    return answers

@@ -16,20 +16,20 @@ class Usage:
     """What asking took.
 
     Attributes:
-        asked: Requests that were sent now.
-        known: Requests that were answered before.
-        read: Tokens that the server read now, as it counts them.
-        written: Tokens that it wrote now.
-        read_before: Tokens that it read for answers from before.
-        written_before: Tokens that it wrote for them.
+        requests: Requests that were sent.
+        cached: Requests whose answers were on disk.
+        prompt_tokens: Tokens that the server read, as it counts them.
+        completion_tokens: Tokens that it wrote.
+        cached_prompt_tokens: Tokens that it read for the answers on disk.
+        cached_completion_tokens: Tokens that it wrote for them.
     """
 
-    asked: int = 0
-    known: int = 0
-    read: int = 0
-    written: int = 0
-    read_before: int = 0
-    written_before: int = 0
+    requests: int = 0
+    cached: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    cached_completion_tokens: int = 0
 
 
 def ask_all(
@@ -54,7 +54,7 @@ def ask_all(
         RaykdError: See `EndpointClient.ask`; every answer that came is kept.
     """
     distinct = {request.key(): request for request in requests}
-    answers = {key: found for key, r in distinct.items() if (found := cache.get(r)) is not None}
+    answers = {key: answer for key, r in distinct.items() if (answer := cache.get(r)) is not None}
     before = tuple(answers.values())
     left = [request for key, request in distinct.items() if key not in answers]
     progress(len(answers))
@@ -68,12 +68,12 @@ def ask_all(
             opened.close()
     now = [answers[request.key()] for request in left]
     usage = Usage(
-        asked=len(now),
-        known=len(before),
-        read=sum(answer.read for answer in now),
-        written=sum(answer.written for answer in now),
-        read_before=sum(answer.read for answer in before),
-        written_before=sum(answer.written for answer in before),
+        requests=len(now),
+        cached=len(before),
+        prompt_tokens=sum(answer.read for answer in now),
+        completion_tokens=sum(answer.written for answer in now),
+        cached_prompt_tokens=sum(answer.read for answer in before),
+        cached_completion_tokens=sum(answer.written for answer in before),
     )
     return [answers[request.key()] for request in requests], usage
 

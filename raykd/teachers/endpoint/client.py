@@ -21,7 +21,7 @@ LONGEST_WAIT_S = 60.0
 """Between two attempts, unless the server asks for more."""
 RETRIES_IF_DOWN = 2
 """How often the first request is sent again where no server is there."""
-LONGEST_ASKED_S = 300.0
+LONGEST_RETRY_AFTER_S = 300.0
 """What a server may ask for; one that asks for more is not waited for."""
 _AGAIN = (408, 409, 425, 429)
 """Answers below 500 after which a request is sent again."""
@@ -131,7 +131,7 @@ class EndpointClient:
             except _Again as exc:
                 if exc.is_down and is_first:
                     most = min(most, RETRIES_IF_DOWN)
-                if attempt >= most or (exc.after or 0.0) > LONGEST_ASKED_S:
+                if attempt >= most or (exc.after or 0.0) > LONGEST_RETRY_AFTER_S:
                     raise self._given_up(exc, attempt + 1) from None
                 wait = min(settings.wait_s * 2**attempt, LONGEST_WAIT_S)
                 wait *= 0.75 + 0.5 * self._random.random()
@@ -171,23 +171,23 @@ class EndpointClient:
 
     def _status(self, exc: Any, request: Request) -> Exception:
         """What a refusal of the server means."""
-        status, said = int(exc.status_code), shortened(self._clean(_message(exc)), 200)
+        status, reply = int(exc.status_code), shortened(self._clean(_message(exc)), 200)
         if status == 429 and getattr(exc, "code", None) == _QUOTA:
             return TeacherError(
-                f"the server refuses to go on: {said}", hint=f"pay for more; {_KEPT}"
+                f"the server refuses to go on: {reply}", hint=f"pay for more; {_KEPT}"
             )
         if status in _AGAIN or status >= 500:
             what = "limits the rate" if status == 429 else "fails"
-            return _Again(f"{what} ({status}: {said})", _asked_wait(exc))
+            return _Again(f"{what} ({status}: {reply})", _retry_after(exc))
         if status in _WHO:
             hint = _RIGHT_KEY.format(self._settings.key_name)
-            return _at("teacher.ask.key", f"the server refuses the key ({status}: {said})", hint)
+            return _at("teacher.ask.key", f"the server refuses the key ({status}: {reply})", hint)
         if status == 404:
-            message = f"the server does not know '{self._settings.model}' ({status}: {said})"
+            message = f"the server does not know '{self._settings.model}' ({status}: {reply})"
             hint = "name one of its models; the address of most servers ends with /v1"
             return _at("teacher.model", message, hint)
         return TeacherError(
-            f"the server refuses the request of {request.place} ({status}: {said})",
+            f"the server refuses the request of {request.place} ({status}: {reply})",
             hint="other settings of teacher.ask may do (interface, score_by, max_new_tokens); "
             + _KEPT,
         )
@@ -200,9 +200,9 @@ class EndpointClient:
             return _at("teacher.endpoint", message, f"is the server running? {hint}")
         return TeacherError(message, hint=f"{hint}; teacher.ask.concurrent sends less at a time")
 
-    def _clean(self, said: object) -> str:
+    def _clean(self, message: object) -> str:
         """What a server said, without the key."""
-        text = " ".join(str(said).split())
+        text = " ".join(str(message).split())
         return text.replace(self._settings.key, "***") if self._settings.key else text
 
 
@@ -219,12 +219,12 @@ def _message(exc: Any) -> str:
     body = exc.body
     if isinstance(body, Mapping):
         inner = body.get("error", body)
-        said = inner.get("message", inner) if isinstance(inner, Mapping) else inner
-        return str(said)
+        message = inner.get("message", inner) if isinstance(inner, Mapping) else inner
+        return str(message)
     return str(body or exc.message)
 
 
-def _asked_wait(exc: Any) -> float | None:
+def _retry_after(exc: Any) -> float | None:
     """Seconds that the server asks to wait."""
     try:
         return max(0.0, float(exc.response.headers["retry-after"]))

@@ -13,11 +13,11 @@ def sequences(encoded: TokenizedDataset) -> list[list[int]]:
     Args:
         encoded: Rows of a decoder.
     """
-    found = []
+    rows_of_labels = []
     for ids, labels in zip(*_pieces(encoded), strict=True):
         whole: list[int] = ids.tolist()
-        found.append(whole if labels[-1] == NO_LABEL else [*whole, int(labels[-1])])
-    return found
+        rows_of_labels.append(whole if labels[-1] == NO_LABEL else [*whole, int(labels[-1])])
+    return rows_of_labels
 
 
 def labelled_places(encoded: TokenizedDataset) -> list[list[int]]:

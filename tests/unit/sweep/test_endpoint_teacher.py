@@ -167,20 +167,20 @@ def test_a_second_sweep_asks_nothing_and_gives_the_same(server, tmp_path, monkey
     notes: list[str] = []
     spec = of_text(tmp_path, server)
     first, one, _ = prepared(spec, tmp_path, notes)
-    assert [note for note in notes if "was asked" in note] == [
-        f"{MODEL} was asked {ROWS} times: it read {first.usage['read']} tokens and wrote "
-        f"{first.usage['written']}"
+    assert [note for note in notes if "was sent" in note] == [
+        f"{MODEL} was sent {ROWS} requests: it read {first.usage['prompt_tokens']} tokens "
+        f"and wrote {first.usage['completion_tokens']}"
     ]
-    assert first.usage["written"] == sum(
+    assert first.usage["completion_tokens"] == sum(
         server.chat(request)["usage"]["completion_tokens"] for request in server.requests
     )
     monkeypatch.delenv("OPENAI_API_KEY")  # not even a key is needed
     again, two, _ = prepared(spec, tmp_path, notes)
     assert len(server.requests) == server.seen == ROWS
     assert one.fingerprint == two.fingerprint
-    assert again.usage["asked"] == 0
-    assert again.usage["known"] == ROWS
-    assert again.usage["read_before"] == first.usage["read"]
+    assert again.usage["requests"] == 0
+    assert again.usage["cached"] == ROWS
+    assert again.usage["cached_prompt_tokens"] == first.usage["prompt_tokens"]
 
 
 def test_what_was_answered_before_a_failure_is_not_asked_again(server, tmp_path):
@@ -196,7 +196,7 @@ def test_what_was_answered_before_a_failure_is_not_asked_again(server, tmp_path)
     server.faults = Faults()
     setup, _, _ = prepared(of_text(tmp_path, server), tmp_path)
     assert len(server.requests) == ROWS
-    assert setup.usage["known"] == 5
+    assert setup.usage["cached"] == 5
 
 
 def test_what_it_will_cost_is_said_before_anything_is_asked(server, tmp_path):

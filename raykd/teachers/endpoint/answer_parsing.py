@@ -25,16 +25,16 @@ def class_named(answer: Answer, choices: Sequence[str]) -> tuple[list[float] | N
         answer: A text.
         choices: How each class is called.
     """
-    said = answer.text.strip()
-    named = [k for k, choice in enumerate(choices) if _same(said, choice)]
+    text = answer.text.strip()
+    named = [k for k, choice in enumerate(choices) if _same(text, choice)]
     if not named:
-        named = [k for k, choice in enumerate(choices) if _within(choice, said)]
+        named = [k for k, choice in enumerate(choices) if _within(choice, text)]
         # 'not good' names 'good', too: the longest that is named counts.
         longest = max((len(choices[k]) for k in named), default=0)
         named = [k for k in named if len(choices[k]) == longest]
     if len(named) != 1:
         what = "none" if not named else "several"
-        return None, f"the answer {shown(said)} names {what} of {_listed(choices)}"
+        return None, f"the answer {shown(text)} names {what} of {_listed(choices)}"
     return [float(k == named[0]) for k in range(len(choices))], ""
 
 
@@ -76,8 +76,8 @@ def text_score(answer: Answer, prompt: str) -> tuple[float, str]:
         answer: To the whole text, with the place in it of every token.
         prompt: Its beginning.
     """
-    found = answer.logprobs or {}
-    places, logs = found.get("text_offset") or (), found.get("token_logprobs") or ()
+    logprobs = answer.logprobs or {}
+    places, logs = logprobs.get("text_offset") or (), logprobs.get("token_logprobs") or ()
     written = answer.written or 1  # tokens beyond the text
     end = len(logs) - written if len(logs) > written else len(logs)
     scored = [
@@ -104,9 +104,9 @@ def tokens_at(answer: Answer, places: Sequence[int]) -> tuple[tuple[TokenChoices
         answer: To the whole text.
         places: Of its tokens, from 0.
     """
-    found = answer.logprobs or {}
-    tokens, logs = found.get("tokens") or (), found.get("token_logprobs") or ()
-    tops = found.get("top_logprobs") or ()
+    logprobs = answer.logprobs or {}
+    tokens, logs = logprobs.get("tokens") or (), logprobs.get("token_logprobs") or ()
+    tops = logprobs.get("top_logprobs") or ()
     if not len(tokens) == len(logs) == len(tops) or len(tokens) <= max(places):
         return (), "the server gave no log-probabilities of the text that it was sent (echo)"
     rows = [
@@ -126,18 +126,18 @@ def _entry(token: Any, log: Any) -> Mapping[str, Any]:
     return {"token": token, "logprob": log}
 
 
-def _same(said: str, choice: str) -> bool:
-    return said.rstrip(".!").casefold() == choice.strip().casefold()
+def _same(text: str, choice: str) -> bool:
+    return text.rstrip(".!").casefold() == choice.strip().casefold()
 
 
 def _begins(choice: str, token: str) -> bool:
     return choice.strip().casefold().startswith(token)
 
 
-def _within(choice: str, said: str) -> bool:
+def _within(choice: str, text: str) -> bool:
     """Whether a choice is among the words of an answer."""
     pattern = rf"(?<!\w){re.escape(choice.strip())}(?!\w)"
-    return re.search(pattern, said, re.IGNORECASE) is not None
+    return re.search(pattern, text, re.IGNORECASE) is not None
 
 
 def _listed(choices: Sequence[str]) -> str:
