@@ -78,12 +78,12 @@ def _resolved(context: typer.Context) -> dict[str, Any]:
     """The search space of a run; empty where there is none."""
     named = (Path(word) / "resolved.json" for word in _words(context, "run"))
     try:
-        found = json.loads(
+        answer = json.loads(
             next(path for path in named if path.is_file()).read_text(encoding="utf-8")
         )
     except (StopIteration, OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def _words(context: typer.Context, argument: str) -> list[str]:

@@ -45,8 +45,10 @@ def surroundings() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Python and what results depend on most, as ``raykd --version`` shows them."""
-    found = {name: _version(name) or "not installed" for name in ("torch", "ray", "transformers")}
-    return {"Python": platform.python_version(), **found}
+    packages = {
+        name: _version(name) or "not installed" for name in ("torch", "ray", "transformers")
+    }
+    return {"Python": platform.python_version(), **packages}
 
 
 def _version(package: str) -> str:

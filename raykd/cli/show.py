@@ -15,7 +15,7 @@ from raykd.errors import SpecError, UnknownName
 if TYPE_CHECKING:
     from raykd.params import ParamInfo
 
-_BESIDE_ARMS = ("algorithms", "schedulers", "loggers")
+_NOT_OF_ARMS = ("algorithms", "schedulers", "loggers")
 """Kinds of extension that are no part of an arm."""
 
 
@@ -69,7 +69,7 @@ def page_of(kind: str, name: str) -> dict[str, Any] | None:
 
     if kind == "families":
         return _family_page(name)
-    if kind in _BESIDE_ARMS and name not in registry.names(kind):
+    if kind in _NOT_OF_ARMS and name not in registry.names(kind):
         return None
     try:
         extension: Any = registry.load(kind, name)
@@ -205,7 +205,7 @@ def _unknown(name: str) -> SpecError:
         except SpecError as exc:
             return exc
     every = [*registry.names("methods"), *registry.variants("tasks"), *family_table.family_names()]
-    for kind in _BESIDE_ARMS:
+    for kind in _NOT_OF_ARMS:
         every += registry.names(kind)
     from raykd.spec.reference import SECTIONS
 

@@ -214,7 +214,7 @@ class _Where:
         self.watchdog = Watchdog()
         self._output = output
         self._options = options
-        self._told = False
+        self._shown = False
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Take in an event: the beginning, the report, the end."""
@@ -233,8 +233,8 @@ class _Where:
 
     def tell(self) -> None:
         """Say how to go on, once."""
-        if self.run and not self._told:
-            self._told = True
+        if self.run and not self._shown:
+            self._shown = True
             self._output.note(f"stopped; {self._to_continue()}")
 
     def last_words(self) -> str:

@@ -47,8 +47,8 @@ def _list_cache(output: Output, prune: float | None) -> None:
     from raykd.sweep.user_cache import cache_folder, cached_extras, cached_teachers, prune_teachers
 
     if prune is not None:
-        for gone in prune_teachers(int(prune * 1e9)):
-            output.note(f"deleted {gone.name} ({_mb(gone.nbytes)}): {gone.path.name}")
+        for pruned in prune_teachers(int(prune * 1e9)):
+            output.note(f"deleted {pruned.name} ({_mb(pruned.nbytes)}): {pruned.path.name}")
     teachers, extras = cached_teachers(), cached_extras()
     if output.is_json:
         for entry in teachers:

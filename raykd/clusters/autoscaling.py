@@ -166,12 +166,12 @@ class SlotAutoscaler:
     def _poll(self) -> None:
         labels = self._cluster.shape.labels
         now = {n.id: n for n in nodes.alive() if n.has(labels)}
-        gone = [node for key, node in self._nodes.items() if key not in now]
+        lost = [node for key, node in self._nodes.items() if key not in now]
         new = [node for key, node in now.items() if key not in self._nodes]
-        if not gone and not new:
+        if not lost and not new:
             return
         self._nodes = now
-        for node in gone:
+        for node in lost:
             slots = self._agents.lost(node.id)
             self._log.emit("node", node=node.address, state="lost", slots=slots)
         started = self._fill()
@@ -179,7 +179,7 @@ class SlotAutoscaler:
             slots = started.get(node.id, [])
             self._log.emit("node", node=node.address, state="joined", slots=slots)
         self._log_cluster()
-        if gone and self._agents.count() < self._cluster.slots:
+        if lost and self._agents.count() < self._cluster.slots:
             self._request_nodes()
 
 

@@ -205,7 +205,7 @@ def _in_use(session: Path) -> Iterator[None]:
 
 def _watch(node: LocalNode, answer: Any) -> bytes:
     """Watch the processes until the driver ends; returns the word that it has said before."""
-    told, word = False, b""
+    has_reported, word = False, b""
     while True:
         if select.select([0], [], [], LOOK_S)[0]:
             heard = os.read(0, len(KEEP))
@@ -213,8 +213,8 @@ def _watch(node: LocalNode, answer: Any) -> bytes:
                 return word
             word = heard
         lost = [ESSENTIAL[kind] for kind, _ in node.dead_processes() if kind in ESSENTIAL]
-        if lost and not told:
-            told = True
+        if lost and not has_reported:
+            has_reported = True
             _tell(answer, lost=" and ".join(lost))
 
 

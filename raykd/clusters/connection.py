@@ -82,7 +82,7 @@ def connected(address: str | None) -> Iterator[Connection]:
             connection = Connection(local_cluster.staying())
             connection.check()
             require_head()
-            with _told_as_setup():
+            with _as_setup_error():
                 yield connection
         elif address is None:
             with _local_cluster() as connection:
@@ -136,7 +136,7 @@ def _connection(address: str, connection: Connection) -> Iterator[Connection]:
                 signal.signal(number, handler)
     try:
         require_head()
-        with _told_as_setup():
+        with _as_setup_error():
             yield connection
     finally:
         _disconnect(0.0 if connection.lost else LEAVE_S)
@@ -159,7 +159,7 @@ def _listens_here_alone(address: str) -> bool:
 
 
 @contextmanager
-def _told_as_setup() -> Iterator[None]:
+def _as_setup_error() -> Iterator[None]:
     """Tell what Ray raises where it cannot start a process as the job asks.
 
     Raises:

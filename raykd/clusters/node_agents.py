@@ -80,13 +80,13 @@ class NodeAgents:
 
     def lost(self, node: str) -> list[int]:
         """A node is gone: its slots are, too, and their trials go elsewhere."""
-        gone = self.on(node)
+        agents = self.on(node)
         with self._lock:
-            for slot in gone:
+            for slot in agents:
                 del self._slots[slot]
         self._remote.pop(node, None)
-        answer(self._coordinator.remove_slots.remote(gone, "its node was lost"))
-        return gone
+        answer(self._coordinator.remove_slots.remote(agents, "its node was lost"))
+        return agents
 
     def close(self) -> bool:
         """Stop every slot and wait for them.

@@ -32,10 +32,10 @@ def ability_of_nodes(cluster: Cluster) -> Ability:
         return Ability.of(choose_device()) if fitting else Ability(kind, bf16=False)
     if not fitting:
         return Ability(kind, bf16=kind == "cuda")  # almost every GPU that is rented does
-    return Ability(kind, bf16=all(_asked(fitting, kind)))
+    return Ability(kind, bf16=all(_bf16_of(fitting, kind)))
 
 
-def _asked(nodes: Sequence[Node], kind: str) -> list[bool]:
+def _bf16_of(nodes: Sequence[Node], kind: str) -> list[bool]:
     ask = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(_can)
     answers = [
         ask.options(

@@ -31,11 +31,11 @@ def descendants(root: int) -> list[int]:
 
 def in_own_session(processes: Sequence[int]) -> list[int]:
     """Those of the session of this process; others look after themselves."""
-    own, found = os.getsid(0), []
+    own, same_session = os.getsid(0), []
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
-            found += [process] if os.getsid(process) == own else []
-    return found
+            same_session += [process] if os.getsid(process) == own else []
+    return same_session
 
 
 def kill(processes: Sequence[int]) -> None:

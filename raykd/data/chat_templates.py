@@ -128,7 +128,7 @@ class ChatTemplate:
         if not whole.startswith(prompt):
             raise DataError(
                 "the chat template writes what is before a response in another way once the "
-                f"response is there, first in the conversation with {_said(turns)}",
+                f"response is there, first in the conversation with {_named_by(turns)}",
                 hint="give another template, or template_args that change it",
             ).at(".template")
         response = whole[len(prompt) :]
@@ -150,8 +150,8 @@ class ChatTemplate:
 
     def _place(self, turns: Sequence[Turn], mark: int, prompt: str) -> tuple[int, int]:
         """Where a turn is in the prompt; an empty place at its end where that cannot be told."""
-        marked = [*turns[:mark], turns[mark].with_content(_MARK), *turns[mark + 1 :]]
-        before, _, after = self.prompt(marked).partition(_MARK)
+        with_mark = [*turns[:mark], turns[mark].with_content(_MARK), *turns[mark + 1 :]]
+        before, _, after = self.prompt(with_mark).partition(_MARK)
         if prompt.startswith(before) and prompt.endswith(after):
             return len(before), len(prompt) - len(after)
         return len(prompt), len(prompt)
@@ -178,7 +178,7 @@ class ChatTemplate:
             )
         except (TemplateError, ValueError, TypeError) as exc:
             raise DataError(
-                f"the chat template refuses the conversation with {_said(turns)}: {exc}",
+                f"the chat template refuses the conversation with {_named_by(turns)}: {exc}",
                 hint="repair the conversation, or give another template",
             ).at(".template") from exc
         return rendered
@@ -211,7 +211,7 @@ def chat_template(
     return ChatTemplate(tokenizer=tokenizer, text=text, settings=settings)
 
 
-def _said(turns: Sequence[Turn]) -> str:
+def _named_by(turns: Sequence[Turn]) -> str:
     """What tells a conversation from others: its first words by somebody else than the system."""
     first = next((turn for turn in turns if turn.role != "system"), turns[0])
     return f"{first.role} {shown(first.content)}"

@@ -60,7 +60,7 @@ class FileTask(Task):
         """Rows of one split, checked, at most ``settings.limit`` of them."""
         with at_key(self.file_key(split, settings)):
             table = self.reader(settings).read(split).well_formed()
-        rows = self.with_beside(self.read_table(table), table)
+        rows = self.with_row_columns(self.read_table(table), table)
         if settings.teacher is not None:
             rows = settings.teacher.add_to(rows, table, split, self)
         return limited(rows, f"{self.name}/{split}", settings)
@@ -77,7 +77,7 @@ class FileTask(Task):
             "for prompts without responses; remove it",
         )
 
-    def with_beside(self, rows: Examples, table: Table) -> Examples:
+    def with_row_columns(self, rows: Examples, table: Table) -> Examples:
         """The rows with what the table knows of them beside its columns."""
         return rows
 

@@ -13,8 +13,8 @@ import numpy as np
 from raykd.data.base import Array, Examples
 from raykd.errors import DataError
 
-_HOLD_OUT, _CHOOSE, _DEAL = 1, 2, 3  # random streams: what one decides says nothing of another
-LEAST_DEALT = 10
+_HOLD_OUT, _CHOOSE, _PARTS = 1, 2, 3  # random streams: what one decides says nothing of another
+LEAST_PER_SEARCH = 10
 """Rows of a part; of fewer, which configuration is best on them is chance."""
 
 
@@ -42,19 +42,19 @@ def hold_out(num_rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
     return np.sort(order[count:]), np.sort(order[:count])
 
 
-def deal(num_rows: int, parts: int, seed: int) -> list[Array]:
+def equal_parts(num_rows: int, parts: int, seed: int) -> list[Array]:
     """Row numbers dealt to parts as equal as can be, each sorted; every row is in one of them.
 
     Raises:
-        DataError: A part would have fewer than `LEAST_DEALT` rows.
+        DataError: A part would have fewer than `LEAST_PER_SEARCH` rows.
     """
-    if num_rows // parts < LEAST_DEALT:
+    if num_rows // parts < LEAST_PER_SEARCH:
         raise DataError(
             f"{num_rows:,} rows to select on cannot be dealt to {parts} searches: each needs "
-            f"{LEAST_DEALT}",
+            f"{LEAST_PER_SEARCH}",
             hint="give data.select_on more rows, or repeat the search less often",
         )
-    order = np.random.default_rng([seed, _DEAL]).permutation(num_rows)
+    order = np.random.default_rng([seed, _PARTS]).permutation(num_rows)
     return [np.sort(order[part::parts]) for part in range(parts)]
 
 

@@ -49,7 +49,7 @@ class MultipleChoiceLMTask(GenerationTask):
         encoded = super().encode(rows, tokenizer, max_length)
         assert encoded.references is not None
         candidates = encode_choices(rows, tokenizer, max_length, self.kind)
-        at, choices = told_apart(candidates)
+        at, choices = first_differences(candidates)
         references = replace(encoded.references, candidates=candidates)
         columns = {**encoded.columns, CHOICE_TOKENS: choices, CHOICE_POSITION: at}
         return replace(encoded, references=references, columns=columns)
@@ -77,7 +77,7 @@ def encode_choices(rows: Examples, tokenizer: Any, max_length: int, kind: str) -
     return replace(encoded, references=EvalReferences(groups=owners, texts=candidates))
 
 
-def told_apart(candidates: TokenizedDataset) -> tuple[Array, Array]:
+def first_differences(candidates: TokenizedDataset) -> tuple[Array, Array]:
     """Where the choices of a row differ first, and the token that each of them has there.
 
     Up to that place all choices of a row are the same, so that a model that reads the right one has

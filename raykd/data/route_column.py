@@ -41,13 +41,13 @@ class RouteColumn:
         if split not in WANTED:
             return rows
         with at_key(KEY):
-            found, faults = [], Faults(table.origin)
+            routes, faults = [], Faults(table.origin)
             for row, value in enumerate(table.column(self.column, KEY)):
                 name = "" if is_missing(value) else row_name(value)
                 if name not in self.values:
                     what = f"column '{self.column}' holds {shown(value)}, which has no teacher"
                     hint = f"routes has {', '.join(self.values)}: add the value, or the row's"
                     faults.add("rows have no teacher", table.place(row), what, hint)
-                found.append(name)
+                routes.append(name)
             faults.check()
-        return replace(rows, fields={**rows.fields, ROUTE: tuple(found)})
+        return replace(rows, fields={**rows.fields, ROUTE: tuple(routes)})

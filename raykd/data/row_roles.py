@@ -11,7 +11,7 @@ import numpy as np
 
 from raykd.data.balance import Balance, check_classes, resampled, weighted
 from raykd.data.base import Array, DataSettings, Examples, Task
-from raykd.data.hold_out import choose, deal, hold_out
+from raykd.data.hold_out import choose, equal_parts, hold_out
 from raykd.data.keys import at_key
 from raykd.data.rationales import from_file, rationales_as_input, relabelled, with_rationales
 from raykd.data.table import NoSplit
@@ -101,8 +101,8 @@ def load_row_roles(task: Task, settings: RoleSettings) -> dict[str, Examples]:
                 roles[f"test_{suffix}"] = _load(task, split, settings)
     if settings.searches > 1:
         with at_key("search.repeats"):
-            dealt = deal(len(roles["validation"]), settings.searches, source.seed)
-        parts = {selecting_role(k): roles["validation"].take(of) for k, of in enumerate(dealt)}
+            shares = equal_parts(len(roles["validation"]), settings.searches, source.seed)
+        parts = {selecting_role(k): roles["validation"].take(of) for k, of in enumerate(shares)}
         roles.update(parts)
     balance = settings.balance
     check_classes(balance, has_classes=task.has_row_classes, name=task.name)
@@ -128,7 +128,7 @@ def _scored(task: Task, settings: RoleSettings) -> tuple[dict[str, Examples], Ex
     parts = {"validation": settings.validation, "test": settings.test}
     for role, part in parts.items():
         if part.split not in whole:
-            with _asked_by(part.key):
+            with _naming_split_key(part.key):
                 whole[part.split] = _load(task, part.split, settings)
             left[part.split] = np.arange(len(whole[part.split]))
         if part.fraction is not None:
@@ -146,7 +146,7 @@ def _scored(task: Task, settings: RoleSettings) -> tuple[dict[str, Examples], Ex
 
 
 @contextmanager
-def _asked_by(key: str) -> Iterator[None]:
+def _naming_split_key(key: str) -> Iterator[None]:
     """Name the key that asks for a split, where there is no such split.
 
     A file that the task's description names for the split stays the place of the mistake.

@@ -61,7 +61,7 @@ def class_scores(
         )
     names, faults = ClassNames(labels), Faults(table.origin)
     values = [table.column(name) for name in columns]
-    found = np.zeros((len(table), len(labels) or 1), np.float64)
+    scores = np.zeros((len(table), len(labels) or 1), np.float64)
     for row, cells in enumerate(zip(*values, strict=True)):
         cell = cells[0] if len(columns) == 1 else list(cells)
         numbers, wrong = _numbers(cell, names)
@@ -74,9 +74,9 @@ def class_scores(
             hint = f"expected {len(labels) or 1} numbers: {_FORMS}"
             faults.add(kind_of, table.place(row), f"{where}: {wrong}", hint)
         else:
-            found[row] = numbers
+            scores[row] = numbers
     faults.check()
-    return _as_logits(found, form, kind).astype(np.float32)
+    return _as_logits(scores, form, kind).astype(np.float32)
 
 
 def _check_kind(form: str, kind: TaskKind) -> None:
@@ -140,22 +140,22 @@ def _by_class(
     pairs: Sequence[tuple[Any, Any]], names: ClassNames, *, ordered: bool
 ) -> tuple[list[float], str]:
     """Numbers in the order of the classes."""
-    found: dict[int, float] = {}
+    by_class: dict[int, float] = {}
     for name, value in pairs:
         class_ = name if ordered else names.named(name)
         read = number(value)
         if class_ is None:
             return [], f"names the class {shown(name)}, expected {_listed(names.labels)}"
-        if class_ in found:
+        if class_ in by_class:
             return [], f"names the class {shown(name)} twice"
         if read is None or abs(read) > _LARGEST:
             return [], f"holds {shown(value)}, expected a number"
-        found[class_] = float(read)
+        by_class[class_] = float(read)
     count = len(names.labels) or 1
-    missing = [names.labels[k] for k in range(count) if k not in found]
+    missing = [names.labels[k] for k in range(count) if k not in by_class]
     if missing:
         return [], f"has no number of {_listed(missing)}"
-    return [found[k] for k in range(count)], ""
+    return [by_class[k] for k in range(count)], ""
 
 
 def _impossible(numbers: Sequence[float], form: str, kind: TaskKind) -> tuple[str, str]:

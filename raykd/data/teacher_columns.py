@@ -78,22 +78,24 @@ class TeacherColumns:
             DataError: Columns, files or rows are missing, or hold something else.
         """
         self._check_kind(task)
-        said = self._table(table, split)
-        if said is None:
+        columns = self._table(table, split)
+        if columns is None:
             return rows
         fields = dict(rows.fields)
         if self.scores:
             with at_key(f"{KEY}.{self.form}"):
-                found = class_scores(said, self.scores, self.form, task.task_kind, task.labels)
-            fields[SCORES] = tuple(row.tobytes() for row in found)
+                scores = class_scores(columns, self.scores, self.form, task.task_kind, task.labels)
+            fields[SCORES] = tuple(row.tobytes() for row in scores)
         if self.texts:
             with at_key(f"{KEY}.responses"):
-                fields[TEXTS] = _responses(said, self.texts)
+                fields[TEXTS] = _responses(columns, self.texts)
         if self.logprobs:
             with at_key(f"{KEY}.logprobs"):
-                fields[LOGPROBS] = token_logprobs(said, self.logprobs)
+                fields[LOGPROBS] = token_logprobs(columns, self.logprobs)
         if self.texts or self.logprobs:
-            fields[PLACES] = tuple(f"{said.origin} {said.place(k)}" for k in range(len(said)))
+            fields[PLACES] = tuple(
+                f"{columns.origin} {columns.place(k)}" for k in range(len(columns))
+            )
         return replace(rows, fields=fields)
 
     def _check_kind(self, task: Task) -> None:
@@ -129,24 +131,24 @@ class TeacherColumns:
         if path is None or (split != "train" and of_train):
             return None
         with at_key(f"{KEY}.path"):
-            said = _read(path)
+            columns = _read(path)
             for name, key in self.columns():
                 with at_key(key):
-                    said.column(name, key)
-            order = self._by_id(table, said) if self.id else _by_place(table, said)
+                    columns.column(name, key)
+            order = self._by_id(table, columns) if self.id else _by_place(table, columns)
             if split not in WANTED and (order < 0).any():
                 return None
-            _check_whole(table, said, order)
-        return said.take(order.tolist())
+            _check_whole(table, columns, order)
+        return columns.take(order.tolist())
 
-    def _by_id(self, table: Table, said: Table) -> Array:
+    def _by_id(self, table: Table, columns: Table) -> Array:
         """The place in the file of every row, -1 where there is none.
 
         Raises:
             DataError: Rows of the data or of the file share an id, or have none.
         """
         with at_key(f"{KEY}.id"):
-            places = {name: k for k, name in enumerate(_names(said, self.id))}
+            places = {name: k for k, name in enumerate(_names(columns, self.id))}
             names = _names(table, self.id)
         return np.asarray([places.get(name, -1) for name in names], np.int64)
 
@@ -175,7 +177,7 @@ def _read(path: str) -> Table:
     return READERS[suffix](file).well_formed()
 
 
-def _by_place(table: Table, said: Table) -> Array:
+def _by_place(table: Table, columns: Table) -> Array:
     """The place in the file of every row; the file must be as long as the rows are.
 
     Raises:
@@ -184,15 +186,15 @@ def _by_place(table: Table, said: Table) -> Array:
     hint = "give every row an id, here and in the file, and name the column with teacher.outputs.id"
     if table.whole < 0:
         raise DataError(
-            f"rows of several sources have no common order, so that those of {said.origin} "
+            f"rows of several sources have no common order, so that those of {columns.origin} "
             "cannot go by their places",
             hint=hint,
         )
     count = table.whole or len(table)
-    if len(said) != count:
+    if len(columns) != count:
         raise DataError(
-            f"{said.origin} has {len(said):,} rows and {table.origin} {count:,}, which go by their "
-            "places",
+            f"{columns.origin} has {len(columns):,} rows and {table.origin} {count:,}, which go by "
+            "their places",
             hint=f"write one for one, or {hint}",
         )
     places: Sequence[int] = table.positions or range(len(table))
@@ -205,25 +207,25 @@ def _names(table: Table, column: str) -> list[str]:
     Raises:
         DataError: Rows have no name, or that of another row.
     """
-    found: dict[str, int] = {}
+    first_rows: dict[str, int] = {}
     faults = Faults(table.origin)
     for row, value in enumerate(table.column(column, f"{KEY}.id")):
         place, name = table.place(row), row_name(value)
         if is_missing(value):
             faults.add("rows have no id", place, f"column '{column}' is empty", "name every row")
-        elif name in found:
-            what = f"is the second row '{name}', after {table.place(found[name])}"
+        elif name in first_rows:
+            what = f"is the second row '{name}', after {table.place(first_rows[name])}"
             faults.add("rows have the id of another", place, what, "keep one of them")
-        found[name] = row
+        first_rows[name] = row
     faults.check()
-    return [*found]
+    return [*first_rows]
 
 
-def _check_whole(table: Table, said: Table, order: Array) -> None:
+def _check_whole(table: Table, columns: Table, order: Array) -> None:
     """Refuse rows of which the file says nothing."""
     faults = Faults(table.origin)
     for row in np.flatnonzero(order < 0).tolist():
-        what = f"{said.origin} has no row of it"
+        what = f"{columns.origin} has no row of it"
         faults.add("rows have no output of the teacher", table.place(row), what, "add them")
     faults.check()
 
@@ -231,11 +233,11 @@ def _check_whole(table: Table, said: Table, order: Array) -> None:
 def _responses(table: Table, column: str) -> tuple[str, ...]:
     """The responses of a column."""
     faults = Faults(table.origin)
-    found = []
+    responses = []
     for row, value in enumerate(table.column(column, f"{KEY}.responses")):
         if not isinstance(value, str) or not value.strip():
             what = f"column '{column}' holds {shown(value)}, expected a text"
             faults.add("rows have no response of the teacher", table.place(row), what, "add them")
-        found.append(value if isinstance(value, str) else "")
+        responses.append(value if isinstance(value, str) else "")
     faults.check()
-    return tuple(found)
+    return tuple(responses)

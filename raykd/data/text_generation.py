@@ -15,7 +15,7 @@ from raykd.data.rationales import rationales_as_input
 from raykd.data.table import Faults, Table
 from raykd.data.text_scores import Accepted, TextMeasure, Texts
 from raykd.data.token_scores import TokenTask
-from raykd.data.unlabelled import marked
+from raykd.data.unlabelled import with_labelled
 from raykd.data.values import shown
 from raykd.errors import DataError
 
@@ -186,7 +186,7 @@ class GenerationTask(TokenTask):
         marks = rows.fields.get(LABELLED)
         if marks is None:
             return encoded
-        return marked(without_labels(encoded, np.asarray(marks) == 0), marks)
+        return with_labelled(without_labels(encoded, np.asarray(marks) == 0), marks)
 
     def rendered(self, rows: Examples, tokenizer: Any, max_length: int) -> Examples:
         """The rows with prompts and responses as they are tokenised."""

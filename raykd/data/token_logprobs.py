@@ -55,15 +55,15 @@ def token_logprobs(table: Table, column: str) -> tuple[tuple[TokenChoices, ...],
     Raises:
         DataError: Rows hold something else; says how many, and the first one.
     """
-    faults, found = Faults(table.origin), []
+    faults, choices_of_rows = Faults(table.origin), []
     for row, value in enumerate(table.column(column)):
         choices, wrong = token_choices(value)
         if wrong:
             what = f"column '{column}' {wrong}"
             faults.add("rows have no log-probabilities", table.place(row), what, f"write {_FORM}")
-        found.append(choices)
+        choices_of_rows.append(choices)
     faults.check()
-    return tuple(found)
+    return tuple(choices_of_rows)
 
 
 def token_choices(value: Any) -> tuple[tuple[TokenChoices, ...], str]:
@@ -77,13 +77,13 @@ def token_choices(value: Any) -> tuple[tuple[TokenChoices, ...], str]:
         value = value["content"] if "content" in value else _side_by_side(value)
     if not isinstance(value, list | tuple) or not value:
         return (), f"holds {shown(value)}"
-    found = []
+    tokens = []
     for k, entry in enumerate(value):
         one, wrong = _choice(entry)
         if one is None:
             return (), f"token {k + 1}: {wrong}"
-        found.append(one)
-    return tuple(found), ""
+        tokens.append(one)
+    return tuple(tokens), ""
 
 
 def _side_by_side(value: Mapping[str, Any]) -> Any:
@@ -111,19 +111,19 @@ def _choice(entry: Any) -> tuple[TokenChoices | None, str]:
     own, wrong = _one(entry)
     if own is None:
         return None, wrong
-    found = {}
+    logprobs = {}
     for other in entry.get("top_logprobs") or ():
         one, wrong = _one(other)
         if one is None:
             return None, wrong
-        if one[0] in found:
+        if one[0] in logprobs:
             return None, f"{shown(one[0])} is among top_logprobs twice"
-        found[one[0]] = one[1]
-    found.setdefault(*own)
-    total = sum(math.exp(value) for value in found.values())
+        logprobs[one[0]] = one[1]
+    logprobs.setdefault(*own)
+    total = sum(math.exp(value) for value in logprobs.values())
     if total > 1 + _LEAST_ROOM:
         return None, f"probabilities add up to {total:.4g}, expected at most 1"
-    return TokenChoices(own[0], tuple(found.items())), ""
+    return TokenChoices(own[0], tuple(logprobs.items())), ""
 
 
 def _one(entry: Any) -> tuple[tuple[Token, float] | None, str]:
@@ -162,15 +162,15 @@ def aligned(
     """
     faults = Faults("")
     width = max(len(one.alternatives) for row in rows for one in row)
-    found: tuple[list[Array], list[Array]] = ([], [])
+    columns: tuple[list[Array], list[Array]] = ([], [])
     for choices, wanted, place in zip(rows, encoded.label_rows(), places, strict=True):
         ids, logs, wrong = _row(choices, wanted, tokens, width)
         if wrong:
             faults.add("rows are of other tokens", place, wrong, _OTHER_TOKENS)
-        found[0].append(ids)
-        found[1].append(logs)
+        columns[0].append(ids)
+        columns[1].append(logs)
     faults.check()
-    return found
+    return columns
 
 
 _OTHER_TOKENS = (

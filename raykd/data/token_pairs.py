@@ -71,10 +71,10 @@ def with_pairs(
     longest = max(len(own) for own, _ in rows)
     columns = {TEACHER_TOKENS: np.asarray([len(other) for _, other in rows], np.int64)}
     for way in ways:
-        found: Array = np.full((len(rows), longest), NO_LABEL, np.int32)
+        pairs: Array = np.full((len(rows), longest), NO_LABEL, np.int32)
         for row, both in enumerate(rows):
             texts = [[of[k] for k in ids.tolist()] for ids, of in zip(both, bytes_of, strict=True)]
             for mine, other in WAYS[way](*texts):
-                found[row, mine] = other
-        columns[PAIRS + way] = found
+                pairs[row, mine] = other
+        columns[PAIRS + way] = pairs
     return replace(student, columns={**student.columns, **columns})

@@ -64,17 +64,17 @@ def token_bytes(tokens: PlainTokenizer) -> dict[int, bytes]:
     engine = Tokenizer.from_str(tokens.tokenizer)
     added = engine.get_added_tokens_decoder()
     plain = '"ByteLevel"' in json.dumps(json.loads(tokens.tokenizer).get("decoder"))
-    found = {}
+    texts = {}
     for name, number in engine.get_vocab(with_added_tokens=True).items():
         if number in added:
-            found[number] = b"" if added[number].special else name.encode()
+            texts[number] = b"" if added[number].special else name.encode()
         elif plain:
-            found[number] = b"".join(_OF_LETTER.get(c) or c.encode() for c in name)
+            texts[number] = b"".join(_OF_LETTER.get(c) or c.encode() for c in name)
         elif single := _SINGLE.fullmatch(name):
-            found[number] = bytes.fromhex(single[1])
+            texts[number] = bytes.fromhex(single[1])
         else:
-            found[number] = name.replace("\u2581", " ").encode()
-    return found
+            texts[number] = name.replace("\u2581", " ").encode()
+    return texts
 
 
 _SINGLE = re.compile(r"<0x([0-9A-F]{2})>")

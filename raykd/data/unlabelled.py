@@ -22,7 +22,7 @@ def labelled_count(encoded: TokenizedDataset) -> int:
     return len(encoded) if marks is None else int(marks.sum())
 
 
-def marked(encoded: TokenizedDataset, marks: Sequence[float]) -> TokenizedDataset:
+def with_labelled(encoded: TokenizedDataset, marks: Sequence[float]) -> TokenizedDataset:
     """The rows with a mark of each that says whether it has a label of its own: 1, or 0."""
     column = np.asarray(marks, np.float32)
     return replace(encoded, columns={**encoded.columns, LABELLED: column})

@@ -49,7 +49,7 @@ def with_unlabelled(
     if settings.teacher is not None:
         more = settings.teacher.add_to(more, table, SPLIT, task)
     more = limited(more, f"{task.name}/{SPLIT}", settings)
-    return _joined(_marked(train, 1.0), _marked(more, 0.0))
+    return _joined(_with_label_column(train, 1.0), _with_label_column(more, 0.0))
 
 
 def unlabelled_count(rows: Examples) -> int:
@@ -57,7 +57,7 @@ def unlabelled_count(rows: Examples) -> int:
     return sum(1 for mark in rows.fields.get(LABELLED, ()) if not mark)
 
 
-def _marked(rows: Examples, value: float) -> Examples:
+def _with_label_column(rows: Examples, value: float) -> Examples:
     fields = {ROW_WEIGHT: (1.0,) * len(rows)} if value == 0 else {}
     return replace(rows, fields={**fields, **rows.fields, LABELLED: (value,) * len(rows)})
 

@@ -86,7 +86,7 @@ class UserRows(FileTask):
             return ".sources"
         return ".hub" if self.path is None else ".path"
 
-    def with_beside(self, rows: Examples, table: Table) -> Examples:
+    def with_row_columns(self, rows: Examples, table: Table) -> Examples:
         """How often rows of a weighted source count."""
         if len(set(table.weights)) > 1 or any(weight != 1 for weight in table.weights):
             return replace(rows, fields={**rows.fields, WEIGHT: tuple(table.weights)})

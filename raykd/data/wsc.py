@@ -13,7 +13,7 @@ def marked_pronouns(table: Table) -> list[str]:
     Raises:
         DataError: ``span2_index`` is no word of the text; says in how many rows, and the first.
     """
-    marked = []
+    texts = []
     faults = Faults(table.origin)
     rows = zip(
         columns.texts(table, "text"),
@@ -29,6 +29,6 @@ def marked_pronouns(table: Table) -> list[str]:
             faults.add(kind, table.place(row), what, "repair or remove them")
         else:
             inside = ["*", *words[at : at + long], "*"]
-            marked.append(" ".join([*words[:at], *inside, *words[at + long :]]))
+            texts.append(" ".join([*words[:at], *inside, *words[at + long :]]))
     faults.check()
-    return marked
+    return texts

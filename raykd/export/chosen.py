@@ -46,8 +46,8 @@ def choose(run: str | Path, task: str | None = None, arm: str | None = None) -> 
     """
     result = load_results(run)
     of = _task(result, task)
-    found = verdict(result, of)
-    name = _arm(result, found, arm)
+    outcome = verdict(result, of)
+    name = _arm(result, outcome, arm)
     saved = runs_with_student(result, of, name)
     if not saved:
         raise no_student(result, of, name)
@@ -55,7 +55,7 @@ def choose(run: str | Path, task: str | None = None, arm: str | None = None) -> 
     trial = min(saved, key=lambda t: (not t.checkpoint.endswith(f"/{BEST}"), t.number, t.trial_id))
     folder = Path(run) / trial.checkpoint
     _check(folder, f"the student of '{name}' on {of}")
-    return ChosenStudent(result=result, trial=trial, folder=folder, verdict=found)
+    return ChosenStudent(result=result, trial=trial, folder=folder, verdict=outcome)
 
 
 def _check(folder: Path, what: str) -> None:
@@ -87,19 +87,19 @@ def _task(result: SweepResult, task: str | None) -> str:
     return task
 
 
-def _arm(result: SweepResult, found: Verdict, arm: str | None) -> str:
-    names = [summary.name for summary in arm_summaries(result, found.task)]
+def _arm(result: SweepResult, outcome: Verdict, arm: str | None) -> str:
+    names = [summary.name for summary in arm_summaries(result, outcome.task)]
     if arm is not None and arm not in names:
         hint = suggestion(arm, names) or f"arms: {', '.join(names)}"
         raise UnknownName(f"the run has no arm '{arm}'", hint=hint)
     if arm is not None:
         return arm
-    if found.decided or len(found.leading) == 1:
-        return found.leader
-    leading = found.leading or tuple(names)
+    if outcome.decided or len(outcome.leading) == 1:
+        return outcome.leader
+    leading = outcome.leading or tuple(names)
     raise SpecError(
-        f"no arm is better than all others on {found.task}: {listed(leading)} lead"
-        if found.leading
-        else f"nothing was confirmed on {found.task} that an arm could be chosen by",
+        f"no arm is better than all others on {outcome.task}: {listed(leading)} lead"
+        if outcome.leading
+        else f"nothing was confirmed on {outcome.task} that an arm could be chosen by",
         hint=f"name the arm whose student you want, e.g. --arm {leading[0]}",
     )

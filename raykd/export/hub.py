@@ -136,11 +136,11 @@ def _refusals(what: str, name: str) -> Iterator[None]:
         ) from exc
 
 
-def _refused(what: str, name: str, status: int, said: str) -> RaykdError:
+def _refused(what: str, name: str, status: int, reply: str) -> RaykdError:
     if status == 409:
         return SpecError(
             f"there is '{name}' on the hub already, and nothing of it is replaced",
             hint="choose another name, or delete that one",
         )
     message, hint = ANSWERS.get(status, (f"the hub answered {status}", "try again later"))
-    return SetupError(f"{what}: {message}{f' ({said})' if said else ''}", hint=hint)
+    return SetupError(f"{what}: {message}{f' ({reply})' if reply else ''}", hint=hint)

@@ -224,8 +224,8 @@ def _logits_alone(model: Any) -> Any:
             token_type_ids: torch.Tensor | None = None,
         ) -> torch.Tensor:
             more = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-            said = self.model(input_ids=input_ids, attention_mask=attention_mask, **more)
-            logits: torch.Tensor = said.logits
+            outputs = self.model(input_ids=input_ids, attention_mask=attention_mask, **more)
+            logits: torch.Tensor = outputs.logits
             return logits
 
     return Logits().eval()
@@ -240,9 +240,11 @@ def _measured(
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     same, worst = [], 0.0
     for batch in texts:
-        own, theirs = student.logits(batch), session.run(None, batch)[0]
-        worst = max(worst, float(np.abs(own - theirs).max() / max(np.abs(own).max(), 1e-6)))
-        same.append((own.argmax(-1) == theirs.argmax(-1)).ravel())
+        from_torch, from_onnx = student.logits(batch), session.run(None, batch)[0]
+        worst = max(
+            worst, float(np.abs(from_torch - from_onnx).max() / max(np.abs(from_torch).max(), 1e-6))
+        )
+        same.append((from_torch.argmax(-1) == from_onnx.argmax(-1)).ravel())
     timed = student.texts(*TIMED)
     return OnnxFile(
         name=path.relative_to(folder).as_posix(),

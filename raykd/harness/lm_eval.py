@@ -96,7 +96,7 @@ def evaluate(
     device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
     for student in students:
         try:
-            found = simple_evaluate(
+            results = simple_evaluate(
                 model="hf", model_args=_model(student.folder), tasks=list(settings.tasks),
                 num_fewshot=settings.shots, batch_size=settings.batch_size,
                 device=device, limit=settings.limit, bootstrap_iters=0,
@@ -109,7 +109,7 @@ def evaluate(
                 f"{type(exc).__name__}{f': {lines[0]}' if lines else ''}",
                 hint="scores of the students before it are kept; are its data within reach?",
             ) from exc
-        on_scores(student, tuple(_scores(student, found)))
+        on_scores(student, tuple(_scores(student, results)))
 
 
 def _model(folder: Path) -> dict[str, str]:
@@ -120,16 +120,16 @@ def _model(folder: Path) -> dict[str, str]:
     return {"pretrained": base, "peft": str(folder), "tokenizer": str(folder)}
 
 
-def _scores(student: SavedStudent, found: Mapping[str, Any]) -> Iterator[OutsideScore]:
+def _scores(student: SavedStudent, results: Mapping[str, Any]) -> Iterator[OutsideScore]:
     """Every number that the harness says of a benchmark, without its own standard errors."""
     harness = f"lm-evaluation-harness {importlib.metadata.version('lm_eval')}"
-    for benchmark, values in found["results"].items():
-        better = found["higher_is_better"].get(benchmark) or {}
+    for benchmark, values in results["results"].items():
+        better = results["higher_is_better"].get(benchmark) or {}
         for key, value in values.items():
             metric, _, filtered = key.partition(",")
             if not filtered or metric.endswith("_stderr") or not isinstance(value, int | float):
                 continue
-            version = found["versions"].get(benchmark)
+            version = results["versions"].get(benchmark)
             yield OutsideScore(
                 task=student.trial.task,
                 arm=student.trial.arm,
@@ -139,8 +139,8 @@ def _scores(student: SavedStudent, found: Mapping[str, Any]) -> Iterator[Outside
                 benchmark=benchmark,
                 metric=metric if filtered == "none" else f"{metric}, {filtered}",
                 value=float(value),
-                rows=int((found["n-samples"].get(benchmark) or {}).get("effective", 0)),
-                shots=int(found["n-shot"].get(benchmark) or 0),
+                rows=int((results["n-samples"].get(benchmark) or {}).get("effective", 0)),
+                shots=int(results["n-shot"].get(benchmark) or 0),
                 mode="min" if better.get(metric) is False else "max",
                 harness=harness if version is None else f"{harness}, task version {version}",
                 params=configuration_key(student.trial.params),

@@ -55,17 +55,17 @@ def saved_students(
     for (_, arm), reason in without_student(result, arms).items():
         if arm not in having and (arm in arms or not kept):
             raise reason
-    found = tuple(
+    students = tuple(
         SavedStudent(trial=t, seed=confirm_seed(t), folder=run / t.checkpoint)
         for t in kept
         if is_whole_model(run / t.checkpoint)
     )
-    if not found:
+    if not students:
         raise SpecError(
             f"{run} has no confirmed student{' whose files are whole' if kept else ''}",
             hint="students are kept by the confirm stage: raykd sweep --resume RUN",
         )
-    return found
+    return students
 
 
 def without_student(

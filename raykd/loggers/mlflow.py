@@ -113,17 +113,17 @@ class MlflowLogger(Logger[Params]):
         return f"{self._uri}, experiment {self.params.experiment}, run {self._parent}"
 
     def _experiment_id(self) -> str:
-        found = self._client.get_experiment_by_name(self.params.experiment)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = self._client.get_experiment_by_name(self.params.experiment)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         return str(self._client.create_experiment(self.params.experiment))
 
     def _run_of(self, trial: LoggedTrial) -> str:
         """The run of a trial: one that is known, one of an earlier driver, or a new one."""
         if trial.key not in self._runs:
             where = f"tags.`{_PARENT}` = '{self._parent}' and tags.`{_KEY}` = '{trial.key}'"
-            found = self._client.search_runs([self._experiment], where, max_results=1)
-            made = found[0] if found else self._new(trial)
+            runs = self._client.search_runs([self._experiment], where, max_results=1)
+            made = runs[0] if runs else self._new(trial)
             self._runs[trial.key] = made.info.run_id
         return self._runs[trial.key]
 

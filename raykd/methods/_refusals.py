@@ -80,12 +80,14 @@ def pair_refusal(
 
 def _not_held(holds: tuple[str, ...], needs: OutputSpec, *, derives: bool) -> str:
     """Why outputs that were made elsewhere will not do, or empty."""
-    asked = [signal.title for signal in needs if signal.of_teacher and signal.kind not in holds]
+    needed = [signal.title for signal in needs if signal.of_teacher and signal.kind not in holds]
     if needs_running_model(needs):
-        asked = asked or ["the running model"]
-    if not asked and not derives:
+        needed = needed or ["the running model"]
+    if not needed and not derives:
         return ""
-    what = f"reads {asked[0]} of the teacher" if asked else "derives other teachers from the model"
+    what = (
+        f"reads {needed[0]} of the teacher" if needed else "derives other teachers from the model"
+    )
     there = {"logits": "logits (kd)", "generations": "responses (seqkd)"}
     others = " or ".join(there[kind] for kind in holds)
     return (

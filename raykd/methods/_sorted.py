@@ -71,8 +71,8 @@ class SortedProbabilities(Method[SortedParams]):
 
         def distance(chunk: Tensor, at: slice) -> Tensor:
             with torch.no_grad():
-                told = at_tokens(teacher, others[at])
-            return sorted_distance(chunk, told).sum()[None] / count
+                teacher_scores = at_tokens(teacher, others[at])
+            return sorted_distance(chunk, teacher_scores).sum()[None] / count
 
-        found = Mean(self.params.weight * summed(scores, distance)[0], len(scores))
-        return LossTerms(task=student.task_loss, distil=found)
+        distil = Mean(self.params.weight * summed(scores, distance)[0], len(scores))
+        return LossTerms(task=student.task_loss, distil=distil)

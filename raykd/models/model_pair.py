@@ -97,7 +97,7 @@ class PairSettings:
     student_name: str
     max_length: int
 
-    def reading_family(self) -> ModelFamily:
+    def text_family(self) -> ModelFamily:
         """The family whose kind of text the rows are read for: the teacher's if there is one.
 
         Raises:

@@ -60,18 +60,18 @@ def check_pooling(name: str, folder: Path) -> None:
         DataError: The files cannot be read.
     """
     places = [POOLING] if (folder / POOLING / "config.json").is_file() else []
-    found: list[str] = []
+    unsupported: list[str] = []
     if (folder / MODULES_FILE).is_file():
         modules = _modules(folder / MODULES_FILE)
         places = [path for kind, path in modules if kind == "Pooling"]
-        found += [f"a module {kind}" for kind, _ in modules if kind not in _READ]
+        unsupported += [f"a module {kind}" for kind, _ in modules if kind not in _READ]
     for place in places:
         modes = _pooled_by(read_json(folder / place / "config.json"))
-        found += [f"the pooling {mode}" for mode in sorted(modes - {_MEAN})]
-    if found:
+        unsupported += [f"the pooling {mode}" for mode in sorted(modes - {_MEAN})]
+    if unsupported:
         raise SpecError(
-            f"'{name}' makes vectors of texts with {' and '.join(found)} (its {MODULES_FILE} and "
-            f"{POOLING}/config.json), but they are read as the mean of the last hidden states: "
+            f"'{name}' makes vectors of texts with {' and '.join(unsupported)} (its {MODULES_FILE} "
+            f"and {POOLING}/config.json), but they are read as the mean of the last hidden states: "
             f"{', '.join(_READ)} with the pooling {_MEAN}",
             hint=f"use a model that pools by the {_MEAN}; to begin with the weights of this one "
             f"all the same, name a copy of its folder without {MODULES_FILE} and {POOLING}",

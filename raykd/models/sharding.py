@@ -103,7 +103,7 @@ def blocks(model: nn.Module) -> tuple[nn.Module, ...]:
 
     A list of lists is none that can be called: the parts of its lists are.
     """
-    found: list[nn.Module] = []
+    parts: list[nn.Module] = []
     inner: set[nn.Module] = set()
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and module not in inner:
@@ -111,8 +111,8 @@ def blocks(model: nn.Module) -> tuple[nn.Module, ...]:
                 if type(part).forward is nn.Module.forward:
                     continue
                 inner.update(part.modules())
-                found += [part] if part not in found else []
-    return tuple(found)
+                parts += [part] if part not in parts else []
+    return tuple(parts)
 
 
 def gather_outer(model: nn.Module) -> None:
@@ -184,6 +184,6 @@ def collected(named: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor
         if not is_part(tensor):
             yield name, tensor
             continue
-        found = whole(local_part(tensor), tensor)
+        full = whole(local_part(tensor), tensor)
         if dist.get_rank() == 0:
-            yield name, found.cpu()
+            yield name, full.cpu()

@@ -73,7 +73,7 @@ class NotebookView(Console):
                 page.print(draw(self._state, time.time()))
         return page
 
-    def _repr_mimebundle_(self, **asked: object) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
         """The view of this moment, as text and as HTML."""
         text = self._drawn().export_text(clear=True)
         html = self._drawn().export_html(inline_styles=True, code_format=_HTML)

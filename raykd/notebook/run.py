@@ -132,17 +132,18 @@ class Run:
 
     def __repr__(self) -> str:
         """The folder and the verdicts."""
-        said = "; ".join(f"{task}: {self.verdict(task).headline}" for task in self.tasks)
-        return f"Run({str(self.folder)!r}): {said or 'nothing has ended yet'}"
+        headlines = "; ".join(f"{task}: {self.verdict(task).headline}" for task in self.tasks)
+        return f"Run({str(self.folder)!r}): {headlines or 'nothing has ended yet'}"
 
     def _repr_html_(self) -> str:
         """The verdicts with the arms behind them, and the caveats."""
         return "\n".join(part for task in self.tasks for part in self._html_of(task))
 
     def _html_of(self, task: str) -> Iterator[str]:
-        measure, found = task_metric(self.result, task), self.verdict(task)
+        measure, outcome = task_metric(self.result, task), self.verdict(task)
         yield f"<h3>{html.escape(task)}</h3>"
-        yield f"<p><b>{html.escape(found.headline)}</b> {html.escape(' '.join(found.details))}</p>"
+        details = html.escape(" ".join(outcome.details))
+        yield f"<p><b>{html.escape(outcome.headline)}</b> {details}</p>"
         of = html.escape(f"{measure.metric}, {measure.scale.unit}")
         yield f"<table><thead><tr><th>arm</th><th>{of}</th></tr></thead>"
         for arm in arm_summaries(self.result, task):

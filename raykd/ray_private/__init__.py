@@ -211,7 +211,7 @@ def start_local_cluster() -> Any:  # Ray's own class
     )
 
     class WithoutDashboard(NODE.find()):  # type: ignore[misc]  # a class of Ray's, found by name
-        def start_api_server(self, **asked: Any) -> None:
+        def start_api_server(self, **_options: Any) -> None:
             """Start nothing."""
 
     return WithoutDashboard(parameters, head=True, shutdown_at_exit=True, spawn_reaper=True)

@@ -120,7 +120,7 @@ class NoSynchroniser:
     """In place of the process that synchronises ranks, for a rank that is alone."""
 
     @classmethod
-    def options(cls, **asked: Any) -> type[NoSynchroniser]:
+    def options(cls, **_options: Any) -> type[NoSynchroniser]:
         """What makes one."""
         return cls
 

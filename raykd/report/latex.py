@@ -40,11 +40,12 @@ def escaped(text: str) -> str:
 
 def _table(result: SweepResult, task: TaskArms) -> Iterator[str]:
     outcome = verdict(result, task.task)
-    said = " ".join([outcome.headline, *outcome.details, task.caption])
+    about = f"{task.task}, baseline {result.baseline}."
+    caption = " ".join([about, outcome.headline, *outcome.details, task.caption])
     columns = [escaped(column) for column in task.columns]
     yield r"\begin{table}"
     yield r"  \centering"
-    yield rf"  \caption{{{escaped(f'{task.task}, baseline {result.baseline}.')} {escaped(said)}}}"
+    yield rf"  \caption{{{escaped(caption)}}}"
     yield rf"  \label{{tab:{slug(task.task)}}}"
     yield rf"  \begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}"
     yield r"    \toprule"

@@ -31,7 +31,7 @@ def escaped(text: object) -> markupsafe.Markup:
     if isinstance(text, markupsafe.Markup):
         return text
     shown = html.escape(" ".join(str(text).split()), quote=False)
-    return markupsafe.Markup(_SPECIAL.sub(lambda found: "\\" + found[0], shown))
+    return markupsafe.Markup(_SPECIAL.sub(lambda match: "\\" + match[0], shown))
 
 
 def _bodies() -> dict[str, Callable[[Any], str]]:
@@ -56,7 +56,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     env.filters["fenced"] = _fenced
-    env.filters["marked"] = _marked
+    env.filters["arm_cells"] = _arm_cells
     return env
 
 
@@ -67,7 +67,7 @@ def _fenced(text: str, language: str) -> markupsafe.Markup:
     return markupsafe.Markup(f"{fence}{language}\n{text.strip()}\n{fence}")
 
 
-def _marked(row: Any) -> tuple[Any, ...]:  # a row of the table of arms
+def _arm_cells(row: Any) -> tuple[Any, ...]:  # a row of the table of arms
     """The cells of an arm with what is said beside its name."""
     first = f"{row.cells[0]} ({row.mark})" if row.mark else row.cells[0]
     return (first, *row.cells[1:])

@@ -189,15 +189,15 @@ def _nodes(result: SweepResult) -> dict[str, str]:
 def _people(result: SweepResult, texts: Iterable[str]) -> dict[str, str]:
     """Users by their folders, and those under whose names loggers log."""
     named = {m["user"] for text in texts for m in _HOME.finditer(text)}
-    told = [logger.get("params") or {} for logger in result.spec.get("loggers") or ()]
-    named |= {str(params["entity"]) for params in told if params.get("entity")}
+    params_of_loggers = [logger.get("params") or {} for logger in result.spec.get("loggers") or ()]
+    named |= {str(params["entity"]) for params in params_of_loggers if params.get("entity")}
     return dict.fromkeys(sorted(named), SOMEONE)
 
 
 def _addresses(texts: Iterable[str]) -> dict[str, str]:
     """Hosts of addresses, which errors name without the rest."""
-    found = (m for text in texts for of in (_HOST_OF, _GIVEN) for m in of.finditer(text))
-    return {m["host"]: ADDRESS for m in found if m["host"] != "localhost"}
+    matches = (m for text in texts for of in (_HOST_OF, _GIVEN) for m in of.finditer(text))
+    return {m["host"]: ADDRESS for m in matches if m["host"] != "localhost"}
 
 
 def _own_words(result: SweepResult, names: Iterable[str]) -> set[str]:

@@ -97,14 +97,14 @@ def score_learnt_from(result: SweepResult, trials: Sequence[TrialResult]) -> Tea
     Returns:
         None without trials, without a teacher, or where one of them has no score.
     """
-    found = []
+    scores = []
     for trial in trials:
         record = learnt_from(result, trial)
         if record is None or trial.method in METHODS_WITHOUT_TEACHER:
             return None
-        found.append(best_teacher(result, trial.task, (members(result, record.name))))
-    scored = [one for one in found if one is not None]
-    if not scored or len(scored) < len(found):
+        scores.append(best_teacher(result, trial.task, (members(result, record.name))))
+    scored = [one for one in scores if one is not None]
+    if not scored or len(scored) < len(scores):
         return None
     names = tuple(dict.fromkeys(name for one in scored for name in one.names))
     if len(names) == 1:
@@ -115,8 +115,8 @@ def score_learnt_from(result: SweepResult, trials: Sequence[TrialResult]) -> Tea
 def members(result: SweepResult, name: str) -> tuple[str, ...]:
     """The teachers that one is a combination of; itself where it is none."""
     described: Mapping[str, Any] = (result.spec.get("teachers") or {}).get(name) or {}
-    found = (*(described.get("mean") or ()), *(described.get("routes") or {}).values())
-    return found or (name,)
+    names = (*(described.get("mean") or ()), *(described.get("routes") or {}).values())
+    return names or (name,)
 
 
 def may_read(result: SweepResult, arm: str, teacher: str) -> bool:

@@ -22,7 +22,7 @@ def beyond(result: SweepResult, runs: Sequence[TrialResult]) -> tuple[str, ...]:
         result: The sweep.
         runs: Confirm runs of an arm.
     """
-    found = []
+    broken = []
     for given in _bounds(result, runs):
         metric, relation, bound = given["metric"], given["relation"], given["bound"]
         values = [t.metrics[metric] for t in runs if metric in t.metrics]
@@ -30,8 +30,8 @@ def beyond(result: SweepResult, runs: Sequence[TrialResult]) -> tuple[str, ...]:
             continue
         mean = fmean(values)
         if not (mean <= bound if relation == "<=" else mean >= bound):
-            found.append(f"{metric} {relation} {show(bound)} ({mean:.4g})")
-    return tuple(found)
+            broken.append(f"{metric} {relation} {show(bound)} ({mean:.4g})")
+    return tuple(broken)
 
 
 def _bounds(result: SweepResult, runs: Sequence[TrialResult]) -> Sequence[Mapping[str, Any]]:

@@ -17,7 +17,7 @@ def teacher_share(result: SweepResult, task: str, arm: str) -> float:
     devices = [t.device_seconds / t.seconds for t in result.trials if t.task == task and t.seconds]
     seconds = 0.0
     for teacher in teachers_of_task(result, task):
-        reading = [name for name in result.arms if may_read(result, name, teacher.name)]
-        if arm in reading:
-            seconds += teacher.seconds / len(reading)
+        readers = [name for name in result.arms if may_read(result, name, teacher.name)]
+        if arm in readers:
+            seconds += teacher.seconds / len(readers)
     return seconds * (median(devices) if devices else 1.0)

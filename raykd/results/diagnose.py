@@ -219,11 +219,11 @@ def _different(teachers: Sequence[Mapping[str, str]]) -> set[str]:
     for of_run in teachers:
         for name, identity in of_run.items():
             by_name.setdefault(name, set()).add(identity)
-    found = {one for seen in by_name.values() if len(seen) > 1 for one in seen}
+    ambiguous = {one for seen in by_name.values() if len(seen) > 1 for one in seen}
     for first, other in itertools.combinations(teachers, 2):
         if not first.keys() & other.keys() and not {*first.values()} & {*other.values()}:
-            found |= {*first.values(), *other.values()}
-    return found
+            ambiguous |= {*first.values(), *other.values()}
+    return ambiguous
 
 
 def _short(value: object) -> str:

@@ -98,15 +98,15 @@ def compare_outside(
         None if of.name == baseline else together.difference(of.name, baseline) for of in scored
     ]
     p_values = [d.p if d else None for d in versus]
-    found = []
+    compared = []
     for of, difference, level, p in zip(
         scored, versus, holm_levels(p_values), holm_correction(p_values), strict=True
     ):
         mean = mean_of(of)
         if mean is not None:
             corrected = difference and dataclasses.replace(difference, corrected_alpha=level)
-            found.append(OutsideArm(name=of.name, mean=mean, versus=corrected, p_holm=p))
-    return tuple(found)
+            compared.append(OutsideArm(name=of.name, mean=mean, versus=corrected, p_holm=p))
+    return tuple(compared)
 
 
 def _counted(own: Sequence[OutsideScore], every: Sequence[OutsideScore]) -> dict[int, float]:

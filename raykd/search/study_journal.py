@@ -54,8 +54,8 @@ def _begin_anew(path: Path) -> tuple[JournalStorage, str]:
             f"{path} cannot be read, and not be moved to {aside.name}: {exc.strerror or exc}",
             hint="move it away; the studies are made again from events.jsonl",
         ) from exc
-    told = f"{path.name} could not be read as the journal of the studies, and is now {aside.name}"
-    return JournalStorage(StudyJournal(path)), told
+    note = f"{path.name} could not be read as the journal of the studies, and is now {aside.name}"
+    return JournalStorage(StudyJournal(path)), note
 
 
 class NotAJournal(ValueError):

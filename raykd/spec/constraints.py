@@ -41,18 +41,18 @@ def read_constraints(
     """
     if entry.node.value is None or entry.node.value == []:
         return ()
-    found: list[Constraint] = []
+    constraints: list[Constraint] = []
     for k, node in enumerate(entry.node.items or [entry.node]):
         where = f"{_PATH}[{k}]" if entry.node.items else _PATH
         made = _constraint(node, where, metrics, findings)
         if made is None:
             continue
-        if (made.metric, made.relation) in [(c.metric, c.relation) for c in found]:
+        if (made.metric, made.relation) in [(c.metric, c.relation) for c in constraints]:
             message = f"'{made.metric} {made.relation}' is bounded already"
             findings.add(node.mark, where, message, "keep the tighter of them")
-        found.append(made)
-    _check_possible(found, entry, findings)
-    return tuple(found)
+        constraints.append(made)
+    _check_possible(constraints, entry, findings)
+    return tuple(constraints)
 
 
 def _constraint(
@@ -87,10 +87,12 @@ def _constraint(
     return Constraint.model_validate({"metric": metric, "relation": relation, "bound": whole})
 
 
-def _check_possible(found: Sequence[Constraint], entry: YamlEntry, findings: Findings) -> None:
+def _check_possible(
+    constraints: Sequence[Constraint], entry: YamlEntry, findings: Findings
+) -> None:
     """Refuse two bounds of a metric that leave nothing between them."""
-    for least in (c for c in found if c.relation == ">="):
-        for most in (c for c in found if c.relation == "<=" and c.metric == least.metric):
+    for least in (c for c in constraints if c.relation == ">="):
+        for most in (c for c in constraints if c.relation == "<=" and c.metric == least.metric):
             if least.bound > most.bound:
                 message = f"nothing is both {least} and {most}"
                 findings.add(entry.node.mark, _PATH, message, "swap the bounds")

@@ -37,8 +37,8 @@ def describe_splits(validation: SplitRef, test: SplitRef, searches: int = 1) -> 
         searches: Searches of each arm, to which the first ones are dealt.
     """
     before = test if validation.fraction is None else None
-    dealt = f", dealt to {searches} searches" if searches > 1 else ""
-    return describe_split(validation, before) + dealt, describe_split(test, validation)
+    suffix = f", in equal parts for {searches} searches" if searches > 1 else ""
+    return describe_split(validation, before) + suffix, describe_split(test, validation)
 
 
 def describe_model(model: str | RandomInitSpec | None) -> str:

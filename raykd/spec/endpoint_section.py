@@ -74,18 +74,18 @@ def _other_place(text: str) -> str | None:
 
 def _problems(made: AskSpec) -> list[tuple[str, str, str]]:
     """What is wrong with settings: the key, the words, and what to do."""
-    found = []
+    problems = []
     if not _VARIABLE.fullmatch(made.key):
         # It may be the key itself: what was written is not repeated.
         message = "'key' is the name of an environment variable, and this is none"
-        found.append(("key", message, "export OPENAI_API_KEY=..., and key: OPENAI_API_KEY"))
+        problems.append(("key", message, "export OPENAI_API_KEY=..., and key: OPENAI_API_KEY"))
     for key in ("prompt", "explain"):
         other = _other_place(getattr(made, key))
         if other is not None:
             message = f"'{key}' has a place {other}, expected {{{'}, {'.join(_PLACES)}}}"
-            found.append((key, message, "double the braces of a text that is none: {{...}}"))
+            problems.append((key, message, "double the braces of a text that is none: {{...}}"))
     ways = {"chat": ("auto", "first_token", "text"), "completions": ("auto", "choices", "text")}
     if made.score_by not in ways[made.interface]:
         message = f"score_by: {made.score_by} does not work through interface: {made.interface}"
-        found.append(("score_by", message, f"one of {', '.join(ways[made.interface])}"))
-    return found
+        problems.append(("score_by", message, f"one of {', '.join(ways[made.interface])}"))
+    return problems

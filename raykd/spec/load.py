@@ -165,11 +165,11 @@ def _read_teachers(
     """The teacher, or the first of several, and all of them by name where there are several."""
     one, several = entries.get("teacher"), entries.get("teachers")
     if several is None:
-        found = None if one is None else read_teacher(one, findings)
-        if one is not None and found is not None and found.members:
+        teacher = None if one is None else read_teacher(one, findings)
+        if one is not None and teacher is not None and teacher.members:
             message = "a combination needs the teachers that it combines, each with a name"
             findings.add(one.mark, "teacher", message, "teachers: {a: ..., b: ..., both: ...}")
-        return found, {}
+        return teacher, {}
     if one is not None:
         message = "give either 'teacher' or 'teachers', not both"
         findings.add(several.mark, "teachers", message, "move teacher among teachers, by a name")

@@ -37,11 +37,11 @@ def interval_info() -> ParamInfo:
 
 def read_logging(entries: Mapping[str, YamlEntry], findings: Findings) -> dict[str, object]:
     """The loggers of a file, and ``log_every`` where it has one; problems go to `findings`."""
-    found: dict[str, object] = {"loggers": _read_loggers(entries.get(WHERE), findings)}
+    fields: dict[str, object] = {"loggers": _read_loggers(entries.get(WHERE), findings)}
     every = entries.get("log_every")
     if every is not None and check_constant(every.node, "log_every", interval_info(), findings):
-        found["log_every"] = every.node.scalar()
-    return found
+        fields["log_every"] = every.node.scalar()
+    return fields
 
 
 def _read_loggers(entry: YamlEntry | None, findings: Findings) -> tuple[Named, ...]:

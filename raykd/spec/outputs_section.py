@@ -64,27 +64,29 @@ def _instead(made: TeacherSpec) -> str:
 
 def _problems(made: OutputsSpec) -> list[tuple[str, str, str]]:
     """What does not go together: the key, the words, and what to do."""
-    found, given = [], made.given()
+    problems, given = [], made.given()
     if not given:
         hint = "for example {probabilities: COLUMN}, or {responses: COLUMN, path: answers.jsonl}"
-        found.append(("", "'outputs' names no column of outputs", hint))
+        problems.append(("", "'outputs' names no column of outputs", hint))
     if made.probabilities is not None and made.logits is not None:
-        found.append(("logits", "give either 'probabilities' or 'logits', not both", "remove one"))
+        problems.append(
+            ("logits", "give either 'probabilities' or 'logits', not both", "remove one")
+        )
     of_rows, of_texts = made.scores, [key for key in given if key in ("responses", "logprobs")]
     if of_rows and of_texts:
         message = f"'{of_texts[0]}' is of tasks that are answered in text, and '{given[0]}' of rows"
-        found.append((of_texts[0], message, "keep what belongs to the tasks of this file"))
+        problems.append((of_texts[0], message, "keep what belongs to the tasks of this file"))
     for key in given:
         named = getattr(made, key)
         if not named or "" in tuple(named):
-            found.append((key, f"'{key}' has an empty name of a column", "name the column"))
+            problems.append((key, f"'{key}' has an empty name of a column", "name the column"))
     if len(set(of_rows)) < len(of_rows):
-        found.append((given[0], f"'{given[0]}' names a column twice", "remove one of them"))
+        problems.append((given[0], f"'{given[0]}' names a column twice", "remove one of them"))
     if made.id is not None and made.path is None:
         message = "'id' finds the rows of a file, and there is none: the columns are the rows' own"
-        found.append(("id", message, "name the file with path, or remove id"))
+        problems.append(("id", message, "name the file with path, or remove id"))
     if isinstance(made.path, Mapping) and "train" not in made.path:
-        found.append(("path", "'path' names no file of train", "path: {train: soft.jsonl}"))
+        problems.append(("path", "'path' names no file of train", "path: {train: soft.jsonl}"))
     if made.path == "" or made.id == "":
-        found.append(("path" if made.path == "" else "id", "the value is empty", ""))
-    return found
+        problems.append(("path" if made.path == "" else "id", "the value is empty", ""))
+    return problems

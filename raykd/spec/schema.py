@@ -278,6 +278,6 @@ class SweepSpec(SpecSection):
 
     def fingerprint(self) -> str:
         """Hash of everything that decides the results."""
-        told = ("description", "report", "loggers", "log_every")
-        decisive = {k: v for k, v in self.as_dict().items() if k not in told}
+        undecisive = ("description", "report", "loggers", "log_every")
+        decisive = {k: v for k, v in self.as_dict().items() if k not in undecisive}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]

@@ -96,7 +96,7 @@ def arms_with_teachers(
         entries: The sections of the file.
         findings: Receives the problems.
     """
-    found = {}
+    arms_by_name = {}
     for name, arm in arms.items():
         named = (*([arm.fixed[TEACHER]] if TEACHER in arm.fixed else []), *choices_of(arm))
         if named and (wrong := _unfit(arm, named, teachers)):
@@ -104,14 +104,14 @@ def arms_with_teachers(
             findings.add(entry.node.mark, f"methods.{name}.{TEACHER}", *wrong)
         elif teachers and not named and arm.method not in METHODS_WITHOUT_TEACHER:
             arm = arm.model_copy(update={"fixed": {**arm.fixed, TEACHER: next(iter(teachers))}})
-        found[name] = arm
-    used = {teacher for arm in found.values() for teacher in teachers_of(arm)}
+        arms_by_name[name] = arm
+    used = {teacher for arm in arms_by_name.values() for teacher in teachers_of(arm)}
     used |= {member for name in used & teachers.keys() for member in teachers[name].members}
     for name in teachers.keys() - used if not findings.count else ():
         message = f"no arm learns from teacher '{name}'"
         hint = f"methods: {{kd: {{teacher: {name}}}}}, or remove it"
         findings.add(entries[WHERE].node.entries[name].mark, join(WHERE, name), message, hint)
-    return found
+    return arms_by_name
 
 
 def choices_of(arm: ArmSpec) -> tuple[Scalar, ...]:

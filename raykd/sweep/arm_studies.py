@@ -176,10 +176,10 @@ def confirm_trial(
 
 def _costs(spec: SweepSpec, arm_study: ArmStudy) -> tuple[str, ...]:
     """What is measured of a student beside the metrics of its task."""
-    asked = {*arm_study.metrics, *(constraint.metric for constraint in arm_study.constraints)}
+    metrics = {*arm_study.metrics, *(constraint.metric for constraint in arm_study.constraints)}
     if sizes_of(spec.train) != (None,):
-        asked.add(PARAMETERS)
-    return tuple(cost for cost in COSTS if cost in asked)
+        metrics.add(PARAMETERS)
+    return tuple(cost for cost in COSTS if cost in metrics)
 
 
 def _config(

@@ -43,11 +43,11 @@ def paired(
     ways = [signal.way for signal in output_spec if isinstance(signal, TokenPairs)]
     if not ways:
         return student
-    found = []
+    token_texts = []
     for splits in (student, teacher):
         references = splits["validation"].references
         assert references is not None
         assert references.tokens is not None
-        found.append(token_bytes(references.tokens))
-    train = with_pairs(student["train"], teacher["train"], ways, (found[0], found[1]))
+        token_texts.append(token_bytes(references.tokens))
+    train = with_pairs(student["train"], teacher["train"], ways, (token_texts[0], token_texts[1]))
     return {**student, "train": train}

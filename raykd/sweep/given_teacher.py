@@ -21,7 +21,7 @@ from raykd.data.teacher_columns import (
 )
 from raykd.data.token_logprobs import aligned
 from raykd.data.token_texts import TokenTexts
-from raykd.data.unlabelled import marked
+from raykd.data.unlabelled import with_labelled
 from raykd.errors import DataError, Problem, SpecError
 from raykd.models.signals.generations import Generations
 from raykd.models.signals.logits import Logits
@@ -134,9 +134,9 @@ def recorded_fields(
         splits: As the student reads them.
         key: What of the search space says where it is from.
     """
-    if (found := scores_of(train)) is not None:
+    if (scores := scores_of(train)) is not None:
         _check_parts(task, train, splits["train"], key)
-        return given_logits(found)
+        return given_logits(scores)
     if LOGPROBS not in train.fields:
         return None
     tokens = TokenTexts(tokens_of(splits))
@@ -158,11 +158,13 @@ def with_responses(
 ) -> TokenizedDataset:
     """The train rows with other responses."""
     fields = {name: of for name, of in train.fields.items() if name != LABELLED}
-    said = replace(train, texts=(train.texts[0], tuple(texts), *train.texts[2:]), fields=fields)
-    encoded = replace(task.encode(said, tokenizer, max_length), references=None)
+    with_texts = replace(
+        train, texts=(train.texts[0], tuple(texts), *train.texts[2:]), fields=fields
+    )
+    encoded = replace(task.encode(with_texts, tokenizer, max_length), references=None)
     if LABELLED not in train.fields:
         return encoded
-    return marked(encoded, train.fields[LABELLED])
+    return with_labelled(encoded, train.fields[LABELLED])
 
 
 def _check_parts(task: Task, rows: Examples, encoded: TokenizedDataset, key: str) -> None:
@@ -183,9 +185,9 @@ def scores_of_roles(
     task: Task, rows: Mapping[str, Examples], splits: Mapping[str, TokenizedDataset]
 ) -> dict[str, Mapping[str, float]]:
     """The metrics of what is said, of every role that it is said of."""
-    found = {}
+    metrics = {}
     for role in scored_roles(splits):
         logits = scores_of(rows[role])
         if logits is not None:
-            found[role] = task.score(logits, splits[role])
-    return found
+            metrics[role] = task.score(logits, splits[role])
+    return metrics

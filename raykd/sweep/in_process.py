@@ -92,8 +92,8 @@ def prepared_teacher(
     folder = teacher.checkpoint
     if folder is None:
         assert cache.folder is not None
-        is_asked = teacher.endpoint is not None
-        folder = str(cache.folder / (ANSWERS if is_asked else f"{plan.keys.teacher}/{TEACHER}"))
+        has_endpoint = teacher.endpoint is not None
+        folder = str(cache.folder / (ANSWERS if has_endpoint else f"{plan.keys.teacher}/{TEACHER}"))
     return PreparedTeacher(
         folder=folder, fingerprint=plan.keys.teacher, metrics=prepared.metrics, cached=cached
     )

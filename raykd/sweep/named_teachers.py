@@ -98,12 +98,12 @@ def set_up_all(spec: SweepSpec) -> dict[str, TaskSetup]:
     Raises:
         RaykdError: See `set_up_named`; or students of two teachers would not be the same.
     """
-    found: dict[str, TaskSetup] = {}
+    by_key: dict[str, TaskSetup] = {}
     for task in spec.tasks:
         setups = [set_up_named(spec, task, name) for name in teacher_names(spec)]
         check_same_students(task, setups)
-        found |= {teacher_key(task, setup.named): setup for setup in setups}
-    return found
+        by_key |= {teacher_key(task, setup.named): setup for setup in setups}
+    return by_key
 
 
 def combined(setup: TaskSetup, logits: Mapping[str, Array]) -> TaskSetup:

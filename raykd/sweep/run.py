@@ -86,7 +86,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
             log.emit("note", message=need)
         conclusion = Conclusion(spec, run, log, loggers)
         with conclusion:
-            setups = {key: _asked(setup, options, log) for key, setup in setups.items()}
+            setups = {key: _with_answers(setup, options, log) for key, setup in setups.items()}
             with connected(options.address) as connection:
                 Driver(
                     spec, run, log, setups, cache=options.cache,
@@ -236,17 +236,17 @@ def _warn(setups: Mapping[str, TaskSetup], log: EventLog, cache: Path | None) ->
 
     Rows that stand in two splits are a caveat of the report.
     """
-    said = set()
+    seen = set()
     for setup in setups.values():
         for message, is_caveat in setup_notes(setup, cache):
-            if (task := setup.task.name, message) in said:
+            if (task := setup.task.name, message) in seen:
                 continue  # of its rows and arms, with every teacher
-            said.add((task, message))
+            seen.add((task, message))
             caveat = {"caveat": True} if is_caveat else {}
             log.emit("note", message=f"{task}: {message}", **caveat)
 
 
-def _asked(setup: TaskSetup, options: SweepOptions, log: EventLog) -> TaskSetup:
+def _with_answers(setup: TaskSetup, options: SweepOptions, log: EventLog) -> TaskSetup:
     """The task with what a teacher behind an address says of its rows."""
     task = setup.task.name
 

@@ -147,9 +147,9 @@ def device_budget(
         s.name: sum(t.device_seconds for t in trials_of(result, s) if is_over(t)) for s in searches
     }
     for teacher in (t for t in result.teachers if t.task == searches[0].task):
-        reading = [s.name for s in searches if _may_read(spec, s.arm, teacher.name)]
-        for name in reading:
-            used[name] += teacher.seconds * devices / len(reading)
+        readers = [s.name for s in searches if _may_read(spec, s.arm, teacher.name)]
+        for name in readers:
+            used[name] += teacher.seconds * devices / len(readers)
     return DeviceBudget(spec.search.device_budget_s, used)
 
 

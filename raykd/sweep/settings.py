@@ -56,7 +56,7 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
             root=data.root,
             limit=data.limit,
             seed=data.seed,
-            teacher=_beside_rows(spec.teacher),
+            teacher=_row_columns(spec.teacher),
         ),
         validation=_split_part(data, "select_on"),
         test=_split_part(data, "report_on"),
@@ -76,7 +76,7 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
     )
 
 
-def _beside_rows(teacher: TeacherSpec) -> TeacherColumns | RouteColumn | None:
+def _row_columns(teacher: TeacherSpec) -> TeacherColumns | RouteColumn | None:
     """What is read beside the rows for a teacher: what it said, or which teacher a row has."""
     if teacher.by is None or teacher.routes is None:
         return teacher_columns(teacher.outputs)

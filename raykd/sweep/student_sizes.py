@@ -60,8 +60,8 @@ def outputs_for_all(
         contexts: Of all sizes.
         transformed: See `raykd.spec.arms.union_of_outputs`.
     """
-    found = (union_of_outputs(spec, of, transformed=transformed) for of in contexts.values())
-    return reduce(OutputSpec.union, found)
+    specs = (union_of_outputs(spec, of, transformed=transformed) for of in contexts.values())
+    return reduce(OutputSpec.union, specs)
 
 
 def with_size(kept: int | None) -> str:

@@ -123,7 +123,7 @@ def set_up_task(spec: SweepSpec, name: str, also: OutputSpec | None = None) -> T
     check_rows_are_the_data(spec)
     with listening() as heard:
         models = pair_settings(spec)
-        task = task_of(spec, name).read_by(models.reading_family().text_kind())
+        task = task_of(spec, name).read_by(models.text_family().text_kind())
         check_constraints(spec, task)
         rows = load_roles(task, spec, name)
         pair = load_pair(models, task, rows)
@@ -135,8 +135,8 @@ def set_up_task(spec: SweepSpec, name: str, also: OutputSpec | None = None) -> T
         if also is not None:
             read, transformed = setup.output_spec.union(also), setup.transformed.union(also)
             setup = replace(setup, output_spec=read, transformed=transformed)
-        asked = spec.teacher.endpoint is not None
-        questions = questions_of(spec, setup) if asked else None
+        has_endpoint = spec.teacher.endpoint is not None
+        questions = questions_of(spec, setup) if has_endpoint else None
     notes = tuple(dict.fromkeys((*heard, *setup.notes)))
     return replace(setup, questions=questions, notes=notes)
 

@@ -148,7 +148,7 @@ class TeacherProvider:
 
         Combinations are made of what the others have said; None as in `wait`.
         """
-        found = {}
+        fingerprints = {}
         for key, setup in self._setups.items():
             if setup.task.name != task:
                 continue
@@ -157,8 +157,8 @@ class TeacherProvider:
             handle = self.wait(key, stop)
             if handle is None:
                 return None
-            found[setup.named] = handle.fingerprint
-        return found
+            fingerprints[setup.named] = handle.fingerprint
+        return fingerprints
 
     def _combine(self, key: str, setup: TaskSetup) -> None:
         """Make the outputs of a combination, of teachers that are published."""

@@ -54,7 +54,7 @@ class TrialRecorder:
         precision: What a setting of ``precision`` means for the students of a task.
     """
 
-    precision: Callable[[str, str], str] = staticmethod(lambda asked, task: asked)
+    precision: Callable[[str, str], str] = staticmethod(lambda wanted, task: wanted)
 
     def __init__(
         self,

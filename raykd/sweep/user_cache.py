@@ -97,13 +97,13 @@ def make_room(cache: TeacherCache, most: int, needed: Collection[str]) -> str:
     """
     if not cache.writable or cache.folder is None:
         return ""
-    gone = cache_index.prune(cache.folder, most, needed)
-    if not gone:
+    pruned = cache_index.prune(cache.folder, most, needed)
+    if not pruned:
         return ""
-    freed = sum(entry.nbytes for entry in gone) / 2**30
+    freed = sum(entry.nbytes for entry in pruned) / 2**30
     return (
-        f"the cache of teachers was over {most / 2**30:,.0f} GiB: {len(gone)} entries not used for "
-        f"longest were deleted ({freed:,.2f} GiB)"
+        f"the cache of teachers was over {most / 2**30:,.0f} GiB: {len(pruned)} entries not used "
+        f"for longest were deleted ({freed:,.2f} GiB)"
     )
 
 

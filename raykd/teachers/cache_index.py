@@ -241,8 +241,8 @@ def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[CacheIt
     if not folder.is_dir():
         return ()
     locks = CacheLocks(folder)
-    gone = list(leftovers(folder, locks))
-    for kept in gone:
+    removable = list(leftovers(folder, locks))
+    for kept in removable:
         _delete(kept.path)
     left = 0
     for kept, key in _by_use(folder):
@@ -255,10 +255,10 @@ def prune(folder: Path, keep: int, spare: Collection[str] = ()) -> tuple[CacheIt
             if key and locks.is_used(key):
                 continue
             moved = rename_away(kept.path)
-        gone.append(replace(kept, nbytes=_size(moved)))
+        removable.append(replace(kept, nbytes=_size(moved)))
         _delete(moved)
         left -= kept.nbytes
-    return tuple(gone)
+    return tuple(removable)
 
 
 def _by_use(folder: Path) -> list[tuple[CacheItem, str]]:

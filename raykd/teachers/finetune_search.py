@@ -51,13 +51,13 @@ def candidates(settings: TrainSettings, count: int) -> tuple[TrainSettings, ...]
         settings: As the file gives them.
         count: How many are tried.
     """
-    found = [settings]
+    drawn = [settings]
     for number in range(1, count):
         rate = settings.lr * RATE_SPAN ** (2 * _halton(number, 2) - 1)
         factor = EPOCH_FACTORS[int(_halton(number, 3) * len(EPOCH_FACTORS))]
         epochs = max(1, round(settings.epochs * factor))
-        found.append(replace(settings, lr=float(f"{rate:.3g}"), epochs=epochs))
-    return tuple(found)
+        drawn.append(replace(settings, lr=float(f"{rate:.3g}"), epochs=epochs))
+    return tuple(drawn)
 
 
 def _halton(number: int, base: int) -> float:
@@ -92,17 +92,17 @@ def finetuned(
     if not inputs.finetune_search:
         model, history = trained(inputs, factory, world, progress)
         return Finetuned(model=model, history=history)
-    metric, found = inputs.task.metric, candidates(inputs.finetune, inputs.finetune_search)
-    progress = _overall(found, progress)
+    metric, to_try = inputs.task.metric, candidates(inputs.finetune, inputs.finetune_search)
+    progress = _overall(to_try, progress)
     tried: list[FinetuneTrial] = []
     best: tuple[int, tuple[Evaluation, ...], weights.ModelState | None] | None = None
     model = nn.Module()
-    for number, settings in enumerate(found):
+    for number, settings in enumerate(to_try):
         began = time.monotonic()
         score, history = math.nan, tuple[Evaluation, ...]()
         try:
             one = replace(inputs, finetune=settings)
-            model, history = trained(one, factory, world, _part(number, found, progress))
+            model, history = trained(one, factory, world, _part(number, to_try, progress))
             score = world.broadcast(history[-1].metrics[metric])
         except TrialError:  # the others may do well
             pass
@@ -112,11 +112,11 @@ def finetuned(
             best = (number, history, weights.capture(model) if world.rank == 0 else None)
     if best is None:
         raise TeacherError(
-            f"all {len(found)} trainings of teacher.finetune.search diverged",
+            f"all {len(to_try)} trainings of teacher.finetune.search diverged",
             hint="lower teacher.finetune.lr",
         )
     number, history, state = best
-    if number != len(found) - 1:
+    if number != len(to_try) - 1:
         model = _again(factory, state, world)
     tried[number] = replace(tried[number], chosen=True)
     return Finetuned(model=model, history=history, tried=tuple(tried))
@@ -154,17 +154,17 @@ def _again(
     return replace(factory, state=state, random_init=None).build(0).to(world.device)
 
 
-def _overall(found: Sequence[TrainSettings], progress: Progress) -> Progress:
+def _overall(to_try: Sequence[TrainSettings], progress: Progress) -> Progress:
     """Progress of a search, whose total is that of all of its trainings."""
-    total = sum(settings.epochs * settings.evals_per_epoch for settings in found)
+    total = sum(settings.epochs * settings.evals_per_epoch for settings in to_try)
     return lambda phase, done, _, detail: progress(phase, done, total, detail)
 
 
-def _part(number: int, found: Sequence[TrainSettings], progress: Progress) -> Callable[..., None]:
+def _part(number: int, to_try: Sequence[TrainSettings], progress: Progress) -> Callable[..., None]:
     """Progress of one training of a search."""
-    before = sum(settings.epochs * settings.evals_per_epoch for settings in found[:number])
-    now = found[number]
-    name = f"training {number + 1} of {len(found)}, lr {now.lr:.3g}, {now.epochs} epochs"
+    before = sum(settings.epochs * settings.evals_per_epoch for settings in to_try[:number])
+    now = to_try[number]
+    name = f"training {number + 1} of {len(to_try)}, lr {now.lr:.3g}, {now.epochs} epochs"
 
     def tell(phase: str, done: int, total: int, detail: str) -> None:
         progress(phase, before + done, total, f"{name}: {detail}" if detail else name)

@@ -40,9 +40,9 @@ class GivenOutputs:
     @property
     def holds(self) -> tuple[str, ...]:
         """Kinds of signal, see `raykd.methods.base.DistillationContext`."""
-        found: list[Signal] = [Logits()] if self.recorded is not None else []
-        found += [Generations()] if Generations().texts in self.texts else []
-        return tuple(signal.kind for signal in found)
+        signals: list[Signal] = [Logits()] if self.recorded is not None else []
+        signals += [Generations()] if Generations().texts in self.texts else []
+        return tuple(signal.kind for signal in signals)
 
     @property
     def alternatives(self) -> int:

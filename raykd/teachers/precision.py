@@ -109,8 +109,8 @@ def serve(
     served = frozen(factory, inputs.frozen_precision, world, sharded=inputs.sharded)
     if inputs.known.precision_error:
         return served, inputs.known.precision_error
-    found = led(world, lambda: error_of(inputs, model, served, world.device), model, served)
-    return served, found or {}
+    errors = led(world, lambda: error_of(inputs, model, served, world.device), model, served)
+    return served, errors or {}
 
 
 def error_of(

@@ -106,13 +106,13 @@ def make(
     made = led(world, lambda: _made(inputs, teacher, world, progress, recorder), served)
     if made is None:
         return None
-    found = replace(
+    parts = replace(
         made, history=begun.history, tried=begun.tried, precision_error=error,
         seed_scores=seed_scores,
     )  # fmt: skip
-    known = inputs.known.merged_with(found)
+    known = inputs.known.merged_with(parts)
     analysis_results = _analyse(inputs, model, known, world, progress)
-    return replace(found, analysis_results=analysis_results, seconds=time.monotonic() - began)
+    return replace(parts, analysis_results=analysis_results, seconds=time.monotonic() - began)
 
 
 def _kept(begun: Finetuned, state: ModelState, began: float, keep: Keep) -> ModelState:

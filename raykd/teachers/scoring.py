@@ -69,5 +69,5 @@ def _score_tokens(
 ) -> Mapping[str, float]:
     collator = Collator(inputs.teacher_pad, max_length=inputs.max_length)
     setup = InferenceSetup(inputs.scoring(), collator, DistributedContext(device=device))
-    found = score(model, inputs.task, rows, setup, texts=texts)
-    return {**found, **bits_per_byte(found, rows)}
+    metrics = score(model, inputs.task, rows, setup, texts=texts)
+    return {**metrics, **bits_per_byte(metrics, rows)}

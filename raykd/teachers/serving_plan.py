@@ -224,11 +224,15 @@ def _with_cache(
         refused.append(("", "a method of this file reads the scores of the whole vocabulary"))
     if refused:
         arm, reason = refused[0]
-        key, asked, hint = "teacher.cache", f"teacher.cache: {wanted}", "use auto, hidden or dense"
+        key, setting, hint = (
+            "teacher.cache",
+            f"teacher.cache: {wanted}",
+            "use auto, hidden or dense",
+        )
         if inputs.given is not None:
-            key = asked = "teacher.outputs.logprobs"
+            key = setting = "teacher.outputs.logprobs"
             hint = "choose the forward divergence at temperature 1, as kd does"
-        where = f"methods.{arm} with {asked}: " if arm else ""
+        where = f"methods.{arm} with {setting}: " if arm else ""
         raise SpecError(problems=[Problem(path=key, message=where + reason, hint=hint)])
     scores = OutputSpec(VocabularyScores(name))
     needs = replace(

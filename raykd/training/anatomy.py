@@ -123,15 +123,15 @@ class LossAnatomy:
         self._seen = None
         inner = products.double().cpu()
         norms = inner.diagonal().clamp_min(0.0).sqrt().tolist()
-        found = {f"{SIZE} {n}": v for n, v in zip(names, values.tolist(), strict=True)}
-        found |= {f"{NORM} {n}": v for n, v in zip(names, norms, strict=True)}
+        measured = {f"{SIZE} {n}": v for n, v in zip(names, values.tolist(), strict=True)}
+        measured |= {f"{NORM} {n}": v for n, v in zip(names, norms, strict=True)}
         for a, b in combinations(range(len(names)), 2):
             if norms[a] * norms[b] > 0:
                 cosine = float(inner[a, b]) / (norms[a] * norms[b])
-                found[f"{COSINE} {names[a]} {names[b]}"] = min(1.0, max(-1.0, cosine))
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+                measured[f"{COSINE} {names[a]} {names[b]}"] = min(1.0, max(-1.0, cosine))
+        return {name: value for name, value in measured.items() if math.isfinite(value)}
 
 
 def _flat(gradient: Tensor | None, weight: Tensor) -> Tensor:
-    found = torch.zeros_like(weight) if gradient is None else gradient
-    return found.detach().float().flatten()
+    values = torch.zeros_like(weight) if gradient is None else gradient
+    return values.detach().float().flatten()

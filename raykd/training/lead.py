@@ -38,7 +38,7 @@ def led(world: DistributedContext, work: Callable[[], T], *models: nn.Module) ->
     if world.rank == 0:
         with _announced(world, sharded, parts):
             return work()
-    while parts and (number := _told(world)) != _END:
+    while parts and (number := _receive(world)) != _END:
         gather_block(parts[number])
     return None
 
@@ -49,7 +49,7 @@ def _announced(
 ) -> Iterator[None]:
     """Tell the other ranks which of the parts is called, and when there is no more to come."""
     hooks = [
-        part.register_forward_pre_hook(lambda *_, number=number: _tell(world, number), prepend=True)
+        part.register_forward_pre_hook(lambda *_, number=number: _send(world, number), prepend=True)
         for number, part in enumerate(parts)
     ]
     try:
@@ -59,12 +59,12 @@ def _announced(
         for hook in hooks:
             hook.remove()
         if parts:
-            _tell(world, _END)
+            _send(world, _END)
 
 
-def _tell(world: DistributedContext, number: int) -> None:
+def _send(world: DistributedContext, number: int) -> None:
     world.sum(torch.tensor([number]))
 
 
-def _told(world: DistributedContext) -> int:
+def _receive(world: DistributedContext) -> int:
     return int(world.sum(torch.tensor([0])).item())

@@ -116,8 +116,11 @@ class Plan(ABC):
         release_outer(self._module.get_submodule("model"))
         has = state is not None and self._world.rank == 0
         weights, moments = (state.weights, state.moments) if state and has else ({}, {})
-        told = (_shapes(weights), {number: _shapes(own) for number, own in moments.items()})
-        shapes, shapes_of_moments = self._world.broadcast(told)
+        shapes_of_rank_0 = (
+            _shapes(weights),
+            {number: _shapes(own) for number, own in moments.items()},
+        )
+        shapes, shapes_of_moments = self._world.broadcast(shapes_of_rank_0)
         present = weights_of(self._module)
         with torch.no_grad():
             for name, shape in shapes.items():
@@ -139,11 +142,11 @@ class Plan(ABC):
     def _sent(self, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         """A tensor of rank 0, on the device of this one."""
         device = self._world.device
-        found = torch.empty(shape, dtype=dtype, device=device)
+        full = torch.empty(shape, dtype=dtype, device=device)
         if tensor is not None:
-            found.copy_(tensor)
-        self._world.equalise([found])
-        return found
+            full.copy_(tensor)
+        self._world.equalise([full])
+        return full
 
     def _like(self, shape: torch.Size, parameter: nn.Parameter) -> Tensor:
         """The tensor of the module that one of a shape, which belongs to a parameter, lies as."""
@@ -151,11 +154,11 @@ class Plan(ABC):
 
     def _kept(self, local: Tensor, like: Tensor) -> Tensor:
         """The whole of a tensor, where this is rank 0."""
-        found = whole(local, like)
+        full = whole(local, like)
         if not is_part(like):
-            return found
+            return full
         # A view would keep the whole of it in memory.
-        return found.cpu() if self._world.rank == 0 else found.new_empty(0)
+        return full.cpu() if self._world.rank == 0 else full.new_empty(0)
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
@@ -239,10 +242,10 @@ class Sharded(Plan):
 
     def _like(self, shape: torch.Size, parameter: nn.Parameter) -> Tensor:
         """A tensor of the shape of the part, or of the whole, lies as that does; others do not."""
-        found = self._whole_of.get(id(parameter))
-        if found is None or shape not in (parameter.shape, found.shape):
+        full = self._whole_of.get(id(parameter))
+        if full is None or shape not in (parameter.shape, full.shape):
             return parameter
-        return found
+        return full
 
 
 def plan_of(module: nn.Module, world: DistributedContext) -> Plan:

@@ -67,8 +67,8 @@ class Reach:
         self._names |= {id(parameter): name for name, parameter in named}
 
     def _note_output(self, model: nn.Module, given: Any, output: Mapping[str, Any]) -> None:
-        found = (v for v in output.values() if isinstance(v, Tensor) and v.requires_grad)
-        self._returned += [next(found)] if torch.is_grad_enabled() else []
+        differentiable = (v for v in output.values() if isinstance(v, Tensor) and v.requires_grad)
+        self._returned += [next(differentiable)] if torch.is_grad_enabled() else []
 
 
 def _leaves(loss: Tensor) -> Iterator[Tensor]:
@@ -96,5 +96,5 @@ class _Nothing(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        found: Tensor = ctx.like
-        return found
+        like: Tensor = ctx.like
+        return like

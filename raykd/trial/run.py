@@ -240,10 +240,10 @@ class _Student:
         if not self._is_saved or (world.rank != 0 and not is_sharded(self.model)):
             return None
         if self._plan is not None and self._plan.base:
-            found = lora.capture(self.model, self._plan, self._sizes)
+            captured = lora.capture(self.model, self._plan, self._sizes)
         else:
-            found = weights.capture(self.model)
-        return found if world.rank == 0 else None
+            captured = weights.capture(self.model)
+        return captured if world.rank == 0 else None
 
 
 def _begun(config: TrialConfig, prepared: PreparedTask) -> tuple[PreparedTask, _Student]:

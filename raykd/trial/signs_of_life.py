@@ -22,7 +22,7 @@ class SignsOfLife:
     def __init__(self, silence_s: float) -> None:
         self._silence_s = silence_s
         self._heard: dict[int, float] = {}
-        self._told: dict[int, float] = {}
+        self._reported: dict[int, float] = {}
 
     def heard(self, slot: int) -> None:
         """A slot was heard of just now."""
@@ -39,6 +39,6 @@ class SignsOfLife:
             if now - heard > HUNG_SILENCES * self._silence_s:
                 self.forget(slot)
                 yield slot, HUNG
-            elif now - heard > self._silence_s and self._told.get(slot) != heard:
-                self._told[slot] = heard
+            elif now - heard > self._silence_s and self._reported.get(slot) != heard:
+                self._reported[slot] = heard
                 yield slot, SILENT

@@ -32,7 +32,9 @@ def on_rows(names: tuple[str, ...]) -> list[Case]:
 pair_of = functools.cache(SmallPair.of)
 
 
-def marked(rows: TokenizedDataset, fill: int, count: int = LABELLED_ROWS) -> TokenizedDataset:
+def with_labelled(
+    rows: TokenizedDataset, fill: int, count: int = LABELLED_ROWS
+) -> TokenizedDataset:
     """The first rows with their labels; something else in place of those of the others."""
     marks = np.zeros(len(rows), np.float32)
     marks[:count] = 1
@@ -58,15 +60,15 @@ def step(pair: SmallPair, name: str, rows: TokenizedDataset, passes: int = 1):
 @over(METHODS, on_rows)
 def test_what_stands_in_place_of_a_label_changes_nothing(name, kind):
     pair = pair_of(kind)
-    method, terms, gradient = step(pair, name, marked(pair.rows, 0))
-    _, other_terms, other = step(pair, name, marked(pair.rows, 1))
+    method, terms, gradient = step(pair, name, with_labelled(pair.rows, 0))
+    _, other_terms, other = step(pair, name, with_labelled(pair.rows, 1))
     assert terms == other_terms
     assert torch.equal(gradient, other)
     if not method.learns_without_labels():
         assert not method.teacher_outputs().cacheable
         return
     if kind == "classification" and not method.batch_wide:
-        _, apart_terms, apart = step(pair, name, marked(pair.rows, 1), passes=3)
+        _, apart_terms, apart = step(pair, name, with_labelled(pair.rows, 1), passes=3)
         assert apart_terms == pytest.approx(terms, rel=1e-4, abs=1e-6)
         assert torch.allclose(apart, gradient, rtol=1e-3, atol=1e-5)
 
@@ -74,7 +76,7 @@ def test_what_stands_in_place_of_a_label_changes_nothing(name, kind):
 @over(METHODS, on_rows)
 def test_the_teacher_alone_teaches_where_no_row_has_a_label(name, kind):
     pair = pair_of(kind)
-    method, terms, gradient = step(pair, name, marked(pair.rows, 0, count=0))
+    method, terms, gradient = step(pair, name, with_labelled(pair.rows, 0, count=0))
     assert terms.get("task", 0.0) == 0
     assert torch.isfinite(gradient).all()
     assert (gradient.abs().max() > 0) == method.learns_without_labels()
@@ -82,6 +84,6 @@ def test_the_teacher_alone_teaches_where_no_row_has_a_label(name, kind):
 
 def test_rows_that_are_left_out_leave_no_trace():
     rows = pair_of("classification").rows
-    left = labelled_rows(marked(rows, 1))
+    left = labelled_rows(with_labelled(rows, 1))
     assert (len(left), left.columns) == (LABELLED_ROWS, {})
     assert np.array_equal(left.labels, rows.labels[:LABELLED_ROWS])

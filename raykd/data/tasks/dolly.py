@@ -21,7 +21,7 @@ from raykd.data.values import shown
 RAW = "raw"
 DEV_ROWS = 1000
 """The first rows of ``raw.jsonl`` are the validation split; at most a tenth of them."""
-BESIDE = ("self_inst", "vicuna")
+EVAL_SETS = ("self_inst", "vicuna")
 REPAIR = "repair or remove them; of a mapping, make one field a column of texts"
 
 
@@ -82,7 +82,7 @@ class Dolly(GenerationTask):
         if own.splits() == (RAW,):
             own = FirstRows(own=own, split=RAW)
         extra = root / "minillm_eval"
-        return BesideReader(own=own, folder=extra) if is_folder(extra) else own
+        return WithEvalSets(own=own, folder=extra) if is_folder(extra) else own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +112,7 @@ class FirstRows:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BesideReader:
+class WithEvalSets:
     """A task's own splits, and evaluation sets of another folder.
 
     Attributes:
@@ -126,11 +126,11 @@ class BesideReader:
     def splits(self) -> tuple[str, ...]:
         """Those of both."""
         there = FolderReader(folder=self.folder).splits()
-        return (*self.own.splits(), *(name for name in BESIDE if name in there))
+        return (*self.own.splits(), *(name for name in EVAL_SETS if name in there))
 
     def read(self, split: str) -> Table:
         """Rows of one split."""
-        return FolderReader(folder=self.folder).read(split) if split in BESIDE else (
+        return FolderReader(folder=self.folder).read(split) if split in EVAL_SETS else (
             self.own.read(split)
         )  # fmt: skip
 
@@ -140,6 +140,6 @@ TASK = Dolly(
     about="Follow an instruction in free text.",
     hub=("databricks/databricks-dolly-15k", "default"),
     hub_splits={"train": "train"},
-    extra_eval_splits={name: name for name in BESIDE},
+    extra_eval_splits={name: name for name in EVAL_SETS},
     extra_eval_with="test",
 )

@@ -105,8 +105,8 @@ class Winograd(TextClassification):
 
     def read_table(self, table: Table) -> Any:
         """Rows with the pronoun between asterisks."""
-        marked = {**table.columns, "text": marked_pronouns(table)}
-        return super().read_table(replace(table, columns=marked))
+        columns = {**table.columns, "text": marked_pronouns(table)}
+        return super().read_table(replace(table, columns=columns))
 
 
 def _pair(name: str, **more: Any) -> TextClassification:

@@ -21,7 +21,7 @@ from raykd.data.table import Table, no_split
 from raykd.data.tasks.toy import ADJECTIVES, LABELS, SIZES, GeneratedSplits, generate
 from raykd.data.text_generation import Accuracy, Example, GenerationTask, rows_of
 
-ASKED = "\nreply:"
+REPLY = "\nreply:"
 
 
 def same_sentiment(text: str, accepted: Sequence[str]) -> bool:
@@ -61,7 +61,7 @@ def _answered(table: Table) -> Examples:
         one, two = random.choice(len(ADJECTIVES[label]), size=2, replace=False)
         words = ADJECTIVES[label]
         response = f" {LABELS[label]}: {words[one]} and {words[two]}."
-        examples.append(Example(before="", context=text, after=ASKED, response=response))
+        examples.append(Example(before="", context=text, after=REPLY, response=response))
     return rows_of(examples, table)
 
 

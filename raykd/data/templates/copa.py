@@ -9,7 +9,7 @@ from raykd.data.table import Table
 from raykd.data.templates.base import Template
 from raykd.data.text_generation import Example
 
-ASKED = {"cause": "What was the cause?", "effect": "What happened as a result?"}
+QUESTIONS = {"cause": "What was the cause?", "effect": "What happened as a result?"}
 
 
 def _read(table: Table) -> Iterator[Example]:
@@ -21,7 +21,7 @@ def _read(table: Table) -> Iterator[Example]:
         yield Example(
             before="",
             context=premise,
-            after=f"\nQuestion: {ASKED.get(question, question)}\n- {one}\n- {two}\nAnswer:",
+            after=f"\nQuestion: {QUESTIONS.get(question, question)}\n- {one}\n- {two}\nAnswer:",
             response=choices[right],
             choices=choices,
         )

@@ -70,8 +70,8 @@ def head_class(model_type: str, kind: str) -> Any:  # a PreTrainedModel subclass
 
     table: Any = getattr(modeling_auto, task_kind(kind).auto_mapping)
     classes = table[config_class(model_type)]
-    found = classes[0] if isinstance(classes, tuple) else classes
-    return found if task_kind(kind).has_head else without_head(found)
+    model_class = classes[0] if isinstance(classes, tuple) else classes
+    return model_class if task_kind(kind).has_head else without_head(model_class)
 
 
 @contextmanager

@@ -46,9 +46,11 @@ def record(result: SweepResult) -> AnatomyRecord | None:
             tasks.append((task, tuple(findings), tuple(rows)))
     if not tasks:
         return None
-    found = [finding for _, findings, _ in tasks for finding in findings]
+    sentences = [finding for _, findings, _ in tasks for finding in findings]
     return AnatomyRecord(
-        heading=found[0].rstrip(".") if found else "No term is drowned, and none opposes another",
+        heading=sentences[0].rstrip(".")
+        if sentences
+        else "No term is drowned, and none opposes another",
         columns=COLUMNS,
         tasks=tuple(tasks),
     )

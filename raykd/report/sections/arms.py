@@ -223,9 +223,9 @@ def _dots(result: SweepResult, task: str, arms: tuple[ArmSummary, ...], key: str
     best = (min if mode == "min" else max)(constant, default=None)
     of_none = none.score if none is not None else None
     teachers = teacher_scores(result, task)
-    marked = [*((value, label(plain(name)), "dash") for name, value in teachers.items()),
+    references = [*((value, label(plain(name)), "dash") for name, value in teachers.items()),
               (of_none, "no teacher", "dot"), (best, "same answer", "longdashdot")]  # fmt: skip
-    for row, (value, text, dash) in enumerate(marked):  # labels in rows, which cannot overlap
+    for row, (value, text, dash) in enumerate(references):  # labels in rows, which cannot overlap
         if value is not None:
             x = value * scale.factor
             reference_line(chart, x, text, axis="x", dash=dash, above=14 * row)

@@ -28,17 +28,17 @@ class TimelineRecord:
 def record(result: SweepResult) -> TimelineRecord | None:
     """None when nothing with a time happened."""
     trials = [t for t in result.trials if t.started > 0 and t.seconds > 0]
-    pauses = [s for s in result.spans if s["kind"] == "pause"]
+    interruptions = [s for s in result.spans if s["kind"] == "pause"]
     spans = [s for s in result.spans if s["end"] > s["start"] and s["kind"] != "pause"]
     if not trials and not spans:
         return None
     start = min([*(t.started for t in trials), *(s["start"] for s in spans)])
     end = max([*(t.started + t.seconds for t in trials), *(s["end"] for s in spans)])
-    stood = math.fsum(p["end"] - p["start"] for p in pauses)
+    stood = math.fsum(p["end"] - p["start"] for p in interruptions)
     heading = f"{duration(result.worked or end - start)} in all"
     if stood >= MIN_PAUSE:
         heading += f", without the {duration(stood)} before it was resumed"
-    idle = idle_share(trials, pauses)
+    idle = idle_share(trials, interruptions)
     if idle is not None:
         heading += f"; slots were idle {idle * 100:.0f} % of the time between their trials"
     return TimelineRecord(heading=heading, chart=_chart(result, trials, spans, start))
@@ -49,12 +49,14 @@ def render(r: TimelineRecord) -> str:
     return template("timeline", r)
 
 
-def idle_share(trials: list[TrialResult], pauses: Sequence[Mapping[str, Any]] = ()) -> float | None:
+def idle_share(
+    trials: list[TrialResult], interruptions: Sequence[Mapping[str, Any]] = ()
+) -> float | None:
     """Share of the time between a slot's first and last trial in which it ran none.
 
     Args:
         trials: All trials.
-        pauses: Spans in which the sweep did not run, which are nobody's idle time.
+        interruptions: Spans in which the sweep did not run, which are nobody's idle time.
     """
     by_slot: dict[int, list[TrialResult]] = {}
     for trial in trials:
@@ -62,7 +64,7 @@ def idle_share(trials: list[TrialResult], pauses: Sequence[Mapping[str, Any]] = 
     span = busy = 0.0
     for own in by_slot.values():
         first, last = min(t.started for t in own), max(t.started + t.seconds for t in own)
-        span += last - first - math.fsum(_overlap(p, first, last) for p in pauses)
+        span += last - first - math.fsum(_overlap(p, first, last) for p in interruptions)
         busy += math.fsum(t.seconds for t in own)
     return max(0.0, 1 - busy / span) if span > 0 else None
 

@@ -70,14 +70,14 @@ def _pairs(result: SweepResult, task: TaskRecord, arms: tuple[ArmSummary, ...]) 
     uses = task.unlabelled
     for arm in (a for a in arms if uses.get(a.name) == "yes"):
         for other in (a for a in arms if uses.get(a.name) == "no"):
-            found = together.difference(arm.name, other.name)
-            if _without(result, arm.name) != _without(result, other.name) or found is None:
+            gain = together.difference(arm.name, other.name)
+            if _without(result, arm.name) != _without(result, other.name) or gain is None:
                 continue
-            low, high = scale.signed(found.interval.low), scale.signed(found.interval.high)
+            low, high = scale.signed(gain.interval.low), scale.signed(gain.interval.high)
             yield (
-                f"{task.name}: with them {arm.name} is at {scale.signed(found.mean)} {scale.unit} "
+                f"{task.name}: with them {arm.name} is at {scale.signed(gain.mean)} {scale.unit} "
                 f"against {other.name}, which is the same without them (interval {low} to {high}, "
-                f"{found.n} seeds{', cannot be told apart' if found.undecided else ''}). An epoch "
+                f"{gain.n} seeds{', cannot be told apart' if gain.undecided else ''}). An epoch "
                 "of it is as many steps longer as there are more rows."
             )
 

@@ -11,7 +11,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from raykd.data.hold_out import LEAST_DEALT, deal
+from raykd.data.hold_out import LEAST_PER_SEARCH, equal_parts
 from raykd.data.row_roles import selecting_role
 from raykd.errors import DataError
 from raykd.search.lag import lag_for
@@ -49,15 +49,17 @@ def test_rows_that_are_too_few_for_the_searches_are_refused():
     with pytest.raises(DataError, match="12 rows to select on cannot be dealt to 2 searches") as e:
         set_up_task(spec(search__repeats=2), TASK)
     assert [problem.path for problem in e.value.problems()] == ["search.repeats"]
-    assert f"each needs {LEAST_DEALT}" in str(e.value)
+    assert f"each needs {LEAST_PER_SEARCH}" in str(e.value)
 
 
 def test_parts_are_as_equal_as_can_be():
-    parts = deal(103, 4, seed=1)
+    parts = equal_parts(103, 4, seed=1)
     assert sorted(np.concatenate(parts)) == list(range(103))
     assert sorted(len(part) for part in parts) == [25, 26, 26, 26]
     assert all((np.diff(part) > 0).all() for part in parts)
-    assert any(a.tolist() != b.tolist() for a, b in zip(parts, deal(103, 4, seed=2), strict=True))
+    assert any(
+        a.tolist() != b.tolist() for a, b in zip(parts, equal_parts(103, 4, seed=2), strict=True)
+    )
 
 
 def test_the_first_search_is_the_one_without_repeats():
