@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -57,6 +58,9 @@ def main() -> int:
     parser.add_argument("--of", action="append", choices=sorted(TARGETS), help="only these")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no chain after")
     asked = parser.parse_args()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Begun in the background: its sweeps would ignore Ctrl-C, too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"{asked.kills} kills, seed {asked.seed}, {asked.slots} slots, {processor()}")
     until = time.monotonic() + 60 * asked.minutes
     outcomes: list[Outcome] = []
