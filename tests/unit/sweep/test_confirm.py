@@ -1,4 +1,4 @@
-"""Students that the confirm stage keeps: whole, under their name, and marked with whose they are."""
+"""Students that the confirm stage keeps: whole, under their names, marked with whose they are."""
 
 from __future__ import annotations
 
