@@ -38,7 +38,7 @@ JOURNAL = "studies.journal"
 TRAINABLE_RESOURCES = {ray_private.HEAD: 0.0001}
 """Tune refuses trials that take nothing. They must not take CPUs: the slots hold them all."""
 
-FOLLOWERS = 3
+FOLLOWERS = 2
 """Times that the process that follows a trial for Tune is started again after it died."""
 
 
