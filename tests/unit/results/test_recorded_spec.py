@@ -17,9 +17,7 @@ LEAST: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "file", sorted((ROOT / "search_spaces").glob("*.yaml")), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_what_raykd_writes_is_understood(file: Path) -> None:
     plain = json.loads(json.dumps(load_spec(file).as_dict()))
     assert not list(not_understood(plain))
