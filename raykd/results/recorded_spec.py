@@ -48,6 +48,10 @@ def _having(needed: Mapping[str, Shape], more: Mapping[str, Shape] | None = None
     return fits
 
 
+def _is_null(value: object) -> bool:
+    return value is None
+
+
 def _any_of(*shapes: Shape) -> Shape:
     return lambda value: any(shape(value) for shape in shapes)
 
@@ -80,12 +84,12 @@ _LOGGER = _having({"name": _is_text}, {"params": _is_mapping})
 
 _PARTS: Mapping[str, Shape] = {
     "tasks": _each(_any_of(_is_text, _is_mapping)),
-    "loggers": _each(_LOGGER),
+    "loggers": _any_of(_is_null, _each(_LOGGER)),
     "data.rationales": _is_mapping,
     "search.repeats": _is_whole,
-    "search.constraints": _each(_BOUND),
+    "search.constraints": _any_of(_is_null, _each(_BOUND)),
     "confirm.seeds": _any_of(_each(_is_whole), _SEED_PLAN),
-    "report.margin": is_number,
+    "report.margin": _any_of(_is_null, is_number),
 }
 """What else is read, where it is there."""
 
@@ -103,8 +107,9 @@ def not_understood(spec: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     if not (_is_mapping(teachers) and all(map(_TEACHER, teachers.values()))):
         yield "teachers", teachers
     for place, shape in _PARTS.items():
-        value: Any = spec
-        for key in place.split("."):
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if value is not None and not shape(value):
-            yield place, value
+        *owners, key = place.split(".")
+        owner: Any = spec
+        for name in owners:
+            owner = owner.get(name)
+        if isinstance(owner, Mapping) and key in owner and not shape(owner[key]):
+            yield place, owner[key]

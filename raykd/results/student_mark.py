@@ -39,4 +39,5 @@ def is_student_of(folder: Path, trial: TrialResult) -> bool:
         return True
     except (OSError, ValueError, RecursionError):
         return False
-    return found == {"trial_id": trial.trial_id, "params": configuration_key(trial.params)}
+    wanted = {"trial_id": trial.trial_id, "params": configuration_key(trial.params)}
+    return bool(found == wanted)
