@@ -148,7 +148,8 @@ def _line(event: Event) -> str | None:
     if kind == "node":
         return describe_node(event)
     if kind == "slot" and event["state"] == "lost":
-        return f"slot {event['slot']} on {event['node']} was lost"
+        where = f" on {event['node']}" if event["node"] else ""
+        return f"slot {event['slot']}{where} was lost"
     if kind == "sweep_finished":
         why = f": {event['error']}" if event.get("error") else ""
         return f"{event['status']} after {about(event['seconds'])}{why}"

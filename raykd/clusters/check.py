@@ -20,7 +20,7 @@ class Checked:
         provider: Who gives the machines: ``aws``, ``local``, ``kuberay`` ...
         max_workers: Most machines besides the head.
         problems: Errors and warnings by line.
-        estimate: Slots and cost; None where the machines are not told (``local``).
+        estimate: Slots and cost; None where the machines are not known (``local``).
     """
 
     provider: str

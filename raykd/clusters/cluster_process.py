@@ -166,16 +166,16 @@ def start() -> LocalNode:
 
 def delete(session: Path, *, but_logs: bool = False) -> None:
     """Delete the folder of a cluster; Ray's agents may put a file back before they end."""
+    latest = session.with_name("session_latest")
+    with contextlib.suppress(OSError):
+        if latest.readlink().name == session.name:
+            latest.unlink()
     if but_logs:
         for path in session.iterdir():
             if path.name == LOGS:
                 continue
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return
-    latest = session.with_name("session_latest")
-    with contextlib.suppress(OSError):
-        if latest.readlink().name == session.name:
-            latest.unlink()
     for _ in range(DELETE_TRIES):
         shutil.rmtree(session, ignore_errors=True)
         if not session.exists():

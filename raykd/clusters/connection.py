@@ -26,8 +26,11 @@ from raykd.ray_private import (
     on_loopback,
     read_environment_again,
     require_head,
+    words_to,
 )
 from raykd.trial.coordinator import RAY_THREAD
+
+log = logging.getLogger(__name__)
 
 _LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -136,7 +139,7 @@ def _connection(address: str, connection: Connection) -> Iterator[Connection]:
                 signal.signal(number, handler)
     try:
         require_head()
-        with _as_setup_error():
+        with _as_setup_error(), words_to(log.debug):
             yield connection
     finally:
         _disconnect(0.0 if connection.lost else LEAVE_S)

@@ -15,6 +15,8 @@ _QUIET = {
     # trial meanwhile; how many there are at a time is bounded by the searcher.
     "TUNE_MAX_PENDING_TRIALS_PG": "64",
     "RAY_AIR_NEW_OUTPUT": "0",
+    # What becomes of a trial is told by raykd.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # Train: a slot reports to the coordinator; its own health is polled rarely.
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",

@@ -43,14 +43,14 @@ def hold_out(num_rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
 
 
 def equal_parts(num_rows: int, parts: int, seed: int) -> list[Array]:
-    """Row numbers dealt to parts as equal as can be, each sorted; every row is in one of them.
+    """Row numbers in parts of equal size (within one), each sorted; every row is in one of them.
 
     Raises:
         DataError: A part would have fewer than `LEAST_PER_SEARCH` rows.
     """
     if num_rows // parts < LEAST_PER_SEARCH:
         raise DataError(
-            f"{num_rows:,} rows to select on cannot be dealt to {parts} searches: each needs "
+            f"{num_rows:,} rows to select on are too few for {parts} searches: each needs "
             f"{LEAST_PER_SEARCH}",
             hint="give data.select_on more rows, or repeat the search less often",
         )

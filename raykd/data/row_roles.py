@@ -51,7 +51,7 @@ class RoleSettings:
         augment: Adds rows to those that students are trained on; None: they stay as they are.
         balance: What is done about classes of different sizes.
         unlabelled: Files of further rows for students, without labels.
-        searches: Searches of each arm, to which the rows to select on are dealt.
+        searches: Searches of each arm, which share the rows to select on.
     """
 
     source: DataSettings

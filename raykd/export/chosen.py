@@ -11,6 +11,7 @@ from raykd.results.confirmed import BEST
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.reported_runs import no_student, runs_with_student
 from raykd.results.store import load_results
+from raykd.results.student_mark import is_student_of
 from raykd.results.summary import arm_summaries
 from raykd.results.verdict import Verdict, listed, verdict
 
@@ -54,11 +55,11 @@ def choose(run: str | Path, task: str | None = None, arm: str | None = None) -> 
     # With confirm.keep: all, there are several; the first seed stands for the arm.
     trial = min(saved, key=lambda t: (not t.checkpoint.endswith(f"/{BEST}"), t.number, t.trial_id))
     folder = Path(run) / trial.checkpoint
-    _check(folder, f"the student of '{name}' on {of}")
+    _check(folder, trial, f"the student of '{name}' on {of}")
     return ChosenStudent(result=result, trial=trial, folder=folder, verdict=outcome)
 
 
-def _check(folder: Path, what: str) -> None:
+def _check(folder: Path, trial: TrialResult, what: str) -> None:
     """Refuse what would not be loaded: the criterion is that of a resumption."""
     from raykd.models.weight_files import check_whole_model
 
@@ -72,6 +73,12 @@ def _check(folder: Path, what: str) -> None:
         check_whole_model(folder)
     except RaykdError as exc:
         raise SpecError(f"{what} is not whole: {exc}", hint=again) from exc
+    if not is_student_of(folder, trial):
+        raise SpecError(
+            f"{what} was replaced in {folder} by that of another configuration, whose run has no "
+            "end on record",
+            hint="raykd sweep --resume RUN confirms the one that is best",
+        )
 
 
 def _task(result: SweepResult, task: str | None) -> str:

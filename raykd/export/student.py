@@ -19,6 +19,7 @@ from raykd.results.arm_teachers import learnt_from, own_score
 from raykd.results.diagnose import diagnose
 from raykd.results.public import public, without_addresses, without_folders
 from raykd.results.serialization import json_safe
+from raykd.results.student_mark import MARK
 from raykd.results.summary import confirm_seed, task_metric
 
 PROVENANCE = "raykd.json"
@@ -50,7 +51,7 @@ def export(
         raise SetupError(f"{target} exists and is not empty", hint="name another folder")
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
-        shutil.copytree(student.folder, draft)
+        shutil.copytree(student.folder, draft, ignore=shutil.ignore_patterns(MARK))
         made = graphs(draft) if graphs is not None else None
         for name, text in _texts(student, licence, made).items():
             (draft / name).write_bytes(text)
@@ -71,6 +72,7 @@ def planned(student: ChosenStudent, licence: str | None = None) -> dict[str, int
     """The files that `export` would write, with their bytes."""
     saved = sorted(path for path in student.folder.rglob("*") if path.is_file())
     files = {p.relative_to(student.folder).as_posix(): p.stat().st_size for p in saved}
+    files.pop(MARK, None)
     return files | {name: len(text) for name, text in _texts(student, licence, None).items()}
 
 

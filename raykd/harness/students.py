@@ -11,6 +11,7 @@ from raykd.models.weight_files import is_whole_model
 from raykd.results.confirmed import confirm_seed
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.reported_runs import no_student, runs_with_student
+from raykd.results.student_mark import is_student_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +59,11 @@ def saved_students(
     students = tuple(
         SavedStudent(trial=t, seed=confirm_seed(t), folder=run / t.checkpoint)
         for t in kept
-        if is_whole_model(run / t.checkpoint)
+        if is_whole_model(run / t.checkpoint) and is_student_of(run / t.checkpoint, t)
     )
     if not students:
         raise SpecError(
-            f"{run} has no confirmed student{' whose files are whole' if kept else ''}",
+            f"{run} has no confirmed student{' whose files are whole and its own' if kept else ''}",
             hint="students are kept by the confirm stage: raykd sweep --resume RUN",
         )
     return students

@@ -1,4 +1,4 @@
-"""Responses that a student sampled: what is remembered of them, dealt out to micro batches.
+"""Responses that a student sampled: what is kept of them, split into micro batches.
 
 Axes: B response, S position of a response, M token.
 """

@@ -91,6 +91,9 @@ REACHABLE = PrivateName(
 DASHBOARD = PrivateName(NODE.module, "Node.start_api_server", f"{_START} without a dashboard")
 DEAD = PrivateName(NODE.module, "Node.dead_processes", "noticing that a local cluster is lost")
 END = PrivateName(NODE.module, "Node.kill_all_processes", "ending a local cluster")
+WORDS = PrivateName(
+    "ray._private.worker", "print_to_stdstream", "keeping standard output for results"
+)
 CONFIG = PrivateName("ray._raylet", "Config", "connecting to a cluster with new settings")
 PROVIDERS = PrivateName(
     f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows"
@@ -103,7 +106,7 @@ VALIDATE = PrivateName(f"{_LAUNCHER}.util", "validate_config", "checking a clust
 SWEEP = (
     CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
     NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT, PROGRESS, NOTEBOOK,
-    CONFIG, REACHABLE, SYNCHRONISER, END_SYNCHRONISER,
+    CONFIG, REACHABLE, SYNCHRONISER, END_SYNCHRONISER, WORDS,
 )  # fmt: skip
 """What a sweep uses."""
 
@@ -189,6 +192,21 @@ def on_loopback() -> Iterator[None]:
         yield
     finally:
         setattr(owner, REACHABLE.name, given)
+
+
+@contextmanager
+def words_to(hear: Callable[[str], None]) -> Iterator[None]:
+    """In the block, what Ray would print of processes that died goes to a function.
+
+    It would stand on standard output, among results, and say what raykd says itself.
+    """
+    owner = importlib.import_module(WORDS.module)
+    given = WORDS.find()
+    setattr(owner, WORDS.name, lambda data, **how: hear("\n".join(data["lines"])))
+    try:
+        yield
+    finally:
+        setattr(owner, WORDS.name, given)
 
 
 def start_local_cluster() -> Any:  # Ray's own class

@@ -8,7 +8,7 @@ from raykd.results.records import TrialResult
 
 
 def again(trial: TrialResult) -> str:
-    """The command that trains a trial again; empty where the run folder is not told.
+    """The command that trains a trial again; empty where the run folder is not known.
 
     In a comparison of runs, ids begin with the run.
     """

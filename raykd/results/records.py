@@ -56,7 +56,7 @@ class TrialResult:
     """One student trained once.
 
     Attributes:
-        sweep: Name of the run folder; empty where it is not told.
+        sweep: Name of the run folder; empty where it is not known.
         task: Task name.
         arm: Arm.
         method: Method name.

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from raykd.errors import RaykdError
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.outside import read_outside
+from raykd.results.recorded_spec import not_understood
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.replay import Event, Replay
 from raykd.results.reported_runs import current_scores
@@ -29,8 +30,6 @@ from raykd.whole_file import whole_file
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
 
 VERSION = 2
-LARGEST = 1e300
-"""Beyond it, an end of a domain is no number that was written by hand."""
 SPEC_HASH = "resolved.yaml"
 """Where the environment has the hash of the resolved search space."""
 _DEFAULT_BASELINES = ("kd", *METHODS_WITHOUT_TEACHER)
@@ -106,52 +105,12 @@ def _beginning(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for part in ("methods", "train"):
         if not isinstance(spec.get(part), Mapping):
             raise RaykdError(f"{folder / 'resolved.json'} has no '{part}'", hint="is it complete?")
-    parts: dict[str, object] = {f"methods.{name}": arm for name, arm in spec["methods"].items()}
-    parts |= {name: spec.get(name) for name in ("train", "data", "search", "confirm", "report")}
-    for place, section in (*parts.items(), ("teachers", spec.get("teachers") or {})):
-        if not (_are_teachers(section) if place == "teachers" else _is_section(section)):
-            raise RaykdError(
-                f"{folder / 'resolved.json'}: {place} cannot be understood, got {section!r:.80}",
-                hint="written by another version of raykd (env.json), or changed since",
-            )
+    for place, value in not_understood(spec):
+        raise RaykdError(
+            f"{folder / 'resolved.json'}: {place} cannot be understood, got {value!r:.80}",
+            hint="written by another version of raykd (env.json), or changed since",
+        )
     return spec, env
-
-
-def _is_section(part: object) -> bool:
-    """Whether a part of a search space is a mapping, and its parameters and domains are, too."""
-    if not isinstance(part, Mapping):
-        return False
-    fixed, domains = part.get("fixed", {}), part.get("domains", {})
-    return (
-        isinstance(fixed, Mapping)
-        and isinstance(domains, Mapping)
-        and all(_is_domain(domain) for domain in domains.values())
-    )
-
-
-def _are_teachers(part: object) -> bool:
-    """Whether a part is teachers by name, and says of combinations what they are made of."""
-    return isinstance(part, Mapping) and all(
-        isinstance(one, Mapping)
-        and isinstance(one.get("mean") or {}, Mapping | list)
-        and isinstance(one.get("routes") or {}, Mapping)
-        for one in part.values()
-    )
-
-
-def _is_domain(domain: object) -> bool:
-    """Whether a searched parameter has what its kind needs."""
-    if not isinstance(domain, Mapping) or not isinstance(domain.get("kind"), str):
-        return False
-    if domain["kind"] == "choice":
-        return isinstance(domain.get("choices"), list)
-    ends = [domain.get("low"), domain.get("high")]
-    least = 0 if domain["kind"].startswith("log") else -LARGEST
-    return all(_is_number(end) and least < end < LARGEST for end in ends)
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def read_events(path: Path) -> tuple[list[Event], int]:

@@ -34,7 +34,7 @@ def describe_splits(validation: SplitRef, test: SplitRef, searches: int = 1) -> 
     Args:
         validation: The rows to select on.
         test: The rows of the report.
-        searches: Searches of each arm, to which the first ones are dealt.
+        searches: Searches of each arm, which share the validation rows out.
     """
     before = test if validation.fraction is None else None
     suffix = f", in equal parts for {searches} searches" if searches > 1 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from optuna.trial import TrialState
 from raykd.models import weights
 from raykd.params import Scalar
 from raykd.results.records import Status
+from raykd.results.student_mark import mark
 from raykd.search.arms import Arm
 from raykd.search.study_view import is_feasible
 from raykd.spec.schema import SweepSpec
@@ -118,7 +120,7 @@ class _ConfirmRuns:
             # The student first: a trial on record as finished is not run again for it.
             folder = config.save_path
             if folder is not None:
-                _save(event["student"], Path(folder))
+                _save(event["student"], config, Path(folder))
                 self.on_saved(folder)
             self.recorder.finished(job, Status.COMPLETED, event, metric)
             if folder is not None:
@@ -129,9 +131,11 @@ class _ConfirmRuns:
             self.recorder.finished(job, Status.INTERRUPTED, event, metric)
 
 
-def _save(student: str | tuple[Any, ...], folder: Path) -> None:
+def _save(student: str | tuple[Any, ...], config: TrialConfig, folder: Path) -> None:
     """Keep a student, which a slot wrote beside its folder, or that is in the object store."""
-    if isinstance(student, str):
-        drafts.accept(Path(student), folder)
-    else:
-        weights.save(ray.get(student[0]), folder)
+    draft = Path(student) if isinstance(student, str) else drafts.draft_of(folder)
+    if not isinstance(student, str):
+        weights.save(ray.get(student[0]), draft)
+    with contextlib.suppress(OSError):  # `accept` says what is wrong
+        mark(draft, config.trial_id, {**config.coefficients, **config.train})
+    drafts.accept(draft, folder)

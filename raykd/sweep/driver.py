@@ -17,7 +17,7 @@ from raykd.clusters.background_thread import BackgroundThread
 from raykd.clusters.capacity import survey
 from raykd.clusters.node_capabilities import ability_of_nodes
 from raykd.clusters.slots import slots
-from raykd.errors import ClusterLost, SetupError
+from raykd.errors import ClusterLost, RaykdError, SetupError
 from raykd.models.tokenizers import save_tokenizer
 from raykd.results.event_log import EventLog
 from raykd.results.records import TEACHER_NOTE
@@ -160,14 +160,18 @@ class Driver:
                 teachers.expect_nodes()
             listener = self._listen(autoscaler, recorder, teachers)
             work = BackgroundThread(lambda: self._work(teachers, autoscaler, recorder), "work")
+
+            def look() -> None:
+                check()
+                listener.check()
+                if autoscaler.watcher is not None:
+                    autoscaler.watcher.check()
+
             try:
                 while not work.wait(LOOK_S):
-                    check()
-                    listener.check()
-                    if autoscaler.watcher is not None:
-                        autoscaler.watcher.check()
+                    look()
             except BaseException as exc:
-                cause = _cause(exc, check)
+                cause = _cause(exc, look)
                 self._halt(coordinator, work, cause)
                 conclude(cause)
                 if cause is not exc:
@@ -329,12 +333,12 @@ class Driver:
             self._note(notification["message"])
 
 
-def _cause(exc: BaseException, check: Callable[[], None]) -> BaseException:
-    """What ended a sweep: an error may only follow from the loss of the cluster."""
+def _cause(exc: BaseException, look: Callable[[], None]) -> BaseException:
+    """What ended a sweep: an error may only follow from the loss of cluster or coordinator."""
     if isinstance(exc, Exception):
         time.sleep(NOTICE_S)
     try:
-        check()
-    except ClusterLost as lost:
+        look()
+    except RaykdError as lost:
         return lost
     return exc

@@ -81,7 +81,7 @@ class LoggerFeed:
         return state.trial
 
     def _new(self, event: Event) -> _TrialState:
-        """A trial that was not told of, under a key that is free."""
+        """A new trial, under a key that is free."""
         name, key, number = str(event["trial_id"]), str(event["trial_id"]), 2
         while key in self._states:
             key, number = f"{name}-{number}", number + 1

@@ -92,13 +92,13 @@ class Loggers:
 
     def _off(self, log: EventLog, name: str, why: str) -> None:
         message = (
-            f"logger {name} is switched off: {why}; the sweep goes on, and what it was not told is "
+            f"logger {name} is switched off: {why}; the sweep goes on, and what it was not sent is "
             f"handed on by raykd sweep --resume {self._run}"
         )
         log.emit("note", message=message, about=LOGGER_NOTE)
 
     def finish(self, log: EventLog, status: str, result: SweepResult) -> None:
-        """Tell them the verdicts and what is left, and record what they were not told.
+        """Tell them the verdicts and what is left, and record what they were not sent.
 
         Args:
             log: The event log, after its last trial.

@@ -12,6 +12,7 @@ from raykd.models.weight_files import is_whole_model
 from raykd.params import Scalar
 from raykd.results.records import Status, TrialResult
 from raykd.results.store import load_results
+from raykd.results.student_mark import is_student_of
 from raykd.search.arms import Arm
 from raykd.search.rebuild import Recorded, rebuild
 from raykd.search.study import Result, reopen
@@ -95,11 +96,16 @@ def finished_confirmations(run: Path) -> Mapping[str, Mapping[str, Scalar]]:
     """Parameters of the completed confirm trials, by trial id.
 
     After a search that went on, another configuration may be the best: its trials bear the same
-    ids, and have to run. So has one whose student was to be kept and is not there.
+    ids, and have to run. So has one whose student was to be kept and is not there, or is that of
+    another configuration, whose own end was not recorded.
     """
     return {
         t.trial_id: t.params
         for t in load_results(run).trials
         if t.stage == "confirm" and t.status is Status.COMPLETED
-        if not t.checkpoint or is_whole_model(run / t.checkpoint)
+        if not t.checkpoint or _is_kept(run / t.checkpoint, t)
     }
+
+
+def _is_kept(folder: Path, trial: TrialResult) -> bool:
+    return is_whole_model(folder) and is_student_of(folder, trial)

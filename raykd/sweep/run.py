@@ -197,7 +197,7 @@ class Conclusion:
                 self._loggers.finish(self._log, status, result)
             if not trials:
                 return  # nothing to report, and an earlier report of this search space stays
-            if self._spec.loggers:  # which says what they were not told
+            if self._spec.loggers:  # which says what they were not sent
                 report = _write_report(self._spec, self._run)
             self._log.emit("report_written", report=str(report), run=str(self._run))
         except (SetupError, OSError):

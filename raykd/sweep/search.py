@@ -38,6 +38,9 @@ JOURNAL = "studies.journal"
 TRAINABLE_RESOURCES = {ray_private.HEAD: 0.0001}
 """Tune refuses trials that take nothing. They must not take CPUs: the slots hold them all."""
 
+FOLLOWERS = 2
+"""Times that the process that follows a trial for Tune is started again after it died."""
+
 
 def open_storage(run: Path, note: Callable[[str], None] = lambda message: None) -> JournalStorage:
     """The Optuna storage of a run, for the sweep that holds its lock.
@@ -250,6 +253,7 @@ def _tuner(searcher: ArmsSearch, run: Path, name: str) -> tune.Tuner:
             name=f"{name}-{int(time.time())}",
             storage_path=str((run / "ray").resolve()),
             verbose=0,
+            failure_config=tune.FailureConfig(max_failures=FOLLOWERS),
             progress_reporter=_NoReporter() if ray_private.NOTEBOOK.find() else None,
             callbacks=[ray_private.silent_progress()],
         ),

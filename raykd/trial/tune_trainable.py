@@ -21,6 +21,9 @@ PULL_S = 1.0
 def tune_trainable(config: dict[str, Any]) -> None:
     """Follow one job until it is over; each event is reported as one JSON text.
 
+    A process of Tune that dies is started again and follows the job from its first event on: what
+    comes twice changes nothing. The job goes on meanwhile.
+
     Args:
         config: ``coordinator`` and ``namespace`` of the actor, ``job`` (its id).
     """
@@ -37,5 +40,8 @@ def tune_trainable(config: dict[str, Any]) -> None:
                     tune.report({"event": json.dumps(event)})
                 if event["kind"] in ("done", "failed"):
                     return
-    finally:
+    except ray.exceptions.RayError:
+        raise  # a call that did not get through says nothing about the job
+    except BaseException:
         answer(coordinator.cancel.remote(config["job"]))
+        raise

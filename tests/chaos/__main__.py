@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import platform
+import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from tests.chaos.campaign import Outcome, campaign, rows, summary
 from tests.chaos.targets import TARGETS
@@ -56,11 +58,15 @@ def main() -> int:
     parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--of", action="append", choices=sorted(TARGETS), help="only these")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no chain after")
+    parser.add_argument("--keep", type=Path, help="where to keep what something is wrong with")
     asked = parser.parse_args()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Begun in the background: its sweeps would ignore Ctrl-C, too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"{asked.kills} kills, seed {asked.seed}, {asked.slots} slots, {processor()}")
     until = time.monotonic() + 60 * asked.minutes
     outcomes: list[Outcome] = []
-    with campaign(asked.seed, asked.slots) as one:
+    with campaign(asked.seed, asked.slots, asked.keep) as one:
         head(KILLS)
         for targets in [asked.of] if asked.of else one.targets(asked.kills):
             if time.monotonic() > until:

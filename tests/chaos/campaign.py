@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -49,10 +50,12 @@ class Campaign:
         folder: Where everything goes.
         seed: Decides about targets and instants, and is the seed of the sweep.
         slots: How many slots it has.
+        keep: Where to keep runs that something is wrong with, with what the commands printed.
     """
 
-    def __init__(self, folder: Path, seed: int, slots: int = 1) -> None:
+    def __init__(self, folder: Path, seed: int, slots: int = 1, keep: Path | None = None) -> None:
         self._folder = folder
+        self._keep = keep
         self._chance = random.Random(f"{seed} {slots}")
         self._surroundings = Surroundings(folder / "cache")
         self._file = folder / "chaos.yaml"
@@ -67,7 +70,10 @@ class Campaign:
         folder.mkdir()
         chain = Chain(self._file, folder, self._reference, self._surroundings, self._chance)
         difference = chain.run(targets)
-        return Outcome(kills=chain.kills, difference=difference, repeated=chain.repeated)
+        outcome = Outcome(kills=chain.kills, difference=difference, repeated=chain.repeated)
+        if self._keep is not None and not outcome.well:
+            shutil.copytree(folder, self._keep / f"{self._folder.name}-{folder.name}")
+        return outcome
 
     def targets(self, kills: int) -> list[list[str]]:
         """Targets for chains, each kind as often as the others, in any order."""
@@ -94,10 +100,10 @@ class Campaign:
 
 
 @contextmanager
-def campaign(seed: int, slots: int = 1) -> Iterator[Campaign]:
+def campaign(seed: int, slots: int = 1, keep: Path | None = None) -> Iterator[Campaign]:
     """A campaign in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="raykd-chaos-") as folder:
-        campaign = Campaign(Path(folder), seed, slots)
+        campaign = Campaign(Path(folder), seed, slots, keep)
         try:
             yield campaign
         finally:

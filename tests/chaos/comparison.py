@@ -61,6 +61,11 @@ def compare(run: Path, reference: Path) -> Difference:
     caveats = Counter(caveat.code for caveat in diagnose(result))
     caveats -= Counter(caveat.code for caveat in diagnose(whole))
     faults += [f"caveat {code}" for code in caveats]
+    faults += [
+        f"{name} has another {', '.join(k for k in row if row[k] != rows[name][k])}"
+        for name, row in wanted.items()
+        if name in rows and rows[name] != row
+    ]
     if result.interrupted or not result.finished:
         faults.append("the log does not say that the sweep has ended")
     if pq.read_table(run / "trials.parquet").num_rows != len(rows):

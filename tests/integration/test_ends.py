@@ -83,23 +83,29 @@ def test_a_signal_while_a_slot_is_busy_ends_the_sweep_well(
     assert "core_worker" not in errors
 
 
+def _failed(file: Path, cache: Path) -> TrialResult:
+    """The trial of the arm that gets stuck, which failed while the other arm went on."""
+    out = file.parent / "runs"
+    driver = _command("sweep", str(file), "--out", str(out), "--allow-imports", cache=cache)
+    returned, errors = _ended(driver)
+    assert returned == 3, errors  # an arm without a completed trial
+    (run,) = out.iterdir()
+    result = load_results(run)
+    done = [t for t in result.trials if t.arm == "none" and t.status is Status.COMPLETED]
+    assert len(done) == 3
+    (stuck,) = result.of("toy/sentiment", "stuck", "search")
+    assert stuck.status is Status.FAILED
+    return stuck
+
+
 @pytest.mark.slow
 def test_a_trial_that_never_ends_fails_with_where_it_was_and_the_sweep_goes_on(
     cache_folder: Path, prepared: object, tmp_path: Path
 ) -> None:
     file = _busy(tmp_path, "loop", 1, trials=1, trial_time_limit_s=8.0)
-    out = tmp_path / "runs"
-    driver = _command("sweep", str(file), "--out", str(out), "--allow-imports", cache=cache_folder)
-    returned, errors = _ended(driver)
-    assert returned == 3, errors  # an arm without a completed trial
-    (run,) = out.iterdir()
-    result = load_results(run)
-    (stuck,) = result.of("toy/sentiment", "stuck", "search")
-    assert stuck.status is Status.FAILED
+    stuck = _failed(file, cache_folder)
     assert stuck.error.startswith("took longer than search.trial_time_limit (8 s)")
     assert "stuck_method.py" in stuck.traceback
-    done = [t for t in result.trials if t.arm == "none" and t.status is Status.COMPLETED]
-    assert len(done) == 3
 
 
 @pytest.mark.slow
@@ -108,19 +114,10 @@ def test_a_trial_that_takes_all_memory_fails_with_the_figure_and_the_sweep_goes_
 ) -> None:
     limited = {**RESOURCES, "memory_gb_per_worker": 1.5}
     file = _busy(tmp_path, "eat", 1, trials=1, resources=limited)
-    out = tmp_path / "runs"
-    driver = _command("sweep", str(file), "--out", str(out), "--allow-imports", cache=cache_folder)
-    returned, errors = _ended(driver)
-    assert returned == 3, errors  # an arm without a completed trial
-    (run,) = out.iterdir()
-    result = load_results(run)
-    (eater,) = result.of("toy/sentiment", "stuck", "search")
-    assert eater.status is Status.FAILED
+    eater = _failed(file, cache_folder)
     assert re.match(
         r"took (1\.[5-9]|2\.\d) GiB of memory, of 1\.5 GiB that it may have", eater.error
     )
-    done = [t for t in result.trials if t.arm == "none" and t.status is Status.COMPLETED]
-    assert len(done) == 3
 
 
 @pytest.mark.slow

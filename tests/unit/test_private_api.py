@@ -198,3 +198,16 @@ def test_no_other_file_names_private_api():
 )
 def test_the_search_for_private_names_finds_them(source, found):
     assert private_names(source.replace("; ", "\n")) == found
+
+
+def test_what_ray_would_print_is_heard_and_does_not_stand_among_results(capsys):
+    def say():
+        said = {"lines": ["A worker died.", "Why?"], "pid": "raylet", "is_err": False}
+        ray._private.worker.print_to_stdstream(said, ignore_prefix=False)
+
+    heard: list[str] = []
+    with ray_private.words_to(heard.append):
+        say()
+    assert (heard, capsys.readouterr().out) == (["A worker died.\nWhy?"], "")
+    say()
+    assert "A worker died." in capsys.readouterr().out

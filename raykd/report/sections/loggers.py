@@ -1,4 +1,4 @@
-"""Loggers: where what was logged is looked at, and what a logger was not told."""
+"""Loggers: where to look at what was logged, and what was not sent."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def _row(result: SweepResult, teacher: TeacherRecord) -> tuple[str, ...]:
     elsewhere = not teacher.parameters
     trained = "n/a (its outputs were given)" if elsewhere else "loaded fine-tuned"
     if teacher.usage:
-        trained = "n/a (it was asked)"
+        trained = "n/a (behind an address)"
     elif _is_combined(result, teacher):
         trained = "n/a (others were)"
     return (

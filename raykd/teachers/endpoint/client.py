@@ -114,7 +114,7 @@ class EndpointClient:
 
         Args:
             request: What is asked.
-            is_first: Whether nothing was asked before: a server that is not there then probably
+            is_first: Whether no request was sent before: a server that is not there then probably
                 does not run, and is not waited for as long.
 
         Raises:

@@ -266,7 +266,9 @@ def test_the_folder_of_a_users_own_goes_with_the_last_cluster_in_it(tmp_path):
 def test_of_a_cluster_that_was_lost_the_logs_stay(tmp_path):
     one = session(tmp_path, "1")
     (one / "pointer").symlink_to(one)
+    (tmp_path / "session_latest").symlink_to(one)
     delete(one, but_logs=True)
+    assert list(tmp_path.iterdir()) == [one]
     assert [path.name for path in one.iterdir()] == ["logs"]
     assert (one / "logs" / "raylet.out").read_text() == "words"
 

@@ -12,6 +12,7 @@ from raykd.export.chosen import choose
 from raykd.harness.students import saved_students, without_student
 from raykd.results.records import Status
 from raykd.results.store import load_results
+from raykd.results.student_mark import MARK, mark
 from tests.synthetic_run import SEEDS, Builder
 from tests.synthetic_run import spec as search_space
 
@@ -69,6 +70,23 @@ def test_files_that_a_later_run_replaced_are_not_handed_out(builder, again):
         return
     run = run_of(builder)
     refused(run, "was replaced by that of another configuration")
+
+
+def test_files_that_were_replaced_by_a_run_without_an_end_are_not_handed_out(builder):
+    """The driver was killed between the two: the record is of OLD, the weights are of NEW."""
+    confirm(builder, OLD, 0.6)
+    run = run_of(builder)
+    (trial,) = (t for t in load_results(run).trials if t.checkpoint)
+    mark(run / BEST, trial.trial_id, OLD)
+    assert choose(run, TASK, "kd").trial == trial
+    mark(run / BEST, trial.trial_id, NEW)
+    with pytest.raises(SpecError, match="another configuration, whose run has no end on record"):
+        choose(run, TASK, "kd")
+    with pytest.raises(SpecError, match="no confirmed student whose files are whole and its own"):
+        saved_students(load_results(run), run)
+    (run / BEST / MARK).write_text("{")
+    with pytest.raises(SpecError, match="another configuration"):
+        choose(run, TASK, "kd")
 
 
 def test_a_failed_run_leaves_no_student(builder):

@@ -46,7 +46,7 @@ def test_every_row_to_select_on_is_dealt_to_one_search():
 
 
 def test_rows_that_are_too_few_for_the_searches_are_refused():
-    with pytest.raises(DataError, match="12 rows to select on cannot be dealt to 2 searches") as e:
+    with pytest.raises(DataError, match="12 rows to select on are too few for 2 searches") as e:
         set_up_task(spec(search__repeats=2), TASK)
     assert [problem.path for problem in e.value.problems()] == ["search.repeats"]
     assert f"each needs {LEAST_PER_SEARCH}" in str(e.value)

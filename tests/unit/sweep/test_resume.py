@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from raykd.results.event_log import EventLog
 from raykd.results.records import Evaluation, Status, TrialResult
 from raykd.results.serialization import to_dict
+from raykd.results.student_mark import mark
 from raykd.sweep import run_folder
 from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial
 from raykd.sweep.resume import cut_short, finished_confirmations, settle
@@ -244,4 +245,9 @@ def test_a_confirm_trial_whose_student_is_not_there_runs_again(run):
     driver.record(config, Status.COMPLETED, accuracy=0.5)
     assert not finished_confirmations(run)
     save(config)
+    assert set(finished_confirmations(run)) == {config.trial_id}
+    params = {**config.coefficients, **config.train}
+    mark(Path(config.save_path), config.trial_id, {**params, "alpha": 0.4})
+    assert not finished_confirmations(run)
+    mark(Path(config.save_path), config.trial_id, params)
     assert set(finished_confirmations(run)) == {config.trial_id}
