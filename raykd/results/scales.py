@@ -70,6 +70,7 @@ UNITS: Mapping[str, Scale] = {
     "divergence": Scale(factor=1.0, unit="nats", low=0.0),
     "bits": Scale(factor=1.0, unit="bits", low=0.0),
     "milliseconds": Scale(factor=1.0, unit="ms", low=0.0),
+    "megabytes": Scale(factor=1.0, unit="MB", low=0.0),
     "number": Scale(factor=1.0, unit=""),
 }
 """What a metric may be, by the name that tasks and records use for it."""
@@ -96,6 +97,7 @@ KNOWN: Mapping[str, str] = {
     "teacher_kl": "divergence",
     "bits_per_byte": "bits",
     "latency_ms": "milliseconds",
+    "memory_mb": "megabytes",
 }
 """What the metrics of the package are; a task says it of metrics of its own (`Task.units`)."""
 

@@ -11,8 +11,9 @@ from raykd.spec.schema_stages import Constraint
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode
 
 LATENCY = "latency_ms"
+MEMORY = "memory_mb"
 PARAMETERS = "parameters"
-COSTS = (LATENCY, PARAMETERS)
+COSTS = (LATENCY, MEMORY, PARAMETERS)
 """What can be measured of every student beside the metrics of its task; less is better."""
 
 _PATH = "search.constraints"

@@ -201,12 +201,13 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "seed": "What is drawn, and the seeds of trials.",
     },
     Constraint: {
-        "metric": "A metric that all tasks have, latency_ms, or parameters.",
+        "metric": "A metric that all tasks have, latency_ms, memory_mb, or parameters.",
         "relation": "Which side of the bound is allowed.",
         "bound": "The bound.",
     },
     Objective: {
-        "metric": "A metric that all tasks have, latency_ms, or parameters; auto = the task's own.",
+        "metric": "A metric that all tasks have, latency_ms, memory_mb, or parameters; auto = the "
+        "task's own.",
         "mode": "Whether more is better.",
     },
     ConfirmSpec: {

@@ -22,6 +22,7 @@ from raykd.training.evaluate import (
     teacher_divergence,
 )
 from raykd.training.inference import InferenceSetup
+from raykd.training.memory_use import memory_mb
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,13 +65,18 @@ def _latency(student: TrainedStudent) -> float:
     return latency_ms(student.model, student.splits["validation"], student.setup)
 
 
+def _memory(student: TrainedStudent) -> float:
+    """Megabytes of weights, and of a pass over the longest row."""
+    return memory_mb(student.model, student.splits["validation"], student.setup)
+
+
 def _parameters(student: TrainedStudent) -> float:
     """Weights, those of adapters included."""
     return float(sum(p.numel() for p in student.model.parameters()))
 
 
 COSTS: Mapping[str, Callable[[TrainedStudent], float]] = {
-    "latency_ms": _latency, "parameters": _parameters,
+    "latency_ms": _latency, "memory_mb": _memory, "parameters": _parameters,
 }  # fmt: skip
 """What can be measured of every student, beside the metrics of its task."""
 

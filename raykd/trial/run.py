@@ -61,7 +61,7 @@ class TrialConfig:
         seed: Decides initial weights, dropout and the order of rows.
         score_test: Whether to score the test split at the end.
         row_metric: The metric whose outcome on each test row is kept then; empty for none.
-        costs: What to measure of the student: ``latency_ms``, ``parameters``.
+        costs: What to measure of the student: ``latency_ms``, ``memory_mb``, ``parameters``.
         state_path: Where to keep the state that an interrupted trial continues from, or None.
         state_every_s: Least time between two states.
         save_path: Where the trained student is to be saved, or None.

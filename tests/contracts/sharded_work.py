@@ -215,7 +215,7 @@ def trial(world: DistributedContext) -> TrialOutcome:
     config = TrialConfig(
         trial_id="t", task=tiny.TASK, arm="kd", method="kd", number=0, stage="confirm",
         coefficients={}, train=train, seed=1, score_test=True, row_metric="accuracy",
-        costs=("latency_ms",), save_path="there",
+        costs=("latency_ms", "memory_mb"), save_path="there",
     )  # fmt: skip
     prepared, _ = tiny.ready()
     return run_trial(config, prepared, registry.load("tasks", tiny.TASK), world, lambda _: False)
@@ -261,7 +261,9 @@ def texts(kind: str, world: DistributedContext) -> dict[str, Any]:
     model = copy.deepcopy(pair_of(kind).student)
     if world.size > 1:
         shard(model, world.device)
-    own = [written(model, [p]) for p in PROMPTS[world.rank :: world.size]]
+    # All ranks run the model equally often, also those that have a prompt less.
+    turns = [PROMPTS[at : at + world.size] for at in range(0, len(PROMPTS), world.size)]
+    own = [written(model, [turn[min(world.rank, len(turn) - 1)]]) for turn in turns]
     every = world.gather(own)
     together = [every[k % world.size][k // world.size] for k in range(len(PROMPTS))]
     first = led(world, lambda: written(model, PROMPTS), model)

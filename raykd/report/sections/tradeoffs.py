@@ -25,8 +25,12 @@ from raykd.results.summary import (
 
 MIN_COST_RATIO = 1.5
 MIN_TRIALS = 5  # completed ones of an arm, for a median
-_NAMES = {"device_seconds": "device time (s)", "latency_ms": "latency (ms)"}
-_COST_ENDINGS = ("_ms", "_seconds", "_bytes", "_flops")
+_NAMES = {
+    "device_seconds": "device time (s)",
+    "latency_ms": "latency (ms)",
+    "memory_mb": "memory (MB)",
+}
+_COST_ENDINGS = ("_ms", "_mb", "_seconds", "_bytes", "_flops")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +118,7 @@ def _priced(cost: float, price: str) -> str:
     """A cost with its unit."""
     if price == "device_seconds":
         return duration(cost)
-    unit = price.rpartition("_")[2]
+    unit = {"mb": "MB"}.get(price.rpartition("_")[2], price.rpartition("_")[2])
     return f"{cost:.3g} {unit}"
 
 

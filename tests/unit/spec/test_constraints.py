@@ -26,9 +26,9 @@ def read(folder: Path, given: str):
 
 
 def test_bounds_are_read_and_written_as_they_stand(tmp_path):
-    spec = read(tmp_path, "[latency_ms <= 5, parameters<=3e6, accuracy >= 0.8]")
+    spec = read(tmp_path, "[latency_ms <= 5, memory_mb <= 90, parameters<=3e6, accuracy >= 0.8]")
     assert [str(c) for c in spec.search.constraints] == [
-        "latency_ms <= 5", "parameters <= 3000000", "accuracy >= 0.8",
+        "latency_ms <= 5", "memory_mb <= 90", "parameters <= 3000000", "accuracy >= 0.8",
     ]  # fmt: skip
     (tmp_path / "again.yaml").write_text(to_yaml(spec))
     assert load_spec(tmp_path / "again.yaml") == spec
