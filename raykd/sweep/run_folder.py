@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import importlib.metadata
 import json
 import os
@@ -243,11 +244,20 @@ def environment(command: str, baseline: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "host": platform.node(),
+        "user": _user(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "devices": _devices(),
         "float32 products": FLOAT32_PRODUCTS,
     }
+
+
+def _user() -> str:
+    """Who runs the sweep, so that an anonymous report can leave the name out; empty if unknown."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a process in a container, of a number without a name
+        return ""
 
 
 def _git_commit() -> str:
