@@ -51,10 +51,9 @@ _FOLDERS = re.compile(rf"(?<![\w./\\<-]){_BEGIN}(?:[^\s/\\,'\"\]}})<>]+[/\\])*(?
 _HOME = re.compile(r"(?:/(?:home|[Uu]sers)/|\\Users\\|~)(?P<user>[^\W\d][\w.-]*)")
 _BELOW = re.compile(r"/(?:scratch|netscratch|work|lustre|gpfs)/(?P<user>[^\W\d][\w.-]*)")
 """Where clusters have a folder for each user, and others."""
-_NOBODY = frozenset(
-    "cache common data datasets group groups home local models output outputs project projects "
-    "public runs shared slurm software temp tmp user users".split()
-)
+_NOBODY = ("cache", "common", "data", "datasets", "group", "groups", "home", "local", "models",
+           "output", "outputs", "project", "projects", "public", "runs", "shared", "slurm",
+           "software", "temp", "tmp", "user", "users")  # fmt: skip
 """Folders there that belong to no user."""
 _FILES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".yaml", ".yml",
           ".arrow", ".safetensors", ".bin", ".py", ".gz", ".zst", ".db")  # fmt: skip
@@ -198,7 +197,7 @@ def _people(result: SweepResult, texts: Iterable[str]) -> dict[str, str]:
     named = {m["user"] for text in texts for m in _HOME.finditer(text)}
     params_of_loggers = [logger.get("params") or {} for logger in result.spec.get("loggers") or ()]
     named |= {str(params["entity"]) for params in params_of_loggers if params.get("entity")}
-    named |= {m["user"] for text in texts for m in _BELOW.finditer(text)} - _NOBODY
+    named |= {m["user"] for text in texts for m in _BELOW.finditer(text)}.difference(_NOBODY)
     named |= {str(env.get("user", "")) for env in (result.env, *result.env.get("resumed", ()))}
     return dict.fromkeys(sorted(named), SOMEONE)
 
