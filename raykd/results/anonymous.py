@@ -19,8 +19,8 @@ from raykd.results.records import SweepResult, TrialResult
 
 SOMEONE = "(user)"
 
-_KEPT = ("version", "started", "raykd", "python", "packages", "system", "cpus", "devices",
-         "float32 products", "hub models", "resumed")  # fmt: skip
+_KEPT = ("version", "started", "raykd", "python", "packages", "system", "processor", "cpus",
+         "devices", "float32 products", "hub models", "resumed")  # fmt: skip
 """What stays of the environment; whatever else a later version records is left out."""
 
 _HOST_OF = re.compile(r"://(?:[^\s/@'\"]*@)?(?P<host>[\w-]+(?:\.[\w-]+)*)")
