@@ -7,7 +7,7 @@ WORKERS ?= 2
 # What is compiled is kept, whatever the shell says: tests start many processes that import the same.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install check test test-all quickstart bench real-teacher docs docs-pages
+.PHONY: install check test test-all quickstart bench real-teacher bakeoff docs docs-pages
 
 # A stamp is newer than pyproject.toml once what it stands for is installed: the product alone, or
 # the developers' tools on top of it.
@@ -46,6 +46,17 @@ bench: install
 	touch $@
 
 real-teacher: .venv/.real-teacher
+
+# The bake-offs that two cores can do, and what is kept of them: reports/, and the page made of it.
+# DATA is a folder with glue/ and dolly/; without it, rows are read from the hub.
+bakeoff: install real-teacher
+	for name in glue lm; do \
+	  rm -rf build/bakeoff/$$name && \
+	  $(BIN)/raykd sweep search_spaces/bakeoff_$${name}_small.yaml --out build/bakeoff/$$name \
+	    $(if $(DATA),--set data.root=$(DATA)) && \
+	  $(BIN)/python -m docs_pages.publish build/bakeoff/$$name/* reports/bakeoff_$$name || exit 1; \
+	done
+	$(BIN)/python -m docs_pages
 
 # The site needs more packages than the tests do.
 .venv/.docs: .venv/.installed

@@ -19,8 +19,8 @@ Any model that the automatic classes of Transformers load is a model family, nam
 `model_type`: `teacher: {model: FOLDER}` reads it from `config.json`, and `student: {model: {family:
 modernbert, layers: 2, hidden: 64, heads: 2}}` draws one at random. Kinds of task are those of its
 heads. An encoder serves `classification`, `regression`, `span` and `masked_lm`; a decoder
-`causal_lm` and, with the last token of the text, `classification` and `regression`; an encoder and
-a decoder together `seq2seq`.
+`causal_lm` and, with the last token of the text, `classification` and `regression`; both serve
+`embedding`, without a head; an encoder and a decoder together serve `seq2seq`.
 
 Before a model is used, a small copy of it (same switches, few blocks, narrow layers) is held
 against the library: the weights survive being taken apart, the logits are those of the library, a

@@ -33,12 +33,13 @@ class RouteColumn:
     values: Collection[str]
 
     def add_to(self, rows: Examples, table: Table, split: str, task: Task) -> Examples:
-        """The rows that students learn from, with their value of the column.
+        """Rows with their value of the column; those that are scored need not have one.
 
         Raises:
-            DataError: There is no such column, or rows have a value that leads nowhere.
+            DataError: Students learn from them, and there is no such column, or a value leads
+                nowhere.
         """
-        if split not in WANTED:
+        if split not in WANTED and not self._leads(table):
             return rows
         with at_key(KEY):
             routes, faults = [], Faults(table.origin)
@@ -51,3 +52,8 @@ class RouteColumn:
                 routes.append(name)
             faults.check()
         return replace(rows, fields={**rows.fields, ROUTE: tuple(routes)})
+
+    def _leads(self, table: Table) -> bool:
+        """Whether every row has a value that leads to a teacher."""
+        values = table.columns.get(self.column, ("",))
+        return all(not is_missing(v) and row_name(v) in self.values for v in values)

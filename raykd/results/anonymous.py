@@ -19,8 +19,8 @@ from raykd.results.records import SweepResult, TrialResult
 
 SOMEONE = "(user)"
 
-_KEPT = ("version", "started", "raykd", "python", "packages", "system", "cpus", "devices",
-         "float32 products", "hub models", "resumed")  # fmt: skip
+_KEPT = ("version", "started", "raykd", "python", "packages", "system", "processor", "cpus",
+         "devices", "float32 products", "hub models", "resumed")  # fmt: skip
 """What stays of the environment; whatever else a later version records is left out."""
 
 _HOST_OF = re.compile(r"://(?:[^\s/@'\"]*@)?(?P<host>[\w-]+(?:\.[\w-]+)*)")
@@ -48,7 +48,13 @@ _BEGIN = r"(?:(?:~[\w.-]*|\.{1,2})?/|(?:[A-Za-z]:|~|\.{1,2})\\|\\\\(?=\w))"
 _QUOTED = re.compile(rf"(?P<quote>['\"`])(?:file:)?(?P<path>{_BEGIN}[^'\"`\n]*)(?P=quote)")
 _TO_THE_END = re.compile(rf"(?m)(?P<before>(?:^|: |- )\s*)(?P<path>{_BEGIN}[^\n]*)$")
 _FOLDERS = re.compile(rf"(?<![\w./\\<-]){_BEGIN}(?:[^\s/\\,'\"\]}})<>]+[/\\])*(?=[^\s/\\,'\"\]}}])")
-_HOME = re.compile(r"(?:/(?:home|Users)/|\\Users\\|~)(?P<user>[^\W\d][\w.-]*)")
+_HOME = re.compile(r"(?:/(?:home|[Uu]sers)/|\\Users\\|~)(?P<user>[^\W\d][\w.-]*)")
+_BELOW = re.compile(r"/(?:scratch|netscratch|work|lustre|gpfs)/(?P<user>[^\W\d][\w.-]*)")
+"""Where clusters have a folder for each user, and others."""
+_NOBODY = ("cache", "common", "data", "datasets", "group", "groups", "home", "local", "models",
+           "output", "outputs", "project", "projects", "public", "runs", "shared", "slurm",
+           "software", "temp", "tmp", "user", "users")  # fmt: skip
+"""Folders there that belong to no user."""
 _FILES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".yaml", ".yml",
           ".arrow", ".safetensors", ".bin", ".py", ".gz", ".zst", ".db")  # fmt: skip
 _SOURCE = re.compile(r"\.(?:py|ya?ml|jsonl?|csv|txt|md|cpp|cu|h|c):\d+$", re.IGNORECASE)
@@ -187,10 +193,12 @@ def _nodes(result: SweepResult) -> dict[str, str]:
 
 
 def _people(result: SweepResult, texts: Iterable[str]) -> dict[str, str]:
-    """Users by their folders, and those under whose names loggers log."""
+    """Who ran the sweep, users by their folders, and those under whose names loggers log."""
     named = {m["user"] for text in texts for m in _HOME.finditer(text)}
     params_of_loggers = [logger.get("params") or {} for logger in result.spec.get("loggers") or ()]
     named |= {str(params["entity"]) for params in params_of_loggers if params.get("entity")}
+    named |= {m["user"] for text in texts for m in _BELOW.finditer(text)}.difference(_NOBODY)
+    named |= {str(env.get("user", "")) for env in (result.env, *result.env.get("resumed", ()))}
     return dict.fromkeys(sorted(named), SOMEONE)
 
 

@@ -58,6 +58,11 @@ def teacher_scores(result: SweepResult, task: str, split: str = "test") -> dict[
     return {name: score for name, score in scores.items() if score is not None}
 
 
+def all_scored(result: SweepResult, task: str) -> bool:
+    """Whether every teacher of a task has a score, combinations included."""
+    return all(own_score(result, t) is not None for t in teachers_of_task(result, task))
+
+
 def best_teacher(result: SweepResult, task: str, among: Sequence[str] = ()) -> TeacherScore | None:
     """The teacher of a task with the best score on the test split.
 
@@ -87,8 +92,8 @@ def learnt_from(result: SweepResult, trial: TrialResult) -> TeacherRecord | None
 def score_learnt_from(result: SweepResult, trials: Sequence[TrialResult]) -> TeacherScore | None:
     """The score of what trials of one arm learnt from.
 
-    A combination has no score: the best of the teachers that it is made of stands for it. Trials
-    that learnt from different teachers have the mean over trials.
+    Of a combination without a score, the best of the teachers that it is made of stands for it.
+    Trials that learnt from different teachers have the mean over trials.
 
     Args:
         result: The sweep.
@@ -102,7 +107,9 @@ def score_learnt_from(result: SweepResult, trials: Sequence[TrialResult]) -> Tea
         record = learnt_from(result, trial)
         if record is None or trial.method in METHODS_WITHOUT_TEACHER:
             return None
-        scores.append(best_teacher(result, trial.task, (members(result, record.name))))
+        has_own = own_score(result, record) is not None
+        among = (record.name,) if has_own else members(result, record.name)
+        scores.append(best_teacher(result, trial.task, among))
     scored = [one for one in scores if one is not None]
     if not scored or len(scored) < len(scores):
         return None

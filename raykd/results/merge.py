@@ -131,7 +131,10 @@ def _renamed(result: SweepResult, counts: Mapping[str, int], keep_references: bo
         spec={**result.spec, "methods": methods},
         trials=trials,
         row_outcomes={f"{result.run}/{name}": v for name, v in result.row_outcomes.items()},
-        outside=tuple(dataclasses.replace(s, arm=name(s.arm)) for s in result.outside),
+        outside=tuple(
+            dataclasses.replace(s, arm=name(s.arm), trial_id=f"{result.run}/{s.trial_id}")
+            for s in result.outside
+        ),
     )
 
 

@@ -149,8 +149,7 @@ def _prepared(
     setup = with_answers(setup, cache.folder, progress, note)
     if members := setup.spec.teacher.members:
         parts = {m: _prepared(spec, task, cache, progress, note, name=m)[2] for m in members}
-        recorded = {m: part.cached_outputs for m, part in parts.items()}
-        setup = combined(setup, {m: of.all_logits() for m, of in recorded.items() if of})
+        setup = combined(setup, parts)
     plan = plan_teacher(setup.spec, setup, free_memory())
     inputs, keys = plan.inputs, plan.keys
     lookup, made = cache.look_up(inputs, keys), None

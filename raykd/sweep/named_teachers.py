@@ -21,6 +21,8 @@ from raykd.sweep.tasks import task_of
 from raykd.teachers.combined import mean_logits, routed_logits
 from raykd.teachers.digest import digest
 from raykd.teachers.given_outputs import GivenOutputs, given_logits
+from raykd.teachers.inputs import scored_roles
+from raykd.teachers.prepared_task import PreparedTask
 
 if TYPE_CHECKING:
     from raykd.data.base import Task
@@ -86,7 +88,7 @@ def set_up_named(spec: SweepSpec, task: str, name: str) -> TaskSetup:
         elif is_member:
             _check_member(own.teacher, task_of(own, task), name)
         also = OutputSpec(Logits()) if is_member else None
-        setup = replace(set_up_task(own, task, also), named=name)
+        setup = replace(set_up_task(own, task, also), named=name, is_member=is_member)
         if own.teacher.routes is not None:
             _check_routes(setup)
         return setup
@@ -106,34 +108,45 @@ def set_up_all(spec: SweepSpec) -> dict[str, TaskSetup]:
     return by_key
 
 
-def combined(setup: TaskSetup, logits: Mapping[str, Array]) -> TaskSetup:
+def combined(setup: TaskSetup, members: Mapping[str, PreparedTask]) -> TaskSetup:
     """The task with what a combination of teachers says.
+
+    It has a score of each split that all of them have said something of.
 
     Args:
         setup: Of the combination.
-        logits: What each of them says of the train rows, ``[N, C]``.
-    """
-    teacher, kind = setup.spec.teacher, setup.task.task_kind
-    if teacher.routes is None:
-        made = mean_logits(logits, teacher.weights, kind)
-    else:
-        values = setup.rows["train"].fields[ROUTE]
-        made = routed_logits(logits, [teacher.routes[value] for value in values])
-    return replace(setup, given=GivenOutputs(recorded=given_logits(made)))
-
-
-def check_outputs(setup: TaskSetup, name: str, *, there: bool) -> None:
-    """Refuse a combination of a teacher that has no outputs.
+        members: Those that are combined, by name.
 
     Raises:
-        DataError: With what to do.
+        DataError: One of them has no outputs on the train rows.
     """
-    if not there:
-        raise DataError(
-            f"teacher '{name}' has no outputs on the rows of {setup.task.name} for "
-            f"'{setup.named}' to combine",
-            hint="let an arm of its own learn from its logits, e.g. kd",
-        )
+    logits = {}
+    for name, prepared in members.items():
+        if prepared.cached_outputs is None:
+            raise DataError(
+                f"teacher '{name}' has no outputs on the rows of {setup.task.name} for "
+                f"'{setup.named}' to combine",
+                hint="let an arm of its own learn from its logits, e.g. kd",
+            )
+        logits[name] = prepared.cached_outputs.all_logits()
+    scores = {}
+    for role in scored_roles(setup.teacher_splits):
+        of_role = {n: p.scored_logits[role] for n, p in members.items() if role in p.scored_logits}
+        is_known = setup.spec.teacher.routes is None or ROUTE in setup.rows[role].fields
+        if is_known and of_role.keys() == members.keys():
+            rows = setup.teacher_splits[role]
+            scores[role] = setup.task.score(_combined(setup, role, of_role), rows)
+    recorded = given_logits(_combined(setup, "train", logits))
+    return replace(setup, given=GivenOutputs(recorded=recorded, scores=scores))
+
+
+def _combined(setup: TaskSetup, role: str, logits: Mapping[str, Array]) -> Array:
+    """The logits of a combination on the rows of a role, ``[N, C]``."""
+    teacher = setup.spec.teacher
+    if teacher.routes is None:
+        return mean_logits(logits, teacher.weights, setup.task.task_kind)
+    values = setup.rows[role].fields[ROUTE]
+    return routed_logits(logits, [teacher.routes[value] for value in values])
 
 
 def _check_combination(task: Task, name: str) -> None:

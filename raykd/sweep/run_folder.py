@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import importlib.metadata
 import json
 import os
@@ -243,11 +244,21 @@ def environment(command: str, baseline: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "host": platform.node(),
+        "user": _user(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processor": _processor(),
         "cpus": os.cpu_count(),
         "devices": _devices(),
         "float32 products": FLOAT32_PRODUCTS,
     }
+
+
+def _user() -> str:
+    """Who runs the sweep, so that an anonymous report can leave the name out; empty if unknown."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a process in a container, of a number without a name
+        return ""
 
 
 def _git_commit() -> str:
@@ -259,6 +270,16 @@ def _git_commit() -> str:
         ["git", "rev-parse", "HEAD"], cwd=package, capture_output=True, text=True, check=False
     )
     return process.stdout.strip()
+
+
+def _processor() -> str:
+    """What the processor calls itself, as far as the system says."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def _devices() -> list[str]:

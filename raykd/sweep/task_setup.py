@@ -76,6 +76,7 @@ class TaskSetup:
         student_splits: Rows as the student reads them.
         own_prompts: Prompts for texts of the teacher, by the name of the signal that needs them.
         named: The name of the teacher, empty where the file has one alone.
+        is_member: Whether other teachers are combinations of it.
         given: All that there is of a teacher that is no model here, or None.
         questions: What a teacher behind an address is asked, None for another one.
         usage: What asking it took, see `raykd.teachers.endpoint.asking.Usage`.
@@ -105,6 +106,7 @@ class TaskSetup:
     usage: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     named: str = ""
+    is_member: bool = False
 
 
 def set_up_task(spec: SweepSpec, name: str, also: OutputSpec | None = None) -> TaskSetup:

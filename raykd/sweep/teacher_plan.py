@@ -72,6 +72,7 @@ def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
         sharded=spec.teacher.sharding == FULL,
         own_prompts=setup.own_prompts,
         given=setup.given,
+        is_member=setup.is_member,
         fingerprint="",
     )
 

@@ -18,7 +18,7 @@ from raykd.results.event_log import EventLog
 from raykd.results.records import TEACHER_NOTE, TaskRecord
 from raykd.results.serialization import to_dict
 from raykd.sweep import run_folder
-from raykd.sweep.named_teachers import check_outputs, combined, teacher_key
+from raykd.sweep.named_teachers import combined, teacher_key
 from raykd.sweep.task_records import joined_record, task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup
 from raykd.sweep.teacher_work import TeacherWork
@@ -162,14 +162,12 @@ class TeacherProvider:
 
     def _combine(self, key: str, setup: TaskSetup) -> None:
         """Make the outputs of a combination, of teachers that are published."""
-        logits = {}
-        for name in setup.spec.teacher.members:
-            handle = self._ready[teacher_key(setup.task.name, name)]
-            outputs = object_store.fetch(handle).cached_outputs
-            check_outputs(setup, name, there=outputs is not None)
-            assert outputs is not None
-            logits[name] = outputs.all_logits()
-        made = combined(setup, logits)
+        task = setup.task.name
+        members = {
+            name: object_store.fetch(self._ready[teacher_key(task, name)])
+            for name in setup.spec.teacher.members
+        }
+        made = combined(setup, members)
         self._plans = {**self._plans, key: self._plan(made)}
         self._look_up(key).over.set()
 

@@ -11,6 +11,8 @@ from raykd.methods.base import DistillationContext, Method
 from raykd.models.base import ModelDims
 from raykd.models.families.base import family_named
 from raykd.params import Scalar, show
+from raykd.registry import METHODS_WITHOUT_TEACHER
+from raykd.results.sentences import listed
 from raykd.spec.arms import combinations, parameters, use_of_unlabelled
 from raykd.spec.schema import SweepSpec
 from raykd.training.model_options import check_recomputing, choose_attention
@@ -168,7 +170,11 @@ _CHECKS: Mapping[str, Callable[[SweepSpec, DistillationContext, str], None]] = {
 
 def training_notes(spec: SweepSpec, context: DistillationContext) -> tuple[str, ...]:
     """What some arms do otherwise than the settings say, a sentence for each of them."""
-    return (*_micro_batch_notes(spec), *_attention_notes(spec, context))
+    return (
+        *_micro_batch_notes(spec),
+        *_attention_notes(spec, context),
+        *_unlabelled_notes(spec, context),
+    )
 
 
 def batch_wide(method: str) -> str:
@@ -207,6 +213,25 @@ def _micro_batch_notes(spec: SweepSpec) -> Iterator[str]:
         if changes := batch_wide(arm.method):
             setting = shown(spec, "micro_batch")
             yield f"train.micro_batch is {setting}; in arm '{name}' {changes}"
+
+
+def _unlabelled_notes(spec: SweepSpec, context: DistillationContext) -> Iterator[str]:
+    """Arms with a teacher that leave rows without labels out, whatever the file says."""
+    arms = spec.methods if context.unlabelled else {}
+    left_out = [
+        name
+        for name, arm in arms.items()
+        if arm.method not in METHODS_WITHOUT_TEACHER
+        and arm.fixed.get("unlabelled") is not False
+        and use_of_unlabelled(arm, context) == "no"
+    ]
+    if left_out:
+        what = "prompts without responses" if context.task_kind.generates else "rows without labels"
+        yield (
+            f"data.unlabelled: {listed(left_out)} leave{'s' * (len(left_out) == 1)} the "
+            f"{context.unlabelled:,} {what} out, and learn{'s' * (len(left_out) == 1)} from the "
+            "others alone"
+        )
 
 
 def _attention_notes(spec: SweepSpec, context: DistillationContext) -> Iterator[str]:

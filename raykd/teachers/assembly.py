@@ -61,6 +61,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         logit_transform=logit_transform(state.config if state is not None else {}),
         analysis_results=dict(made.analysis_results),
         metrics=metrics_of(made.scores),
+        scored_logits=dict(made.scored_logits),
         seed_scores=dict(made.seed_scores),
         history=made.history,
         tried=made.tried,

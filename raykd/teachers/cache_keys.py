@@ -35,9 +35,9 @@ from raykd.teachers.vocab_cache.signal import VocabularyScores
 FORMAT = 6
 """Of the files of the cache; entries of another format are made again."""
 
-RECORDED, TEST_OUTPUTS, SCORES, SEEDS, TEXTS, ANALYSES, STUDENT, PRECISION_ERROR = (
-    "recorded/", "test_outputs/", "scores/", "seeds/", "texts/", "analyses/", "student",
-    "precision_error",
+RECORDED, TEST_OUTPUTS, SCORES, SCORED, SEEDS, TEXTS, ANALYSES, STUDENT, PRECISION_ERROR = (
+    "recorded/", "test_outputs/", "scores/", "scored_logits/", "seeds/", "texts/", "analyses/",
+    "student", "precision_error",
 )  # fmt: skip
 """What names of parts begin with."""
 
@@ -173,7 +173,7 @@ def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
     if inputs.frozen_precision != "fp32":
         values[PRECISION_ERROR] = [ran, rows.digest("validation")]
     for role in scored_roles(inputs.teacher_splits):
-        values[SCORES + role] = [ran, "scores", rows.digest(role), _scoring(inputs, role)]
+        values |= _scored(inputs, role, [ran, rows.digest(role)])
     for seed in other_seeds(inputs):
         values[f"{SEEDS}{seed}"] = [exact, seed, rows.digest("test"), _scoring(inputs, "test")]
     if inputs.records():
@@ -198,6 +198,12 @@ def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
 
 def _tokens(inputs: TaskInputs, role: str) -> bool:
     return inputs.teacher_splits[role].token_labels
+
+
+def _scored(inputs: TaskInputs, role: str, decisive: list[Any]) -> dict[str, Any]:
+    """What decides the scores of a role's rows, and what is kept of them for combinations."""
+    scores = {SCORES + role: ["scores", decisive, _scoring(inputs, role)]}
+    return scores | ({SCORED + role: ["scored logits", decisive]} if inputs.is_member else {})
 
 
 def _scoring(inputs: TaskInputs, role: str) -> list[Any]:

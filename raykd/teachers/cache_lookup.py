@@ -13,6 +13,7 @@ from raykd.teachers.cache_keys import (
     ANALYSES,
     PRECISION_ERROR,
     RECORDED,
+    SCORED,
     SCORES,
     SEEDS,
     STUDENT,
@@ -125,6 +126,7 @@ def _made(
         test_outputs = bare.with_chunks(blocks)
     return PreparedParts(
         scores=of(SCORES),
+        scored_logits=of(SCORED),
         seed_scores={int(seed): scores for seed, scores in of(SEEDS).items()},
         test_outputs=test_outputs,
         teacher_texts=of(TEXTS),

@@ -61,9 +61,8 @@ def scores_of_seeds(
             continue
         if world.rank == 0:
             model.eval()
-            scores[seed] = score_teacher(model, one, world.device, lambda role: lambda done: None)[
-                ROLE
-            ]
+            found, _ = score_teacher(model, one, world.device, lambda role: lambda done: None)
+            scores[seed] = found[ROLE]
     return scores
 
 

@@ -59,6 +59,8 @@ class TaskInputs:
         fingerprint: Identity of all of the above.
         known: What was made of it before; the rest is made now.
         given: All that there is of a teacher that is no model here, else None.
+        is_member: Whether others are combinations of it: what it says of the rows that are scored
+            is kept, so that they have scores, too.
     """
 
     task: Task
@@ -87,6 +89,7 @@ class TaskInputs:
     fingerprint: str
     known: PreparedParts = field(default_factory=PreparedParts)
     given: GivenOutputs | None = None
+    is_member: bool = False
 
     @property
     def same_rows(self) -> bool:

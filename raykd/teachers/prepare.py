@@ -160,7 +160,7 @@ def _made(
 ) -> PreparedParts:
     """The missing parts that are made by running the teacher, and the initial student."""
     served, rows = teacher.served, RowCounter(inputs, progress)
-    scores = score_teacher(served, inputs, world.device, rows.of)
+    scores, scored_logits = score_teacher(served, inputs, world.device, rows.of)
     cached_outputs: CachedOutputs | None = None
     output_spec = missing_outputs(inputs)
     if output_spec is not None:
@@ -173,6 +173,7 @@ def _made(
         state=teacher.state,
         parameters=sum(p.numel() for p in teacher.model.parameters()),
         scores=scores,
+        scored_logits=scored_logits,
         cached_outputs=cached_outputs,
         test_outputs=_test_outputs(inputs, served, world),
         teacher_texts=_teacher_texts(inputs, served, progress),

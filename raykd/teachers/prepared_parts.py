@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from raykd.data.base import TokenizedDataset
+from raykd.data.base import Array, TokenizedDataset
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
 from raykd.results.records import Evaluation, FinetuneTrial
@@ -23,6 +23,8 @@ class PreparedParts:
         tried: Trainings of the search for its settings; empty without one.
         parameters: The teacher's number of weights, 0 where it is not known yet.
         scores: Metrics without prefix, by role.
+        scored_logits: Logits ``[N, C]`` of the rows that are scored, by role; empty where no other
+            teacher is a combination of it.
         seed_scores: Metrics of teachers of other seeds on the test split, by seed; none of one that
             diverged.
         cached_outputs: Its outputs on the train rows.
@@ -42,6 +44,7 @@ class PreparedParts:
     tried: tuple[FinetuneTrial, ...] = ()
     parameters: int = 0
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    scored_logits: Mapping[str, Array] = field(default_factory=dict)
     seed_scores: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     cached_outputs: CachedOutputs | None = None
     test_outputs: CachedOutputs | None = None
@@ -61,6 +64,7 @@ class PreparedParts:
             tried=more.tried or self.tried,
             parameters=more.parameters or self.parameters,
             scores={**self.scores, **more.scores},
+            scored_logits={**self.scored_logits, **more.scored_logits},
             seed_scores={**self.seed_scores, **more.seed_scores},
             cached_outputs=more.cached_outputs or self.cached_outputs,
             test_outputs=more.test_outputs or self.test_outputs,

@@ -52,6 +52,8 @@ class PreparedTask:
         analysis_results: What analyses found out about it, by
             `raykd.teachers.teacher_variants.analysis_name`.
         metrics: The teacher's scores: ``validation/<metric>``, ``test/<metric>``.
+        scored_logits: Its logits ``[N, C]`` of the rows that are scored, by role; empty where no
+            other teacher is a combination of it.
         seed_scores: Metrics of teachers of other seeds on the test split, by seed; none of one that
             diverged.
         history: Evaluations during fine-tuning.
@@ -93,6 +95,7 @@ class PreparedTask:
     distinct: int
     seconds: float
     tried: tuple[FinetuneTrial, ...] = ()
+    scored_logits: Mapping[str, Array] = field(default_factory=dict)
     seed_scores: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     def context(self) -> DistillationContext:
@@ -124,6 +127,7 @@ class PreparedTask:
             yield from self.teacher_train.arrays()
         if self.test_outputs is not None:
             yield from self.test_outputs.arrays()
+        yield from self.scored_logits.values()
         for result in self.analysis_results.values():
             yield from result.arrays.values()
         for state in self._states():

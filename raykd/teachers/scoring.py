@@ -27,20 +27,25 @@ def score_teacher(
     inputs: TaskInputs,
     device: torch.device,
     progress: RoleProgress,
-) -> dict[str, Mapping[str, float]]:
-    """The teacher's metrics by role, of the splits that are scored; each split is read once.
+) -> tuple[dict[str, Mapping[str, float]], dict[str, Array]]:
+    """What the teacher says of the splits that are scored; each split is read once.
 
     Args:
         model: The teacher, on `device`.
         inputs: What is prepared; roles whose scores are known are left out.
         device: Where to run.
         progress: Told how far it is.
+
+    Returns:
+        Its metrics by role, and where other teachers are combinations of it its logits ``[N, C]``.
     """
     logits: dict[int, Array] = {}
     scores: dict[str, Mapping[str, float]] = {}
+    kept: dict[str, Array] = {}
     for role in scored_roles(inputs.teacher_splits):
         rows = inputs.teacher_splits[role]
-        if role in inputs.known.scores:
+        is_kept = not inputs.is_member or role in inputs.known.scored_logits
+        if role in inputs.known.scores and is_kept:
             continue
         if rows.token_labels:
             texts = inputs.writes_for(role)
@@ -51,7 +56,9 @@ def score_teacher(
             recording = inputs.recording(role, OutputSpec(Logits()))
             logits[id(rows)] = record(model, recording, device, progress(role)).all_logits()
         scores[role] = inputs.task.score(logits[id(rows)], rows)
-    return scores
+        if inputs.is_member:
+            kept[role] = logits[id(rows)]
+    return scores, kept
 
 
 def metrics_of(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

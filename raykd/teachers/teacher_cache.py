@@ -256,6 +256,7 @@ def _values(made: PreparedParts, missing: Sequence[str]) -> dict[str, object]:
     """The newly made parts other than recordings, by name."""
     whole: dict[str, object] = {
         **{cache_keys.SCORES + role: dict(metrics) for role, metrics in made.scores.items()},
+        **{cache_keys.SCORED + role: logits for role, logits in made.scored_logits.items()},
         **{f"{cache_keys.SEEDS}{seed}": dict(of) for seed, of in made.seed_scores.items()},
         **{cache_keys.TEXTS + name: rows for name, rows in made.teacher_texts.items()},
         **{cache_keys.ANALYSES + name: result for name, result in made.analysis_results.items()},

@@ -29,6 +29,11 @@ DECODERS = (
 ENCODER_DECODERS = ("t5", "mt5", "bart", "mbart", "pegasus", "longt5", "umt5", "led")
 CLASSIFIERS = ("gpt2", "llama", "qwen3", "gemma2", "gemma3_text", "mistral", "phi3", "opt")
 """Decoders with a head for classes."""
+EMBEDDERS = (
+    "bert", "xlm-roberta", "mpnet", "distilbert", "modernbert", "nomic_bert", "eurobert", "llama",
+    "mistral", "qwen3", "gemma3_text",
+)  # fmt: skip
+"""Encoders and decoders that models for vectors of texts are made of."""
 CASES = (
     *((name, "classification") for name in ENCODERS),
     *((name, kind) for kind in ("span", "token_classification", "masked_lm")
@@ -36,6 +41,7 @@ CASES = (
     *((name, "causal_lm") for name in DECODERS),
     *((name, "seq2seq") for name in ENCODER_DECODERS),
     *((name, "classification") for name in CLASSIFIERS),
+    *((name, "embedding") for name in EMBEDDERS),
 )  # fmt: skip
 """Architecture and kind of task."""
 

@@ -67,6 +67,6 @@ function drawCharts() {
 loadPlotly().then(drawCharts, () => {
   for (const target of document.querySelectorAll(".plot")) {
     target.style.height = "auto";
-    target.textContent = "This browser cannot unpack the charts; the numbers are below.";
+    target.textContent = "The library of the charts cannot be loaded; the numbers are below.";
   }
 });

@@ -14,7 +14,7 @@ from raykd.report.charts import (
     reference_line,
 )
 from raykd.report.section import Section, template
-from raykd.results.arm_teachers import label, teacher_scores
+from raykd.results.arm_teachers import all_scored, label, teacher_scores
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import SweepResult
 from raykd.results.scales import Scale
@@ -105,7 +105,7 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
         task=task,
         student=f"{info.student}, {info.student_parameters:,} weights",
         columns=COLUMNS if has_p else tuple(c for c in COLUMNS if c != P_VALUE),
-        caption=_caption(measure, arms, has_p=has_p),
+        caption=_caption(measure, arms, has_p=has_p, is_scored=all_scored(result, task)),
         rows=tuple(
             ArmRow(
                 cells=_cells(a, scale, result.baseline, measure.counted, has_p=has_p),
@@ -125,7 +125,9 @@ def _marks(result: SweepResult, task: str, count: int) -> dict[str, str]:
     return dict.fromkeys(outcome.leading, "ahead") if len(outcome.leading) < count else {}
 
 
-def _caption(measure: TaskMetric, arms: tuple[ArmSummary, ...], *, has_p: bool) -> str:
+def _caption(
+    measure: TaskMetric, arms: tuple[ArmSummary, ...], *, has_p: bool, is_scored: bool
+) -> str:
     """What the columns mean, and what is missing."""
     parts = ["Positive differences are better"]
     if measure.mode == "min":
@@ -133,8 +135,8 @@ def _caption(measure: TaskMetric, arms: tuple[ArmSummary, ...], *, has_p: bool) 
     parts.append("Gap recovered = (arm - no teacher) / (teacher - no teacher)")
     if any(a.teacher is not None and a.teacher.names != ("",) for a in arms):
         parts.append(
-            "Each arm has the teacher that its confirm runs learnt from, which is the best of those"
-            " that a combination is made of"
+            "Each arm has the teacher that its confirm runs learnt from"
+            + ("" if is_scored else ", which is the best of those that a combination is made of")
         )
     if has_p:
         parts.append(

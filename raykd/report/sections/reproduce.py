@@ -14,7 +14,8 @@ from raykd.results.records import SweepResult
 _BUDGETS = ("time_budget", "device_budget", "trial_time_limit")
 _BLIND = ("random", "grid")
 """Search algorithms that read no results."""
-_SHOWN_ELSEWHERE = ("version", "command", "baseline", "started", "merged", "packages")
+_NOT_FACTS = ("version", "command", "baseline", "started", "merged", "packages", "user")
+"""Parts of the environment that stand elsewhere on the page, or that nobody has to read there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +119,7 @@ def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:
     for teacher in result.teachers:
         yield f"teacher of {teacher.task}", teacher.fingerprint
     for name, value in result.env.items():
-        if name not in _SHOWN_ELSEWHERE and value not in ("", [], {}, None):
+        if name not in _NOT_FACTS and value not in ("", [], {}, None):
             yield name, _text(value)
 
 

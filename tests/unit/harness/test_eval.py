@@ -11,6 +11,7 @@ from raykd.harness import lm_eval as harness
 from raykd.harness.students import saved_students
 from raykd.report.sections import benchmarks
 from raykd.results.confirmed import configuration_key
+from raykd.results.merge import merge
 from raykd.results.outside import compare_outside, read_outside, write_outside
 from raykd.results.outside_score import OutsideScore
 from raykd.results.store import load_results
@@ -166,6 +167,15 @@ def test_scores_over_other_rows_are_another_table(tmp_path):
     tables = benchmarks.record(load_results(run)).tables
     assert [[row[0] for row in table.rows] for table in tables] == [["none"], ["kd"]]
     assert [table.caption.split("; ")[1][:6] for table in tables] == ["6 rows", "2 rows"]
+
+
+def test_students_of_two_runs_are_counted_apart(tmp_path):
+    results = []
+    for name in ("one", "two"):
+        run = with_students(tmp_path / name, lambda folder, seed: None)
+        write_outside(run, [score("kd", 11, 0.5), score("kd", 12, 0.5)])
+        results.append(load_results(run))
+    assert benchmarks.record(merge(results)).heading == "4 confirmed students on colours"
 
 
 def test_a_file_that_was_edited_is_one_message(tmp_path, capsys):

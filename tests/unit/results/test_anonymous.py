@@ -193,3 +193,24 @@ def test_logins_and_hosts_without_a_port_are_addresses(result: SweepResult):
         f"ssh {ADDRESS}, then {ADDRESS}.", f"{ADDRESS} is full.", notes[2]
     )  # fmt: skip
     assert hidden.spec["student"]["model"] == "gpt2@main"
+
+
+def test_users_are_known_by_their_folders_on_clusters(result: SweepResult):
+    notes = (
+        "no room in /scratch/ann; ann has 3 files, in /work/bob/x.csv of bob",
+        "that /users/eve is eve's, /scratch/shared/a.csv and shared words are nobody's",
+    )
+    hidden = anonymous(dataclasses.replace(result, notes=notes))
+    assert hidden.notes == (
+        f"no room in {SOMEONE}; {SOMEONE} has 3 files, in x.csv of {SOMEONE}",
+        f"that {SOMEONE} is {SOMEONE}'s, a.csv and shared words are nobody's",
+    )
+
+
+def test_who_ran_the_sweep_is_known_wherever_the_folder_was(result: SweepResult):
+    env = {**result.env, "user": "ann", "resumed": [{"user": "bob"}]}
+    notes = ("/p/project-7/ann is full, says bob",)
+    hidden = anonymous(dataclasses.replace(result, env=env, notes=notes))
+    assert hidden.notes == (f"{SOMEONE} is full, says {SOMEONE}",)
+    assert "user" not in hidden.env
+    assert ">ann<" not in render_page(dataclasses.replace(result, env=env), "directory")

@@ -67,6 +67,20 @@ def test_of_a_combination_the_best_member_stands_for_the_teacher():
     assert "the teacher small has 70.0; the teacher large has 80.0" in made.heading
 
 
+def test_a_combination_that_was_scored_stands_for_itself():
+    result = taught(SCORES, {"kd": ["small"], "ckd": ["both"]}, none=NONE, kd=KD, ckd=CKD)
+    metrics = {"test/accuracy": 0.85, "validation/accuracy": 0.85}
+    teachers = tuple(
+        dataclasses.replace(t, metrics=metrics) if t.name == "both" else t for t in result.teachers
+    )
+    result = dataclasses.replace(result, teachers=teachers)
+    assert gaps(result)["ckd"] == pytest.approx((0.705 - 0.605) / (0.85 - 0.605))
+    made = arms_section.record(result)
+    assert made is not None
+    assert "the teacher both has 85.0" in made.heading
+    assert "combination" not in made.tasks[0].caption
+
+
 def test_searches_that_chose_different_teachers_have_their_mean():
     of_ckd = ["large", "large", "large", "small"]
     result = taught(SCORES, {"kd": ["small"], "ckd": of_ckd}, none=NONE, kd=KD, ckd=CKD)

@@ -151,6 +151,31 @@ def test_rows_are_taught_by_the_teacher_of_their_column(tmp_path):
     assert np.allclose(found, np.asarray(wanted), atol=1e-6)
 
 
+@pytest.mark.parametrize("has_column", [True, False])
+def test_a_combination_is_scored_on_the_rows_that_its_members_are(tmp_path, has_column):
+    domains = ["law" if k % 3 else "art" for k in range(given.ROWS)]
+    place = given.folder(tmp_path / "rows", {"domain": domains})
+    if has_column:
+        lines = (place / "train.csv").read_text().splitlines()[:21]
+        (place / "validation.csv").write_text("\n".join(lines) + "\n")
+    routed = {"by": "domain", "routes": {"law": "small", "art": "large"}}
+    both = {"mean": ["small", "large"]}
+    spec = sweep(place, {**TEACHERS, "both": both, "routed": routed}, {"a": "both", "b": "routed"})
+    ready = {
+        name: prepare_task(spec, NAME, tmp_path / "cache", lambda *_: None, name=name)[1]
+        for name in ("small", "large", "both", "routed")
+    }
+    assert ready["both"].metrics.keys() == ready["small"].metrics.keys()
+    assert bool(ready["routed"].metrics) is has_column
+    labels = ready["both"].splits["test"].labels
+    logits = {name: of.scored_logits.get("test") for name, of in ready.items()}
+    assert not ready["both"].scored_logits
+    mean = sum(np.exp(logits[n] - np.logaddexp.reduce(logits[n], 1)[:, None])
+               for n in ("small", "large"))  # fmt: skip
+    right = (mean.argmax(1) == labels).mean()
+    assert ready["both"].metrics["test/accuracy"] == pytest.approx(right)
+
+
 def test_a_row_without_a_teacher_is_named(tmp_path):
     place = given.folder(tmp_path / "rows", {"domain": ["law"] * 59 + ["war"]})
     routed = {"by": "domain", "routes": {"law": "small", "art": "large"}}

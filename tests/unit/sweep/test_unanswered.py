@@ -112,6 +112,27 @@ def test_of_messages_those_before_the_response_are_read(tmp_path, last):
     assert read == labelled.replace("what is 0", "what is 100")
 
 
+def test_arms_that_leave_them_out_are_named_at_the_start(tmp_path):
+    arms = {"seqkd": {}, "sft": {}, "gkd": {}, "minillm": {}}
+    own = {"unlabelled": False}
+    less = {"gkd": {"fixed": own}, "minillm": {}, "seqkd": {}}
+    said = [
+        [note for note in set_up_task(of, NAME).notes if note.startswith("data.unlabelled")]
+        for of in (
+            sweep(tmp_path, arms, unanswered(tmp_path)),
+            sweep(tmp_path, less, unanswered(tmp_path)),
+            sweep(tmp_path, arms, None),
+        )
+    ]
+    assert said == [
+        ["data.unlabelled: gkd and minillm leave the 6 prompts without responses out, and learn "
+         "from the others alone"],
+        ["data.unlabelled: minillm leaves the 6 prompts without responses out, and learns from the "
+         "others alone"],
+        [],
+    ]  # fmt: skip
+
+
 def test_what_cannot_be_is_one_message(tmp_path):
     more = unanswered(tmp_path)
     with pytest.raises(SpecError) as none:
