@@ -21,7 +21,7 @@ from raykd.models.forward import forward
 from raykd.training.inference import InferenceSetup, inference_pass
 
 
-class _TensorBytes(TorchDispatchMode):
+class _TensorBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the storages that operations make, while they are alive.
 
     Attributes:
@@ -29,7 +29,7 @@ class _TensorBytes(TorchDispatchMode):
     """
 
     def __init__(self, known: Sequence[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
         self._now = 0
         self._storages = {tensor.untyped_storage()._cdata for tensor in known}
