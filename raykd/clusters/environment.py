@@ -20,6 +20,8 @@ _QUIET = {
     # Train: a slot reports to the coordinator; its own health is polled rarely.
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    # Its controllers run in this process, whose logging is not theirs.
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     # A slot is several small processes; Ray warns when more than this start at once.
     "RAY_worker_maximum_startup_concurrency": "8",

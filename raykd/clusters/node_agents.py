@@ -1,6 +1,6 @@
 """Node agents: one process on each node that starts and supervises the slots there.
 
-The controller of a trainer lives where `fit` is called and takes some 200 MiB, so that those of a
+The controller of a trainer is a thread of the process where `fit` is called, so that those of a
 large cluster must not all be in the driver. A node that is lost takes its slots with it, and
 nothing else.
 """

@@ -25,8 +25,19 @@ _LAUNCHER = "ray.autoscaler._private"
 CONTROLLER = PrivateName(
     f"{_TRAIN}.execution.controller", "TrainController", "ending a slot from another thread"
 )
-CONTROLLER_ENVIRONMENT = PrivateName(
-    f"{_TRAIN}.constants", "get_env_vars_to_propagate", "starting the controller of a slot"
+_HERE = "running the controller of a slot in a thread"
+STEP = PrivateName(
+    CONTROLLER.module, "TrainController._run_control_loop_iteration", CONTROLLER.purpose
+)
+WORKER_GROUP = PrivateName(f"{_TRAIN}.execution.worker_group.worker_group", "WorkerGroup", _HERE)
+GROUP_START = PrivateName(
+    WORKER_GROUP.module, "WorkerGroup._start_impl", "leaving out a process that nobody waits for"
+)
+GROUP_PLACE = PrivateName(
+    WORKER_GROUP.module, "WorkerGroup._create_placement_group", CONTROLLER.purpose
+)
+GROUP_CONTEXT = PrivateName(
+    WORKER_GROUP.module, "WorkerGroup._init_train_context_on_workers", _HERE
 )
 CLEANER = PrivateName(
     f"{_TRAIN}.callbacks.placement_group_callback", "PlacementGroupCleanerCallback",
@@ -44,7 +55,7 @@ NODE_REQUESTS = PrivateName(
     "leaving out a process that asks for nodes",
 )  # fmt: skip
 SYNCHRONISER = PrivateName(
-    f"{_TRAIN}.execution.worker_group.worker_group", "SynchronizationActor",
+    WORKER_GROUP.module, "SynchronizationActor",
     "leaving out a process that lets ranks wait for each other",
 )  # fmt: skip
 END_SYNCHRONISER = PrivateName(
@@ -104,7 +115,8 @@ PREPARE = PrivateName(
 VALIDATE = PrivateName(f"{_LAUNCHER}.util", "validate_config", "checking a cluster file")
 
 SWEEP = (
-    CONTROLLER, CONTROLLER_ENVIRONMENT, CLEANER, DATASETS, RUN_CONTROLLER, DEFAULT_CALLBACKS,
+    STEP, GROUP_START, GROUP_PLACE, GROUP_CONTEXT, CLEANER, DATASETS,
+    RUN_CONTROLLER, DEFAULT_CALLBACKS,
     NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT, PROGRESS, NOTEBOOK,
     CONFIG, REACHABLE, SYNCHRONISER, END_SYNCHRONISER, WORDS,
 )  # fmt: skip

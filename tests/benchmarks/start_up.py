@@ -4,7 +4,8 @@
 the teacher in the cache, ended at the first step of a trial, and one process that imports torch,
 transformers and Ray. Once, a process imports what a driver and a slot really need of them, with the
 code of a model: less than that no start can take. CPU seconds are those of all processes of the
-sweep, of Ray's, too.
+sweep, of Ray's, too; a table has them by process. Compiled modules are read from disk, as in any
+installation.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -48,16 +50,31 @@ NEEDED = (
 )
 
 
-def cpu_seconds(processes: set[int]) -> float:
-    """User and system time of processes that are alive, and of children that they waited for."""
-    ticks = 0
+def cpu_seconds(processes: set[int]) -> Counter[str]:
+    """User and system time of processes that are alive, and of children that they waited for.
+
+    Returns:
+        Seconds by name: what Ray calls a worker, else the program or module.
+    """
+    found: Counter[str] = Counter()
     for process in processes:
         try:
             stat = Path(f"/proc/{process}/stat").read_text()
+            command = Path(f"/proc/{process}/cmdline").read_bytes().decode().split("\0")
         except OSError:  # it ended meanwhile
             continue
-        ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+        ticks = sum(map(int, stat.rpartition(")")[2].split()[11:15]))
+        found[_name(command)] += ticks / os.sysconf("SC_CLK_TCK")  # type: ignore[assignment]
+    return found
+
+
+def _name(command: list[str]) -> str:
+    if command[0].startswith("ray::"):
+        return command[0].partition(".")[0]
+    if "-m" in command:
+        return command[command.index("-m") + 1]
+    files = [Path(part).name for part in command if part.endswith(".py")]
+    return files[0] if files else Path(command[0]).name
 
 
 def imports(code: str = BASELINE) -> tuple[float, float]:
@@ -69,8 +86,8 @@ def imports(code: str = BASELINE) -> tuple[float, float]:
     return time.monotonic() - began, used
 
 
-def start(folder: Path, environment: Mapping[str, str]) -> tuple[float, float]:
-    """Wall and CPU seconds of a sweep up to its first step; then it is ended.
+def start(folder: Path, environment: Mapping[str, str]) -> tuple[float, Counter[str]]:
+    """Wall seconds of a sweep up to its first step, CPU seconds by process; then it is ended.
 
     Raises:
         RuntimeError: It ended, or took too long, before that.
@@ -100,6 +117,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "space.yaml").write_text(SPACE + f"report: {{path: {folder}/report.html}}\n")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         environment = {**os.environ, "RAYKD_CACHE": str(folder / "cache")}
         start(folder, environment)  # fills the cache of teachers and reads files from the disk
         imports()
@@ -107,14 +125,15 @@ def main() -> None:
         needed_wall, needed_cpu = imports(NEEDED)
     for wall, cpu, least_wall, least_cpu in found:
         print(
-            f"first step after {wall:.1f} s ({cpu:.1f} CPU s); "
+            f"first step after {wall:.1f} s ({cpu.total():.1f} CPU s); "
             f"imports alone {least_wall:.1f} s ({least_cpu:.1f} CPU s)"
         )
     print(
         f"imports that a sweep needs, in one process: {needed_wall:.1f} s ({needed_cpu:.1f} CPU s)"
     )
+    print("CPU seconds by process: " + ", ".join(f"{n} {s:.1f}" for n, s in cpu.most_common()))
     ratio = statistics.median(wall / least for wall, _, least, _ in found)
-    of_cpu = statistics.median(cpu / least for _, cpu, _, least in found)
+    of_cpu = statistics.median(cpu.total() / least for _, cpu, _, least in found)
     print(f"ratio start / imports: {ratio:.2f} (goal <= {GOAL:g}); of CPU seconds {of_cpu:.2f}")
 
 

@@ -66,7 +66,6 @@ TARGETS = {
     "GCS": Target(words="gcs/gcs_server ", codes=(4, 1)),
     "coordinator": Target(words="ray::CoordinatorState", codes=(4,)),
     "worker": Target(words="ray::RayTrainWorker", goes_on=True),
-    "controller": Target(words="ray::TrainController", goes_on=True),
     "Tune's trial": Target(words="ray::ImplicitFunc", goes_on=True),
 }
 """By the names that the table has."""

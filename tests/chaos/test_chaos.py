@@ -13,7 +13,7 @@ SEED = 19
 CHAINS = {
     1: (
         ("driver", "raylet", "worker", "SIGTERM"),
-        ("GCS", "all", "controller", "Ctrl-C twice"),
+        ("GCS", "all", "worker", "Ctrl-C twice"),
         ("Ctrl-C", "coordinator", "driver", "Ctrl-C three times"),
         ("worker", "Tune's trial", "all", "raylet"),
     ),

@@ -225,7 +225,7 @@ def worker_pids(name: str = "RayTrainWorker") -> list[int]:
 
 def test_nobody_asks_other_clusters_whether_a_slot_lives(bench: Bench) -> None:
     bench.run(trial_config())
-    assert worker_pids("TrainController")
+    assert not worker_pids("TrainController")  # a thread of this process
     assert not worker_pids("PlacementGroupCleaner")
 
 
@@ -236,7 +236,6 @@ def test_only_workers_import_torch_and_no_process_is_there_in_vain(bench: Bench)
         return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
 
     assert all(has_torch(pid) for pid in worker_pids())
-    assert not any(has_torch(pid) for pid in worker_pids("TrainController"))
     assert not worker_pids("DatasetManager")
     assert not worker_pids("_AutoscalingCoordinatorActor")
     assert not worker_pids("SynchronizationActor")

@@ -6,6 +6,7 @@ import ast
 import importlib
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -125,16 +126,16 @@ def test_a_trainer_is_watched_by_nobody():
     names = [type(c).__name__ for c in trainer._create_default_callbacks()]
     left_out = {"PlacementGroupCleanerCallback", "DatasetsCallback"}
     assert left_out < set(names)
-    EndableTrainer(trainer, here={})
+    EndableTrainer(trainer)
     rest = [type(c).__name__ for c in trainer._create_default_callbacks()]
     assert rest == [name for name in names if name not in left_out]
 
 
 def test_a_trainer_that_was_ended_does_not_begin(monkeypatch):
-    trainer = EndableTrainer(TorchTrainer(print), here={})
+    trainer = EndableTrainer(TorchTrainer(print))
     trainer.end()
     with pytest.raises(RuntimeError, match="ended before it began"):
-        trainer._run_controller()
+        trainer._run_controller(scaling_policy=SimpleNamespace())
 
 
 def test_trials_are_given_no_credentials(monkeypatch):
