@@ -386,7 +386,9 @@ def test_a_class_has_a_name_of_its_own():
 
 # Where the surroundings are read: the command line, the start of a sweep, the process of a worker,
 # which sets what its libraries read, and loggers, whose packages are set up there.
-MAY_READ_THE_ENVIRONMENT = {"cli", "sweep", "clusters", "loggers", "trial/worker.py"}
+MAY_READ_THE_ENVIRONMENT = {
+    "cli", "sweep", "clusters", "loggers", "trial/worker.py", "ray_private/setup_worker.py"
+}  # fmt: skip
 
 
 def test_only_the_edges_read_the_environment():

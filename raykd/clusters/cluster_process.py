@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from raykd import ray_private
+from raykd.clusters import fork_server
 from raykd.clusters.processes import descendants, kill
 from raykd.errors import SetupError
+from raykd.ray_private.setup_worker import OTHERWISE
 
 START_TRIES = 3
 """Times that a local cluster is started before it is given up."""
@@ -74,8 +76,10 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what Ray prints is no answer
     _adopt_orphans()
+    forks = fork_server.start() if fork_server.AVAILABLE else None
     try:
         choose_folder()
+        os.environ[OTHERWISE] = ray_private.worker_setup()
         node = start()
     except SetupError as exc:
         (problem,) = exc.problems()
@@ -93,6 +97,8 @@ def main() -> None:
         rest = descendants(os.getpid())
         node.kill_all_processes(check_alive=False, allow_graceful=True)
         kill([process for process in descendants(os.getpid()) if process in rest])
+        if forks is not None:
+            forks.wait()
         _reap()
     delete(session, but_logs=kept)
 

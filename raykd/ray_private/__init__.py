@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd.private_api import Library, PrivateName
+from raykd.ray_private import setup_worker
 
 RAY = Library("ray", "Ray", "2.60")
 
@@ -96,6 +97,9 @@ TOKEN = PrivateName(
 AGENT = PrivateName(
     "ray._private.utils", "get_dashboard_dependency_error", f"{_START} without a job server"
 )
+WORKER_SETUP = PrivateName(
+    "ray._private.workers.setup_worker", "parser", "starting workers with an environment"
+)
 REACHABLE = PrivateName(
     "ray._private.ray_constants", "ENABLE_RAY_CLUSTER", "keeping a local cluster on this machine"
 )
@@ -122,7 +126,7 @@ SWEEP = (
 )  # fmt: skip
 """What a sweep uses."""
 
-LOCAL = (PARAMETERS, TOKEN, AGENT, DASHBOARD, DEAD, END)
+LOCAL = (PARAMETERS, TOKEN, AGENT, DASHBOARD, DEAD, END, WORKER_SETUP)
 """What a local cluster uses."""
 
 SUBMITTED = (JOB_CONFIG, JOB_ID, JOB_STORE, ADDRESSES, CLIENT)
@@ -221,12 +225,23 @@ def words_to(hear: Callable[[str], None]) -> Iterator[None]:
         setattr(owner, WORDS.name, given)
 
 
+def worker_setup() -> str:
+    """Ray's own file for workers with an environment of their own.
+
+    Raises:
+        SetupError: This version of Ray lacks a part of `LOCAL`.
+    """
+    RAY.require(LOCAL)
+    return str(importlib.import_module(WORKER_SETUP.module).__file__)
+
+
 def start_local_cluster() -> Any:  # Ray's own class
     """Start the processes of a local cluster, which end with this one.
 
     Left out is what a sweep does not use: the job server, whose port is the same for all clusters
     of a machine, so that the first one has it; the dashboard; the autoscaler, as no node can be
-    added; and what copies logs to the driver.
+    added; and what copies logs to the driver. `raykd.ray_private.setup_worker` is in the place of
+    Ray's file for workers with an environment of their own.
 
     Raises:
         SetupError: This version of Ray lacks a part of `LOCAL`.
@@ -237,8 +252,9 @@ def start_local_cluster() -> Any:  # Ray's own class
     setattr(owner, AGENT.name, lambda: ImportError("left out"))
     TOKEN.find()(None, create_token_if_missing=True)
     parameters = PARAMETERS.find()(
-        include_dashboard=False, no_monitor=True, include_log_monitor=False
-    )
+        include_dashboard=False, no_monitor=True, include_log_monitor=False,
+        setup_worker_path=setup_worker.__file__,
+    )  # fmt: skip
 
     class WithoutDashboard(NODE.find()):  # type: ignore[misc]  # a class of Ray's, found by name
         def start_api_server(self, **_options: Any) -> None:

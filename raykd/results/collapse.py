@@ -13,7 +13,7 @@ from statistics import median, median_high
 from typing import TypeVar
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from raykd.results.stats import ConfidenceInterval
 
@@ -108,7 +108,7 @@ def allow_for_collapses(
     """
     if not fallen or not interval.has_interval:
         return interval
-    share = float(stats.beta.ppf(0.95, len(fallen) + 1, max(runs - len(fallen), 1)))
+    share = float(special.betaincinv(len(fallen) + 1, max(runs - len(fallen), 1), 0.95))
     reached = interval.mean + share * (sum(fallen) / len(fallen) - interval.mean)
     if mode == "min":
         return replace(interval, high=max(interval.high, reached))
@@ -124,5 +124,7 @@ def more_reliable(failed: int, runs: int, other_failed: int, other_runs: int) ->
         other_failed: Of the other arm.
         other_runs: All of the other arm's.
     """
+    from scipy import stats  # slow to import
+
     table = [[failed, runs - failed], [other_failed, other_runs - other_failed]]
     return float(stats.fisher_exact(table).pvalue)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 from raykd.results.caveat import Caveat
 from raykd.results.records import Status, SweepResult, TrialResult
@@ -70,7 +70,7 @@ class EarlyStopping:
         """
         if self.spared == self.lost_best:
             return 1.0
-        return float(stats.beta.ppf(0.95, self.lost_best + 1, self.spared - self.lost_best))
+        return float(special.betaincinv(self.lost_best + 1, self.spared - self.lost_best, 0.95))
 
 
 def early_stopping(result: SweepResult, task: str) -> EarlyStopping | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 ALPHA = 0.05
 """Share of claims without a difference behind them that may go wrong."""
@@ -188,6 +188,8 @@ def rank_over_tasks(scores: Sequence[Mapping[str, float]], mode: Sequence[str]) 
     ]
     if not columns:
         return TaskRanks(means={}, p=None)
+    from scipy import stats  # slow to import
+
     places = stats.rankdata(columns, axis=0)
     p = None
     if len(arms) >= 3 and len(scores) >= 2 and not (places == places[0, 0]).all():

@@ -11,7 +11,6 @@ from typing import Self
 
 from raykd.clusters.connection import connected
 from raykd.errors import SetupError, SweepFailed
-from raykd.report.build import build_report
 from raykd.results.event_log import EventLog, Listener
 from raykd.results.records import Status
 from raykd.results.store import load_results, read_events, torn_lines, write_trials
@@ -208,6 +207,8 @@ class Conclusion:
 
 def _write_report(spec: SweepSpec, run: Path) -> Path:
     """The report in the run folder, and a copy where the user wants it."""
+    from raykd.report.build import build_report  # plotly: no need to wait for it at the start
+
     report = build_report(run)
     wanted = Path(spec.report.path.format(name=spec.name))
     try:

@@ -20,6 +20,7 @@ import ray
 from ray import train
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+from raykd.ray_private.setup_worker import FORKED
 from raykd.ray_private.trainer import EndableTrainer
 from raykd.training.settings import COLLECTIVE_TIMEOUT_S
 from raykd.trial.coordinator import NODE_LABEL, RAY_THREAD, answer
@@ -186,6 +187,7 @@ class SlotPool:
                 name=f"slot-{slot}",
                 storage_path=self._storage,
                 failure_config=train.FailureConfig(max_failures=GROUP_RESTARTS),
+                worker_runtime_env={"env_vars": {FORKED: "1"}},
             ),
         )
         return EndableTrainer(trainer)

@@ -107,7 +107,7 @@ def start(folder: Path, environment: Mapping[str, str]) -> tuple[float, Counter[
             time.sleep(POLL_S)
         used = cpu_seconds(family(process.pid))
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(LONGEST_S)
     return float(noted.read_text()) - began, used
 
 

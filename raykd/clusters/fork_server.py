@@ -1,0 +1,189 @@
+"""The fork server: workers of slots of a local cluster are forked from one process.
+
+Each would spend seconds of CPU time on importing torch and the models of Transformers. The fork
+server imports them once, while the driver imports its own, and does nothing else: it has no second
+thread, or it does not fork; it knows neither Ray nor a device. What Ray runs for a worker
+(`raykd.ray_private.setup_worker`) asks it for one, and becomes one itself where there is no answer.
+It ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import os
+import random
+import runpy
+import secrets
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from raykd.ray_private.setup_worker import FORKED_WORD, LENGTH, SERVER, STATUS
+
+AVAILABLE = sys.platform == "linux"
+"""Elsewhere, libraries of the system do not survive a fork."""
+
+IMPORTED = (
+    "raykd.training.loop", "torch._dynamo", "transformers.masking_utils",
+    "transformers.modeling_layers",
+)  # fmt: skip
+"""What every slot imports, and Ray has no part in."""
+
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""So that libraries start no threads when they are imported; slots tell torch how many to use."""
+
+
+def start() -> subprocess.Popen[bytes]:
+    """Start one, and name it in the environment of this process; returns at once.
+
+    It ends when its standard input, which this process holds, is closed.
+    """
+    os.environ[SERVER] = f"raykd-{os.getpid()}-{secrets.token_hex(8)}"
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **_ONE_THREAD},
+    )
+
+
+def serve(name: str, modules: Iterable[str]) -> None:
+    """Import, then fork a worker for everybody who asks, until standard input ends.
+
+    Args:
+        name: Of the abstract socket.
+        modules: What to import.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(f"\0{name}")
+        listening.listen(128)  # who asks early waits
+        for module in modules:
+            importlib.import_module(module)
+        if len(list(Path("/proc/self/task").iterdir())) > 1:
+            return  # a lock that another thread holds would stay locked in a forked process
+        gc.collect()
+        gc.freeze()  # a collection in a worker would copy what they share
+        _Server(listening).serve()
+
+
+class _Server:
+    """Forks workers and tells those who asked how they ended.
+
+    Args:
+        listening: Where to ask.
+    """
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+        self._asked: dict[int, socket.socket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
+        self._serving = True
+
+    def serve(self) -> None:
+        """Work until the process that started this one ends."""
+        signal.set_wakeup_fd(self._wake.fileno())
+        signal.signal(signal.SIGCHLD, lambda *signalled: None)
+        self._on(self._listening, self._fork)
+        self._on(self._woken, self._reap)
+        self._on(sys.stdin, self._end)
+        while self._serving:
+            for key, _ in self._selector.select():
+                key.data()
+
+    def _on(self, source: Any, act: Callable[[], None]) -> None:  # a socket or a stream
+        self._selector.register(source, selectors.EVENT_READ, act)
+
+    def _end(self) -> None:
+        self._serving = False
+
+    def _reap(self) -> None:
+        """Tell those who asked for workers that have ended."""
+        self._woken.recv(STATUS)
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                process, status = ended
+                asked = self._asked.pop(process)
+                self._selector.unregister(asked)
+                with asked, contextlib.suppress(OSError):
+                    asked.sendall(status.to_bytes(STATUS, "big"))
+
+    def _fork(self) -> None:
+        asked, _ = self._listening.accept()
+        if _user_of(asked) != os.getuid():
+            asked.close()
+            return
+        head, streams, _, _ = socket.recv_fds(asked, LENGTH, 3)
+        with asked.makefile("rb") as data:
+            request = json.loads(data.read(int.from_bytes(head, "big")))
+        process = os.fork()
+        if not process:
+            self._become(request, streams, asked)
+        for stream in streams:
+            os.close(stream)
+        self._asked[process] = asked
+        # Who asked says nothing more: it can only end, and then the worker is not wanted.
+        self._on(asked, functools.partial(os.kill, process, signal.SIGKILL))
+        with contextlib.suppress(OSError):
+            asked.sendall(FORKED_WORD)
+
+    def _become(
+        self, request: dict[str, Any], streams: list[int], asked: socket.socket
+    ) -> NoReturn:
+        """Be a worker of Ray, in the forked process."""
+        code: Any = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setpgid(0, 0)
+            self._selector.close()
+            for one in (self._listening, self._woken, self._wake, asked, *self._asked.values()):
+                one.close()
+            for number, stream in enumerate(streams):
+                os.dup2(stream, number)
+                os.close(stream)
+            os.chdir(request["folder"])
+            os.environ.clear()
+            os.environ.update(request["environment"])
+            _draw_anew()
+            sys.argv = request["arguments"]
+            runpy.run_path(sys.argv[0], run_name="__main__")
+            code = 0
+        except SystemExit as exc:
+            code = exc.code
+        except BaseException:
+            traceback.print_exc()
+        for text in (sys.stdout, sys.stderr):
+            text.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def _user_of(asked: socket.socket) -> int:
+    """The user whose process is at the other end."""
+    form = "3i"
+    who = asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(form))
+    return int(struct.unpack(form, who)[1])
+
+
+def _draw_anew() -> None:
+    """Let no two workers draw the same random numbers, as processes that were started do not."""
+    random.seed()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
+
+
+if __name__ == "__main__":
+    serve(os.environ[SERVER], IMPORTED)
