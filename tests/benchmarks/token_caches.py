@@ -66,7 +66,7 @@ def space(
             "select_on": {"split": "validation", "fraction": 0.2},
             "report_on": {"split": "test", "fraction": held_out},
         },
-        "teacher": teacher | {"cache": kind, "cache_size": int(size or 1)},
+        "teacher": teacher | {"cache": kind} | ({"cache_size": int(size)} if size else {}),
         "student": {"model": STUDENT},
         "train": {"epochs": 3, "batch_size": 16, "lr": 2e-3},
         "methods": {"sft": {}, "kd": {"kd_ratio": 1.0}},
