@@ -1,6 +1,6 @@
 """Kills sweeps and prints what came of it: `python -m tests.chaos --kills N --seed S`.
 
-Every kill but those of a worker, the controller of a slot or a process of Tune ends the driver,
+Every kill but those of a worker or a process of Tune ends the driver,
 which is started again with ``--resume``. The first table has a row for each kill, as they come;
 what is known at the end of a run folder alone stands with its last kill. The second one, that of
 docs/explanation/reliability.md, has a row for each kind of kill.
