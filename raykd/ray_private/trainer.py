@@ -127,21 +127,24 @@ class _Groups:
     def create(self, **made_with: Any) -> Any:
         """A group whose workers have started."""
         self._last = _group()(**made_with)
-        self._last._start()
+        try:
+            self._last._start()
+        except BaseException:
+            self.kill()  # Ray leaves its place where workers fail late
+            raise
         return self._last
 
     def kill(self) -> None:
         """Kill the workers of the last group, if there are any."""
         import ray
 
-        placed = self._last and self._last.placed
-        if not placed:
+        if self._last is None or self._last.placed is None:  # a group that has ended is no bool
             return
         state = self._last._worker_group_state
         with contextlib.suppress(ray.exceptions.RayError):  # they are gone, or the cluster is
             for worker in state.workers if state is not None else ():
                 ray.kill(worker.actor)
-            placed.shutdown()
+            self._last.placed.shutdown()
 
 
 @functools.cache

@@ -183,7 +183,7 @@ class SlotPool:
                 resources_per_worker=_resources(shape),
                 label_selector=_where(shape, node),  # type: ignore[call-arg]
             ),
-            run_config=train.RunConfig(
+            run_config=train.RunConfig(  # type: ignore[call-arg]
                 name=f"slot-{slot}",
                 storage_path=self._storage,
                 failure_config=train.FailureConfig(max_failures=GROUP_RESTARTS),

@@ -219,7 +219,7 @@ def _train(
             step(batch, lambda batch, said=said: said, number)  # type: ignore[misc]
             number += 1
         for student, seen in zip(students, terms, strict=True):
-            seen.append(student.ledger.means(number))
+            seen.append(student.loss_tracker.means(number))
         marks.append(case.clock())
     done = (len(marks) - 1) * len(train) * len(students)
     return TrainedTeacher(

@@ -15,9 +15,13 @@ import psutil
 import pytest
 import ray
 import torch
+from ray.train import RunConfig, ScalingConfig
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from ray.train.v2.api.exceptions import TrainingFailedError
 
 from raykd import registry
 from raykd.clusters.processes import descendants
+from raykd.ray_private.trainer import EndableTrainer
 from raykd.results.records import Evaluation
 from raykd.sweep.in_process import run_in_process
 from raykd.teachers import object_store
@@ -221,6 +225,32 @@ def worker_pids(name: str = "RayTrainWorker") -> list[int]:
             if f"ray::{name}" in Path(f"/proc/{pid}/cmdline").read_text():
                 found.append(pid)
     return found
+
+
+def _places() -> int:
+    """What slots hold of the cluster."""
+    held = ray.util.placement_group_table().values()
+    return sum(place["state"] in ("CREATED", "PENDING") for place in held)
+
+
+def _fails(settings: dict[str, Any]) -> None:
+    raise ValueError("the reason")
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_trainer_raises_why_its_workers_failed_and_leaves_their_place(
+    cluster: None, tmp_path: Path, ranks: int
+) -> None:
+    trainer = DataParallelTrainer(
+        _fails,
+        train_loop_config={},
+        scaling_config=ScalingConfig(num_workers=ranks, resources_per_worker={"CPU": 0.25}),
+        run_config=RunConfig(name="failing", storage_path=str(tmp_path)),
+    )
+    before = _places()
+    with pytest.raises(TrainingFailedError, match="the reason"):
+        EndableTrainer(trainer).fit()
+    assert _places() == before
 
 
 def test_nobody_asks_other_clusters_whether_a_slot_lives(bench: Bench) -> None:
