@@ -40,6 +40,9 @@ IMPORTED = (
 )  # fmt: skip
 """What every slot imports, and Ray has no part in."""
 
+_DRIVER = "/libcuda.so"
+"""CUDA's, which torch loads when it first looks for devices."""
+
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """So that libraries start no threads when they are imported; slots tell torch how many to use."""
 
@@ -72,6 +75,8 @@ def serve(name: str, modules: Iterable[str]) -> None:
             importlib.import_module(module)
         if len(list(Path("/proc/self/task").iterdir())) > 1:
             return  # a lock that another thread holds would stay locked in a forked process
+        if _DRIVER in Path("/proc/self/maps").read_text():
+            return  # a driver of a device that was begun here does not work in a forked process
         gc.collect()
         gc.freeze()  # a collection in a worker would copy what they share
         _Server(listening).serve()

@@ -40,6 +40,11 @@ sys.exit(7)
 THREADED = (
     "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
 )
+DRIVER = """
+import mmap, pathlib
+with (pathlib.Path(__file__).parent / "libcuda.so.1").open("rb") as file:
+    held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+"""
 
 
 class Server:
@@ -50,6 +55,8 @@ class Server:
         self.worker = folder / "worker.py"
         self.worker.write_text(SAYS)
         (folder / "threaded.py").write_text(THREADED)
+        (folder / "looked_for_devices.py").write_text(DRIVER)
+        (folder / "libcuda.so.1").write_bytes(b"driver")
         self.process = subprocess.Popen(
             [sys.executable, "-c", SERVE, self.name, modules, str(folder)], stdin=subprocess.PIPE
         )
@@ -146,9 +153,11 @@ def test_a_worker_that_nobody_waits_for_is_ended(server):
     assert not alive(worker)
 
 
-@pytest.mark.parametrize("modules", ["wave threaded", "wave nosuchmodule"])
+@pytest.mark.parametrize(
+    "modules", ["wave threaded", "wave nosuchmodule", "wave looked_for_devices"]
+)
 def test_without_it_a_worker_starts_as_any_other(tmp_path, modules):
-    """Also where it has a second thread, which a fork would lose with what it holds."""
+    """Also where it has a second thread, which a fork would lose, or a driver, which it breaks."""
     server = Server(tmp_path, modules)
     asked = server.ask("--node=1")
     said = first_line(asked)
