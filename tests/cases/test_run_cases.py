@@ -384,11 +384,12 @@ import os, signal, subprocess, sys, time
 from raykd.cli.signals import Signals
 from raykd.clusters.processes import descendants
 from raykd.errors import Stopped
+from raykd.own_folder import own_folder
 child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 assert child.pid in descendants(os.getpid())
 with Signals(lambda: "continue with: raykd sweep --resume RUN"):
     try:
-        print("ready", child.pid, flush=True)
+        print("ready", child.pid, own_folder("weights"), flush=True)
         time.sleep(300)
     except Stopped as exc:
         print("first", exc.exit_code, flush=True)
@@ -403,22 +404,23 @@ def held(how):
     process = subprocess.Popen(
         [sys.executable, "-c", HELD, how], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    child = int(process.stdout.readline().split()[1])
-    return process, child
+    _, child, temporary = process.stdout.readline().split()
+    return process, int(child), Path(temporary)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_first_signal_raises_and_lets_the_sweep_end(number, code):
-    process, child = held("once")
+    process, child, temporary = held("once")
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, f"first {code}\n"), err
+    assert not temporary.exists()
     os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_everything_at_once_and_says_how_to_go_on(number):
-    process, child = held("twice")
+    process, child, temporary = held("twice")
     process.send_signal(number)
     assert process.stdout.readline().startswith("first")
     began_at = time.monotonic()
@@ -426,6 +428,7 @@ def test_a_second_signal_ends_everything_at_once_and_says_how_to_go_on(number):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert err == "continue with: raykd sweep --resume RUN\n"
+    assert not temporary.exists()
     assert time.monotonic() - began_at < 30
     until = time.monotonic() + 30
     while _lives(child) and time.monotonic() < until:
