@@ -41,6 +41,7 @@ LAYERS = {
     "hub": Layer(raykd={"errors"}, later={"huggingface_hub"}),
     # Every room that writes files.
     "whole_file": Layer(),
+    "own_folder": Layer(),
     "private_api": Layer(raykd={"errors"}),
     # Names of Ray that are no public API, found when they are needed; the class is for types.
     "ray_private": Layer(raykd={"private_api"}, later={"ray", "ray.train"}),
@@ -56,7 +57,7 @@ LAYERS = {
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
         raykd={"errors", "registry", "hub", "private_api", "losses", "data.answer_choices",
                "data.base", "data.kinds", "data.prompts", "data.row_checks", "data.task_kinds",
-               "data.token_pairs", "whole_file"},
+               "data.token_pairs", "own_folder", "whole_file"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub", "peft"},
     ),
@@ -119,14 +120,15 @@ LAYERS = {
                "data.bits_per_byte", "data.unlabelled", "models.base", "models.file_arrays",
                "models.lora", "models.model_factory",
                "models.sharding", "models.signals", "models.student_size", "models.weights",
-               "methods.base", "training", "teachers", "results.records"},
+               "methods.base", "training", "teachers", "results.records", "own_folder"},
         # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},
     ),
     "clusters": Layer(
         # Rules for cluster files are found like other extensions. Slots are started on the nodes of
         # a cluster, and the events of a job that was sent to one are those of a sweep.
-        raykd={"errors", "registry", "ray_private", "results.event_log", "results.run_archive",
+        raykd={"errors", "own_folder", "registry", "ray_private", "results.event_log",
+               "results.run_archive",
                "spec.resources", "spec.schema", "spec.schema_stages", "training.device", "trial"},
         packages={"ray", "yaml"},
         # Ray's own loader and schema; it reports mistakes as errors of its command line. What a
@@ -160,7 +162,7 @@ LAYERS = {
     ),
     "cli": Layer(
         raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report",
-               "export", "harness", "clusters", "user_code"},
+               "export", "harness", "clusters", "own_folder", "user_code"},
         packages={"typer", "rich"},
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
         later={"torch"},

@@ -33,6 +33,7 @@ from raykd import cli, user_code
 from raykd.cli.env import versions
 from raykd.cli.output import Format, Output
 from raykd.errors import ClusterLost, Problem, RaykdError, Stopped
+from raykd.own_folder import delete_own_folders
 
 _NOT_COMMANDS = {
     "main", "output", "console", "ending", "imports", "live_view", "progress", "signals",
@@ -105,6 +106,7 @@ def _end_now(code: int) -> NoReturn:
     """End the process: its threads wait for a Ray that is gone, and Python would wait for them."""
     sys.stdout.flush()
     sys.stderr.flush()
+    delete_own_folders()
     os._exit(code)
 
 

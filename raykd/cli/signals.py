@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from raykd.clusters.processes import descendants, in_own_session, kill
 from raykd.errors import Stopped
+from raykd.own_folder import delete_own_folders
 
 STDERR = 2
 
@@ -52,4 +53,5 @@ class Signals:
         os.write(STDERR, f"{self._last_words()}\n".encode())
         # The processes of a local cluster are ended by the one that started them, which cleans up.
         kill(in_own_session(descendants(os.getpid())))
+        delete_own_folders()
         os._exit(Stopped(number).exit_code)

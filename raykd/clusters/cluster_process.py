@@ -111,8 +111,7 @@ def choose_folder() -> None:
     Raises:
         SetupError: No place can be written.
     """
-    named = os.environ.get("RAY_TMPDIR")
-    usual = Path(named or os.environ.get("TMPDIR") or "/tmp")
+    named, usual = os.environ.get("RAY_TMPDIR"), _usual_folder()
     if _can_write(usual / "ray"):
         return
     own = usual / _own_folder()
@@ -124,6 +123,17 @@ def choose_folder() -> None:
         )
     own.mkdir(mode=0o700, exist_ok=True)
     os.environ["RAY_TMPDIR"] = str(own)
+
+
+def _usual_folder() -> Path:
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
+
+
+def sessions_of(process: int) -> list[Path]:
+    """Folders of clusters that a process has started, or began to."""
+    usual = _usual_folder()
+    places = (usual / "ray", usual / _own_folder() / "ray")
+    return [path for place in places for path in sorted(place.glob(f"session_*_{process}"))]
 
 
 def _own_folder() -> str:
@@ -162,11 +172,15 @@ def start() -> LocalNode:
             # Ray leaves what it began to start, and raises bare exceptions, too.
             kill([process for process in descendants(os.getpid()) if process not in before])
             last = exc
+        begun = sessions_of(os.getpid())
+        for session in begun:
+            delete(session, but_logs=attempt == START_TRIES)
         time.sleep(START_PAUSE_S * attempt)
+    where = f"; Ray's own words are in {begun[-1] / LOGS}" if begun else ""
     raise SetupError(
         f"cannot start a local Ray cluster, tried {START_TRIES} times: {last}",
         hint="this machine may be busy, or short of memory or of room in /tmp/ray: try again when "
-        "it has less to do; Ray's own words are in /tmp/ray/session_latest/logs",
+        f"it has less to do{where}",
     ) from last
 
 

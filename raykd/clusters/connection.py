@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import ray
 
 from raykd.clusters import local_cluster
+from raykd.clusters.auth_token import read_token
 from raykd.clusters.environment import RayEnvironment
 from raykd.clusters.local_cluster import LocalCluster
 from raykd.errors import ClusterLost, SetupError
@@ -193,8 +194,18 @@ def _connect(address: str) -> None:
             raise
         raise SetupError(
             f"cannot connect to the cluster at '{address}': {exc}",
-            hint=f"see what runs with: ray status --address {address}",
+            hint=f"see what runs with: ray status --address {address}{_about_the_token()}",
         ) from exc
+
+
+def _about_the_token() -> str:
+    """What to do where a cluster wants a token, and this process was not told to show one.
+
+    Ray starts a cluster with it wherever there is one, and shows it only where the mode is set.
+    """
+    if "RAY_AUTH_MODE" in os.environ or not read_token():
+        return ""
+    return "; if it asks for a token: export RAY_AUTH_MODE=token"
 
 
 def _disconnect(patience_s: float) -> None:

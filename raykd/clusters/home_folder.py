@@ -6,10 +6,9 @@ libraries ask for the home folder when they are imported, and fail.
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import tempfile
+
+from raykd.own_folder import own_folder
 
 STAND_IN = "RAYKD_STAND_IN_HOME"
 """Names the folder that stands in for a home; set by raykd for itself and its workers."""
@@ -28,6 +27,4 @@ def stand_in() -> None:
     """Where the user has no home, give this process an empty one, which goes when it ends."""
     if home() is not None or os.environ.get(STAND_IN):
         return
-    place = tempfile.mkdtemp(prefix="raykd-home-")
-    os.environ["HOME"] = os.environ[STAND_IN] = place
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    os.environ["HOME"] = os.environ[STAND_IN] = str(own_folder("home"))

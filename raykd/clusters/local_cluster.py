@@ -120,6 +120,8 @@ class LocalCluster:
         except subprocess.TimeoutExpired:
             kill([self._process.pid, *descendants(self._process.pid)])
             self._process.wait()
+            for session in cluster_process.sessions_of(self._process.pid):
+                cluster_process.delete(session, but_logs=self._kept)
         if self._session is not None and not self._kept:
             cluster_process.delete(self._session)
         self._environment.restore()

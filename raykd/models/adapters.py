@@ -18,11 +18,11 @@ from raykd.models import weights
 from raykd.models.families.base import ModelFamily, family_of
 from raykd.models.generation_config import CONFIG_FILE, GENERATION_FILE
 from raykd.models.lora import TASK_TYPES, check_installed
-from raykd.models.own_files import own_folder
 from raykd.models.task_head import kind_of, with_task
 from raykd.models.weight_files import ADAPTER_FILES, read_json
 from raykd.models.weight_names import listed
 from raykd.models.weights import ADAPTER_CONFIG
+from raykd.own_folder import own_folder
 
 _SMALL = ("*.json", "*.txt", "*.model", "*_Pooling/*.json")
 _NOT_COPIED = (CONFIG_FILE, ADAPTER_CONFIG, GENERATION_FILE)

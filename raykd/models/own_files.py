@@ -5,11 +5,7 @@ Tasks of a sweep that share a model then share its memory, and it is hashed once
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,17 +13,7 @@ from torch import Tensor
 from raykd.errors import SetupError
 from raykd.models.files import write_aligned
 from raykd.models.weight_files import SAFE, FileTensor, FileTensors, read_file
-
-
-def own_folder(what: str) -> Path:
-    """A new folder that is removed when the process ends.
-
-    Args:
-        what: What is put there.
-    """
-    place = Path(tempfile.mkdtemp(prefix=f"raykd-{what}-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return place
+from raykd.own_folder import own_folder
 
 
 def in_own_file(tensors: Mapping[str, Tensor]) -> FileTensors:

@@ -168,6 +168,8 @@ class Conclusion:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
         self.write(error)
+        # Ray's own, which nothing reads; what still ran until now may have written there.
+        shutil.rmtree(self._run / "ray", ignore_errors=True)
 
     def write(self, error: BaseException | None) -> None:
         """Write it, unless it was written before.
@@ -183,7 +185,6 @@ class Conclusion:
             status = "interrupted"
         why = f"{error}" if status == "failed" else ""
         seconds = time.monotonic() - self._began
-        shutil.rmtree(self._run / "ray", ignore_errors=True)  # Ray's own, which nothing reads
         try:
             self._log.emit("sweep_finished", status=status, seconds=seconds, error=why)
             result = load_results(self._run)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ import ray
 from ray import train
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+from raykd.own_folder import own_folder
 from raykd.ray_private.setup_worker import FORKED
 from raykd.ray_private.trainer import EndableTrainer
 from raykd.training.settings import COLLECTIVE_TIMEOUT_S
@@ -93,7 +93,7 @@ class SlotPool:
             "memory": None if shape.memory_gb is None else int(shape.memory_gb * 2**30),
         }
         self._shape = shape
-        self._storage = storage or tempfile.mkdtemp(prefix="raykd-slots-")
+        self._storage = storage or str(own_folder("slots"))
         self._temporary = storage is None
         self._threads: list[threading.Thread] = []
         self._trainers: dict[int, EndableTrainer] = {}

@@ -1,7 +1,8 @@
 """Whether memory stays flat over many trials: of driver, slot, coordinator and Ray's processes.
 
-``python -m tests.benchmarks.many_trials [TRIALS] [KIND]`` (1,000 and ``classification`` unless
-given; ``text`` trains a model that generates). The command runs as a user runs it, with trials of
+``python -m tests.benchmarks.many_trials [TRIALS] [KIND] [MINUTES]`` (1,000 and ``classification``
+unless given; ``text`` trains a model that generates; no trial begins after so many minutes). The
+command runs as a user runs it, with trials of
 one epoch on a few rows in one slot. Memory of a process's own is what is anonymous in its share
 (PSS). The baseline is the first part of the same sweep (the second tenth of the trials: what grows
 at the start is done); the figure is the last tenth, and how much a trial added between the two.
@@ -39,7 +40,7 @@ _GPT = {"family": "gpt2", "heads": 2, "layers": 1, "vocabulary": 400, "max_posit
 _TASKS = {"classification": ("toy/sentiment", _BERT), "text": ("toy_text/replies", _GPT)}
 
 
-def write_spec(folder: Path, trials: int, kind: str) -> Path:
+def write_spec(folder: Path, trials: int, kind: str, minutes: float) -> Path:
     """A search of trials that train next to nothing."""
     task, shape = _TASKS[kind]
     plain = {
@@ -53,7 +54,10 @@ def write_spec(folder: Path, trials: int, kind: str) -> Path:
         "student": {"model": {**shape, "hidden": 16}},
         "train": {"epochs": 1, "batch_size": 32, "lr": {"loguniform": [1e-4, 1e-2]}},
         "methods": {"kd": {"alpha": {"uniform": [0.1, 0.9]}}},
-        "search": {"trials": trials, "max_concurrent": 1, "algorithm": "random"},
+        "search": {
+            "trials": trials, "max_concurrent": 1, "algorithm": "random",
+            "time_budget": f"{minutes:g}m",
+        },
         "confirm": {"seeds": []},
         "report": {"path": str(folder / "{name}.html")},
     }  # fmt: skip
@@ -116,13 +120,15 @@ def main() -> None:
     """Print the table."""
     trials = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     kind = sys.argv[2] if len(sys.argv) > 2 else "classification"
+    minutes = float(sys.argv[3]) if len(sys.argv) > 3 else 1e4
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="raykd-many-") as temporary:
         folder = Path(temporary)
-        samples, run = sampled(write_spec(folder, trials, kind), folder)
+        samples, run = sampled(write_spec(folder, trials, kind, minutes), folder)
         size = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())
         log = (run / "events.jsonl").stat().st_size + (run / "studies.journal").stat().st_size
         ends = len(read_events(run / "events.jsonl")[0])
+    trials = samples[-1][0]
     print(f"{trials:,} trials of {kind} in {time.monotonic() - began:,.0f} s")
     print("process            second tenth   last tenth    ratio   a trial adds")
     worst = 0.0

@@ -175,7 +175,7 @@ def test_a_new_process_without_a_home_works_and_leaves_nothing(folder):
     assert done.returncode == 0, done.stderr
     assert "there is no home folder to keep prepared teachers in" in done.stderr
     assert "test/accuracy" in done.stdout
-    assert not list((folder / "tmp").glob("raykd-home-*"))
+    assert not list((folder / "tmp").glob("raykd-*"))
     assert not list(folder.glob("~*"))
 
 

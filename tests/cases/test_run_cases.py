@@ -357,12 +357,14 @@ def test_the_end_is_written_once(tmp_path):
     def ended_twice():
         with conclusion:
             conclusion.write(KeyboardInterrupt())
+            (run / "ray" / "late").mkdir(parents=True)  # by what still runs
             raise Stopped(signal.SIGTERM)
 
     with pytest.raises(Stopped):
         ended_twice()
     ends = [e for e in read_events(run / "events.jsonl")[0] if e["event"] == "sweep_finished"]
     assert [e["status"] for e in ends] == ["interrupted"]
+    assert not (run / "ray").exists()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -384,11 +386,12 @@ import os, signal, subprocess, sys, time
 from raykd.cli.signals import Signals
 from raykd.clusters.processes import descendants
 from raykd.errors import Stopped
+from raykd.own_folder import own_folder
 child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 assert child.pid in descendants(os.getpid())
 with Signals(lambda: "continue with: raykd sweep --resume RUN"):
     try:
-        print("ready", child.pid, flush=True)
+        print("ready", child.pid, own_folder("weights"), flush=True)
         time.sleep(300)
     except Stopped as exc:
         print("first", exc.exit_code, flush=True)
@@ -403,22 +406,23 @@ def held(how):
     process = subprocess.Popen(
         [sys.executable, "-c", HELD, how], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    child = int(process.stdout.readline().split()[1])
-    return process, child
+    _, child, temporary = process.stdout.readline().split()
+    return process, int(child), Path(temporary)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_first_signal_raises_and_lets_the_sweep_end(number, code):
-    process, child = held("once")
+    process, child, temporary = held("once")
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, f"first {code}\n"), err
+    assert not temporary.exists()
     os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_everything_at_once_and_says_how_to_go_on(number):
-    process, child = held("twice")
+    process, child, temporary = held("twice")
     process.send_signal(number)
     assert process.stdout.readline().startswith("first")
     began_at = time.monotonic()
@@ -426,6 +430,7 @@ def test_a_second_signal_ends_everything_at_once_and_says_how_to_go_on(number):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert err == "continue with: raykd sweep --resume RUN\n"
+    assert not temporary.exists()
     assert time.monotonic() - began_at < 30
     until = time.monotonic() + 30
     while _lives(child) and time.monotonic() < until:
@@ -464,11 +469,20 @@ def test_an_end_without_a_word_gets_one(end, said):
     assert ended.stderr == said
 
 
-def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
+def begun_session(folder, number):
+    """What Ray makes before it starts anything."""
+    session = folder / "ray" / f"session_{number}_{os.getpid()}"
+    (session / "logs").mkdir(parents=True)
+    (session / "gcs_server_port").touch()
+    return session
+
+
+def test_a_slow_start_of_ray_is_tried_again(monkeypatch, tmp_path):
     tries, begun = [], []
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
 
     def start():
-        tries.append(1)
+        tries.append(begun_session(tmp_path, len(tries)))
         if len(tries) < 3:
             begun.append(subprocess.Popen(["sleep", "300"]))
             raise Exception("The current node timed out during startup.")
@@ -480,10 +494,15 @@ def test_a_slow_start_of_ray_is_tried_again(monkeypatch):
     assert len(tries) == 3
     for process in begun:
         assert process.wait(30) == -signal.SIGKILL, "what a try began does not stay"
+    assert list((tmp_path / "ray").iterdir()) == tries[2:]
 
 
-def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monkeypatch):
+def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monkeypatch, tmp_path):
+    tries = []
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+
     def fail(**given):
+        tries.append(begun_session(tmp_path, len(tries)))
         raise Exception("The current node timed out during startup.")
 
     monkeypatch.setattr(ray_private, "start_local_cluster", fail)
@@ -491,6 +510,8 @@ def test_a_start_of_ray_that_fails_for_good_says_what_helps_on_this_machine(monk
     with pytest.raises(SetupError, match="tried 3 times: The current node") as caught:
         cluster_process.start()
     assert "busy" in caught.value.hint
+    assert caught.value.hint.endswith(f"Ray's own words are in {tries[2] / 'logs'}")
+    assert [*tmp_path.glob("ray/*"), *tmp_path.glob("ray/*/*")] == [tries[2], tries[2] / "logs"]
     monkeypatch.setattr(connection.ray, "init", fail)
     monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
     with pytest.raises(SetupError) as caught, connection.connected("10.0.0.1:6379"):
