@@ -71,7 +71,7 @@ def test_the_search_spaces_that_they_write_are_valid(tmp_path):
     spaces: list[SweepSpec] = [
         load_spec(startup),
         load_spec(driver_memory.write_spec(tmp_path, tmp_path / "teacher")),
-        *(load_spec(many_trials.write_spec(tmp_path, 4, kind)) for kind in many_trials._TASKS),
+        *(load_spec(many_trials.write_spec(tmp_path, 4, kind, 1.0)) for kind in many_trials._TASKS),
         load_spec(quickstart_again.FILE),
         teacher_growth.space(tmp_path),
         text_arms.space(text_arms.ARMS, 48, epochs=1, evaluations=1, folder=tmp_path),

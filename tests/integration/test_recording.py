@@ -200,7 +200,7 @@ def test_weights_of_a_file_reach_nodes_that_do_not_reach_the_file(
 
 def test_nodes_are_asked_which_number_formats_they_have(cluster: None) -> None:
     found = nodes.alive()
-    assert node_capabilities._asked(found, "cpu") == [has_bf16(torch.device("cpu"))] * len(found)
+    assert node_capabilities._bf16_of(found, "cpu") == [has_bf16(torch.device("cpu"))] * len(found)
 
 
 @ray.remote(num_cpus=0)
