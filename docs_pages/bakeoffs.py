@@ -31,7 +31,8 @@ raykd report runs/RUN --anonymous            # the report of a run of your own
 ```
 
 `DATA` is a folder with `glue/` and `dolly/`; without it, rows are read from the hub. The same
-versions, rows and seeds give the same numbers on the same kind of processor.
+versions, rows and seeds give the same numbers on the same kind of processor. Times are those of a
+machine that did much else beside it.
 
 What they say holds for students, teachers and budgets of this size. [Statistics](statistics.md)
 explains the sentences, [Read the report](../how-to/report.md) the columns.
