@@ -75,7 +75,7 @@ def serve(name: str, modules: Iterable[str]) -> None:
             importlib.import_module(module)
         if len(list(Path("/proc/self/task").iterdir())) > 1:
             return  # a lock that another thread holds would stay locked in a forked process
-        if _DRIVER in Path("/proc/self/maps").read_text():
+        if _DRIVER in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace"):
             return  # a driver of a device that was begun here does not work in a forked process
         gc.collect()
         gc.freeze()  # a collection in a worker would copy what they share

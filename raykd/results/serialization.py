@@ -19,6 +19,14 @@ R = TypeVar("R", TrialResult, TeacherRecord, TaskRecord, Evaluation, LoggerRecor
 
 _FIELDS: dict[type[Any], Mapping[str, Any]] = {}
 
+_EARLIER: Mapping[str, str] = {"told": "sent", "untold": "unsent", "asked": "usage"}
+"""Names of fields in runs from before they were renamed."""
+_EARLIER_USAGE: Mapping[str, str] = {
+    "asked": "requests", "known": "cached", "read": "prompt_tokens",
+    "written": "completion_tokens", "read_before": "cached_prompt_tokens",
+    "written_before": "cached_completion_tokens",
+}  # fmt: skip
+
 
 def to_dict(
     record: TrialResult | TeacherRecord | TaskRecord | Evaluation | LoggerRecord,
@@ -35,7 +43,8 @@ def from_dict(kind: type[R], plain: Mapping[str, Any]) -> R:
         ValueError: If the status is none.
     """
     fields = _types(kind)
-    values = {name: _revive(name, value) for name, value in plain.items() if name in fields}
+    named = {name if name in fields else _EARLIER.get(name): v for name, v in plain.items()}
+    values = {name: _revive(name, value) for name, value in named.items() if name in fields}
     for name, value in values.items():
         if not _is(value, fields[name]):
             raise TypeError(f"{name} of a {kind.__name__} is {value!r:.80}")
@@ -97,6 +106,8 @@ def _revive(name: str, value: Any) -> Any:
         return tuple(_tried(one) for one in value)
     if name == "status":
         return Status(value)
+    if name == "usage" and isinstance(value, Mapping):
+        return {_EARLIER_USAGE.get(key, key): count for key, count in value.items()}
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -208,7 +208,8 @@ class LoggerDelivery:
         """Go to where an earlier driver was; the feed is told what that one had read."""
         try:
             plain = json.loads(self._state.read_text(encoding="utf-8"))
-            before = _Reached(plain["read"], plain["sent"], plain["memory"])
+            sent = plain["sent"] if "sent" in plain else plain["told"]  # by an earlier raykd
+            before = _Reached(plain["read"], sent, plain["memory"])
         except (OSError, ValueError, KeyError, TypeError):
             return  # never begun, or not to be read: from the beginning
         for event, end in self._unread():

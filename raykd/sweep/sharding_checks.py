@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from raykd.errors import SpecError
 from raykd.methods.base import DistillationContext, Method
 from raykd.models.sharding import SHARDING
+from raykd.spec.constraints import MEMORY
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.train_checks import methods_of, shown, values_of
 from raykd.training.settings import FULL, IN_PARTS
@@ -24,6 +25,7 @@ def check_sharding(spec: SweepSpec) -> None:
     if FULL in values_of(spec, "sharding"):
         names = ("optimizer", "compile")
         _check_training(spec, "train", *(values_of(spec, name) for name in names))
+        _check_costs(spec)
     if finetune.get("sharding") == FULL:
         _check_training(
             spec, "teacher.finetune", (finetune.get("optimizer"),), (finetune.get("compile"),)
@@ -54,6 +56,17 @@ def _check_training(
             f"{setting}, and {section}.compile is true: compiled blocks are not known to gather "
             "their weights",
             hint=f"set {section}.compile to auto or false",
+        )
+
+
+def _check_costs(spec: SweepSpec) -> None:
+    """Refuse to bound or search what a student takes that no worker has all of."""
+    search = spec.search
+    if MEMORY in {one.metric for one in (*search.objective, *search.constraints)}:
+        raise SpecError(
+            f"train.sharding is {FULL}, and search asks for {MEMORY}: a worker has a part of the "
+            "student, and gathers the rest block by block",
+            hint=f"bound parameters in place of {MEMORY}, or leave train.sharding out",
         )
 
 

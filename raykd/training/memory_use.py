@@ -1,7 +1,8 @@
 """The memory that a student takes to score one row: its weights, and what a pass holds at a time.
 
-Tensors are counted, not what a process or an allocator holds, so that the figure is the same on
-every machine and in every slot. Work space inside a kernel is not seen.
+Tensors are counted, not what a process or an allocator holds, so that the figure is the same in
+every slot and on every device that computes in the same precision. Work space inside a kernel is
+not seen.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def memory_mb(model: nn.Module, encoded: TokenizedDataset, setup: InferenceSetup
     """Megabytes (1e6 bytes) of the weights, and of the tensors of a pass over the longest row.
 
     Args:
-        model: The student, on the device of `setup`; its mode is left as it was.
+        model: The student, on the device of `setup`, not sharded; its mode is left as it was.
         encoded: Rows, of which the longest is scored alone.
         setup: Its precision, and how rows are padded.
     """

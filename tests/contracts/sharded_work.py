@@ -215,7 +215,7 @@ def trial(world: DistributedContext) -> TrialOutcome:
     config = TrialConfig(
         trial_id="t", task=tiny.TASK, arm="kd", method="kd", number=0, stage="confirm",
         coefficients={}, train=train, seed=1, score_test=True, row_metric="accuracy",
-        costs=("latency_ms", "memory_mb"), save_path="there",
+        costs=("latency_ms",), save_path="there",
     )  # fmt: skip
     prepared, _ = tiny.ready()
     return run_trial(config, prepared, registry.load("tasks", tiny.TASK), world, lambda _: False)

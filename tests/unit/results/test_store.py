@@ -11,6 +11,7 @@ import pytest
 from raykd.errors import RaykdError
 from raykd.results.export import as_csv, as_json
 from raykd.results.finetune_trial import FinetuneTrial
+from raykd.results.logger_record import LoggerRecord
 from raykd.results.records import Status, TeacherRecord, TrialResult
 from raykd.results.serialization import from_dict, json_safe, to_dict
 from raykd.results.store import load_results
@@ -37,6 +38,20 @@ def test_a_teacher_with_its_search_round_trips_through_json(full_run: Builder):
 def test_unknown_keys_of_newer_runs_are_passed_over(full_run: Builder):
     plain = {**to_dict(full_run.trials[0]), "added_later": 1}
     assert from_dict(TrialResult, plain) == full_run.trials[0]
+
+
+def test_records_from_before_their_fields_were_renamed_are_read(full_run: Builder):
+    logger = from_dict(LoggerRecord, {"name": "csv", "place": "/a", "told": 7, "untold": 2})
+    assert (logger.sent, logger.unsent) == (7, 2)
+    usage = {"asked": 3, "known": 1, "read": 9, "written": 4, "read_before": 5, "written_before": 6}
+    record = to_dict(load_results(full_run.folder).teachers[0]) | {"asked": usage}
+    del record["usage"]
+    read = from_dict(TeacherRecord, record)
+    assert read.usage == {
+        "requests": 3, "cached": 1, "prompt_tokens": 9, "completion_tokens": 4,
+        "cached_prompt_tokens": 5, "cached_completion_tokens": 6,
+    }  # fmt: skip
+    assert from_dict(TeacherRecord, to_dict(read)) == read
 
 
 def test_missing_fields_are_an_error():

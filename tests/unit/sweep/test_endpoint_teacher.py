@@ -53,7 +53,7 @@ def server(opened, monkeypatch, tmp_path) -> OpenAIServer:
 
 
 def teacher(server: OpenAIServer, **ask: Any) -> Mapping[str, Any]:
-    quick = {"wait": 0.01, "timeout": 1.0, "retries": 3, "max_new_tokens": 6}
+    quick = {"wait": 0.01, "timeout": 30.0, "retries": 3, "max_new_tokens": 6}
     return {"endpoint": server.url, "model": MODEL, "ask": {**quick, **ask}}
 
 
@@ -219,7 +219,7 @@ def test_what_it_will_cost_is_said_before_anything_is_asked(server, tmp_path):
 
 def test_failures_that_pass_are_waited_for(server, tmp_path):
     server.faults = Faults(next=[429, 500, 503, 0], late_s=1.5)
-    prepared(of_text(tmp_path, server, concurrent=4, retries=6), tmp_path)
+    prepared(of_text(tmp_path, server, concurrent=4, retries=6, timeout=1.0), tmp_path)
     assert len(server.requests) == ROWS
     assert server.seen == ROWS + 4
     assert 1 < server.busiest <= 4 + 1  # the one that was too late is still at it

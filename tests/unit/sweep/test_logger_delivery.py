@@ -196,6 +196,17 @@ def test_lines_that_were_cut_are_passed_over(bench):
     assert logger.kept == ["start", 1]
 
 
+def test_the_state_of_an_earlier_raykd_is_understood(bench):
+    bench.write(started(), report(1))
+    bench.all(Keeping())
+    state = json.loads(bench.state.read_text())
+    assert state.pop("sent") == 2
+    bench.state.write_text(json.dumps(state | {"told": 2}))
+    logger = Keeping()
+    assert bench.all(logger).sent == 2
+    assert logger.kept == []
+
+
 def test_a_state_that_cannot_be_read_begins_anew(bench):
     bench.write(started(), report(1))
     bench.state.write_text('{"read": 3')

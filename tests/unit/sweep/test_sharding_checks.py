@@ -13,6 +13,7 @@ from tests.unit.sweep.specs import spec
 CONTEXT = context("classification")
 SHARDED = {"fixed": {"sharding": "full"}}
 MUON = {"fixed": {"sharding": "full", "optimizer": "muon"}}
+COST = {"metric": "memory_mb", "mode": "min"}
 SEARCHED = {"domains": {"optimizer": {"kind": "choice", "choices": ["adamw", "adafactor"]}}}
 
 
@@ -26,6 +27,11 @@ SEARCHED = {"domains": {"optimizer": {"kind": "choice", "choices": ["adamw", "ad
             {"train": {"fixed": {"sharding": "full", "compile": True}}, "resources__workers": 2},
             "train.compile is true",
             "auto or false",
+        ),
+        (
+            {"train": SHARDED, "resources__workers": 2, "search__objective": [COST]},
+            "search asks for memory_mb",
+            "bound parameters",
         ),
         ({"teacher__finetune": {"sharding": "full"}}, "teacher.finetune.sharding is full", "leave"),
     ],
