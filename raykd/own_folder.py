@@ -31,15 +31,8 @@ def own_folder(what: str) -> Path:
     Raises:
         OSError: It cannot be made.
     """
-    if os.getpid() not in _made:
-        _delete_unused(Path(tempfile.gettempdir()))
-        place = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        lock = (place / f"{_IN_USE}.new").open("wb")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        os.replace(lock.name, place / _IN_USE)  # nobody sees it before it is locked
-        _made[os.getpid()] = place, lock
-        atexit.register(delete_own_folders)
-    return Path(tempfile.mkdtemp(prefix=f"{what}-", dir=_made[os.getpid()][0]))
+    place, _ = _made.get(os.getpid()) or _make()
+    return Path(tempfile.mkdtemp(prefix=f"{what}-", dir=place))
 
 
 def delete_own_folders() -> None:
@@ -48,6 +41,25 @@ def delete_own_folders() -> None:
     if place is not None and lock is not None:
         shutil.rmtree(place, ignore_errors=True)
         lock.close()
+
+
+def _make() -> tuple[Path, IO[bytes]]:
+    """Make the folder of all of them; of threads that do so at once, one makes that of all.
+
+    Without a lock: a signal, or a copy of the process, may come while it is held.
+    """
+    _delete_unused(Path(tempfile.gettempdir()))
+    place = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    lock = (place / f"{_IN_USE}.new").open("wb")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.replace(lock.name, place / _IN_USE)  # nobody sees it before it is locked
+    made = _made.setdefault(os.getpid(), (place, lock))
+    if made[0] == place:
+        atexit.register(delete_own_folders)
+    else:
+        shutil.rmtree(place, ignore_errors=True)
+        lock.close()
+    return made
 
 
 def _delete_unused(folder: Path) -> None:

@@ -41,6 +41,9 @@ KEEP = b"keep"
 ESSENTIAL = {"raylet": "the raylet", "gcs_server": "the GCS"}
 """Processes without which there is no cluster, by Ray's names."""
 
+COARSE_S = 1.0
+"""The clock of a file system may be so far behind."""
+
 REAP_S = 5.0
 """Processes that were killed have this long to end."""
 
@@ -129,11 +132,34 @@ def _usual_folder() -> Path:
     return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
 
 
-def sessions_of(process: int) -> list[Path]:
-    """Folders of clusters that a process has started, or began to."""
+def sessions_of(process: int, since: float) -> list[Path]:
+    """Folders of clusters that a process has started, or began to, and that nobody uses.
+
+    Its number alone does not tell: an earlier process may have had it, and one of another container
+    that shares the folder has it now.
+
+    Args:
+        process: Its number.
+        since: It was started after this, in seconds as of `time.time`.
+    """
     usual = _usual_folder()
     places = (usual / "ray", usual / _own_folder() / "ray")
-    return [path for place in places for path in sorted(place.glob(f"session_*_{process}"))]
+    named = [path for place in places for path in sorted(place.glob(f"session_*_{process}"))]
+    return [path for path in named if _is_free(path, since - COARSE_S)]
+
+
+def _is_free(session: Path, since: float) -> bool:
+    """Whether a folder is not older than this, and not in use."""
+    try:
+        if session.stat().st_mtime < since:
+            return False
+        with (session / _IN_USE).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:  # not in use yet
+        return session.exists()
+    except OSError:  # in use, or of somebody else
+        return False
+    return True
 
 
 def _own_folder() -> str:
@@ -155,6 +181,7 @@ def start() -> LocalNode:
     Raises:
         SetupError: They do not start.
     """
+    began_at = time.time()
     for attempt in range(1, START_TRIES + 1):
         before = descendants(os.getpid())
         try:
@@ -172,7 +199,7 @@ def start() -> LocalNode:
             # Ray leaves what it began to start, and raises bare exceptions, too.
             kill([process for process in descendants(os.getpid()) if process not in before])
             last = exc
-        begun = sessions_of(os.getpid())
+        begun = sessions_of(os.getpid(), began_at)
         for session in begun:
             delete(session, but_logs=attempt == START_TRIES)
         time.sleep(START_PAUSE_S * attempt)

@@ -67,6 +67,7 @@ class LocalCluster:
         self._address = ""
         self._session: Path | None = None
         self._kept = False
+        self._began_at = time.time()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _BEGIN, _ROOT],
             stdin=subprocess.PIPE,
@@ -120,7 +121,7 @@ class LocalCluster:
         except subprocess.TimeoutExpired:
             kill([self._process.pid, *descendants(self._process.pid)])
             self._process.wait()
-            for session in cluster_process.sessions_of(self._process.pid):
+            for session in cluster_process.sessions_of(self._process.pid, self._began_at):
                 cluster_process.delete(session, but_logs=self._kept)
         if self._session is not None and not self._kept:
             cluster_process.delete(self._session)

@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 
+from raykd.own_folder import delete_own_folders
 from raykd.trial.coordinator import NODE_LABEL, answer
 from raykd.trial.slot_pool import CLOSE_S, KILL_S, SlotPool
 
@@ -130,5 +131,6 @@ class _NodeAgent:
         self._pool.restart(slot)
 
     def close(self) -> None:
-        """Stop them."""
+        """Stop them; this process is ended after it."""
         self._pool.close()
+        delete_own_folders()

@@ -339,6 +339,6 @@ def _cause(exc: BaseException, look: Callable[[], None]) -> BaseException:
         time.sleep(NOTICE_S)
     try:
         look()
-    except RaykdError as lost:
-        return lost
+    except Exception as lost:  # or a mistake in another thread, which each look raises
+        return lost if isinstance(lost, RaykdError) else exc
     return exc

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from raykd import own_folder as module
 from raykd.own_folder import delete_own_folders, own_folder
 
 
@@ -58,4 +61,25 @@ def test_folders_of_a_process_that_runs_stay(place: Path) -> None:
     in_a_fork(other)
     assert kept.is_dir()
     assert [kept.parent] == list(place.iterdir())
+    delete_own_folders()
+
+
+def test_threads_that_make_the_first_at_once_share_a_place(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = threading.Barrier(2)
+    with monkeypatch.context() as patch, ThreadPoolExecutor(2) as threads:
+        patch.setattr(module, "_delete_unused", lambda folder: met.wait(10))
+        one, other = threads.map(own_folder, ("adapter", "weights"))
+    assert one.parent == other.parent
+    in_a_fork(killed)  # another process deletes what nobody holds
+    assert one.is_dir()
+    assert other.is_dir()
+    delete_own_folders()
+    in_a_fork(one_more)
+    assert not list(place.iterdir())
+
+
+def one_more() -> None:
+    own_folder("weights")
     delete_own_folders()

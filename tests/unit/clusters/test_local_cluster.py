@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -283,6 +284,51 @@ def test_folders_whose_processes_were_all_killed_are_deleted_at_the_next_start(t
         fcntl.flock(held, fcntl.LOCK_EX)
         delete_unused(tmp_path)
     assert {path for path in tmp_path.iterdir()} == {running, kept, foreign}
+
+
+def hold(session: Path) -> BinaryIO:
+    """Use the folder of a cluster, until what is returned is closed."""
+    file = (session / cluster_process._IN_USE).open("wb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def make_old(session: Path) -> None:
+    os.utime(session, (time.time() - 3600,) * 2)
+
+
+def test_a_start_that_is_retried_leaves_folders_of_others_with_its_number(monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(cluster_process, "START_PAUSE_S", 0.0)
+    places = tmp_path / "ray"
+    kept = session(places, f"1_{os.getpid()}")  # by an earlier process
+    make_old(kept)
+    foreign = session(places, f"2_{os.getpid()}")  # of another container
+    with hold(foreign):
+        tries = []
+
+        def start():
+            tries.append(session(places, f"{3 + len(tries)}_{os.getpid()}"))
+            if len(tries) < 3:
+                raise Exception("The current node timed out during startup.")
+
+        monkeypatch.setattr(cluster_process.ray_private, "start_local_cluster", start)
+        cluster_process.start()
+    assert set(places.iterdir()) == {kept, foreign, tries[2]}
+    assert (foreign / "sockets" / "raylet").exists()
+
+
+def test_a_start_that_is_cut_short_leaves_folders_of_others_with_its_number(monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(local_cluster, "_BEGIN", "import time; time.sleep(60)")
+    cluster = LocalCluster()
+    places = tmp_path / "ray"
+    _, kept, foreign = (session(places, f"{k}_{cluster._process.pid}") for k in (1, 2, 3))
+    make_old(kept)
+    with hold(foreign):
+        cluster.end()
+    assert set(places.iterdir()) == {kept, foreign}
+    assert (foreign / "sockets" / "raylet").exists()
 
 
 class Node:

@@ -27,6 +27,13 @@ def test_what_was_lost_ended_the_sweep_and_not_what_follows_from_it(monkeypatch,
 
 
 @pytest.mark.parametrize("exc", [FOLLOWS, KeyboardInterrupt()])
+def test_an_error_of_another_thread_does_not_take_the_place_of_the_first(monkeypatch, exc):
+    monkeypatch.setattr(driver, "NOTICE_S", 0.0)
+    assert driver._cause(exc, raising(FOLLOWS)) is exc
+    assert driver._cause(exc, raising(KeyError("kind"))) is exc
+
+
+@pytest.mark.parametrize("exc", [FOLLOWS, KeyboardInterrupt()])
 def test_where_nothing_is_lost_it_is_the_error_itself(monkeypatch, exc):
     monkeypatch.setattr(driver, "NOTICE_S", 0.0)
     assert driver._cause(exc, lambda: None) is exc
