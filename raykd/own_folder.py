@@ -51,8 +51,9 @@ def _make() -> tuple[Path, IO[bytes]]:
     _delete_unused(Path(tempfile.gettempdir()))
     place = Path(tempfile.mkdtemp(prefix=_PREFIX))
     lock = (place / f"{_IN_USE}.new").open("wb")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    os.replace(lock.name, place / _IN_USE)  # nobody sees it before it is locked
+    with contextlib.suppress(OSError):  # a file system without locks: nobody deletes it for us
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.replace(lock.name, place / _IN_USE)  # nobody sees it before it is locked
     made = _made.setdefault(os.getpid(), (place, lock))
     if made[0] == place:
         atexit.register(delete_own_folders)

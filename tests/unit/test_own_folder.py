@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import tempfile
@@ -83,3 +84,17 @@ def test_threads_that_make_the_first_at_once_share_a_place(
 def one_more() -> None:
     own_folder("weights")
     delete_own_folders()
+
+
+def test_where_the_file_system_has_no_locks_folders_are_made_all_the_same(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*asked: object) -> None:
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(module.fcntl, "flock", no_locks)
+    made = own_folder("slots")
+    assert made.is_dir()
+    assert not list(place.glob("*/in-use"))  # what is not locked is nobody's to delete
+    delete_own_folders()
+    assert not list(place.iterdir())
