@@ -43,7 +43,7 @@ def from_dict(kind: type[R], plain: Mapping[str, Any]) -> R:
         ValueError: If the status is none.
     """
     fields = _types(kind)
-    named = {name if name in fields else _EARLIER.get(name): v for name, v in plain.items()}
+    named = {name if name in fields else _EARLIER.get(name, name): v for name, v in plain.items()}
     values = {name: _revive(name, value) for name, value in named.items() if name in fields}
     for name, value in values.items():
         if not _is(value, fields[name]):

@@ -62,7 +62,8 @@ def _check_training(
 def _check_costs(spec: SweepSpec) -> None:
     """Refuse to bound or search what a student takes that no worker has all of."""
     search = spec.search
-    if MEMORY in {one.metric for one in (*search.objective, *search.constraints)}:
+    metrics = [o.metric for o in search.objective] + [c.metric for c in search.constraints]
+    if MEMORY in metrics:
         raise SpecError(
             f"train.sharding is {FULL}, and search asks for {MEMORY}: a worker has a part of the "
             "student, and gathers the rest block by block",
