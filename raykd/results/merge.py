@@ -58,7 +58,9 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
     methods = {name: m for p in parts for name, m in p.spec["methods"].items()}
     tasks = {t.name: t for p in reversed(parts) for t in p.tasks}
     teachers = {(t.task, t.name): t for p in reversed(parts) for t in p.teachers}
-    described = {name: t for p in reversed(parts) for name, t in p.spec.get("teachers", {}).items()}
+    described: dict[str, Any] = {}
+    for part in reversed(parts):
+        described |= part.spec.get("teachers") or {}
     spec = {
         **first.spec, "methods": methods, "teachers": described,
         "train": {"fixed": {}, "domains": {}}, "loggers": [],

@@ -31,6 +31,10 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
+def _has_texts(value: object) -> bool:
+    return isinstance(value, Mapping) and all(_is_text(one) for one in value.values())
+
+
 def _each(shape: Shape) -> Shape:
     return lambda value: isinstance(value, list) and all(shape(one) for one in value)
 
@@ -77,8 +81,15 @@ def _is_section(section: object) -> bool:
     return _is_mapping(parts.get("fixed", {})) and _are_domains(parts.get("domains", {}))
 
 
+def _names_teachers(arm: Mapping[str, Any]) -> bool:
+    """Whether the teachers that an arm learns from, or chooses among, are named by texts."""
+    choices = (arm.get("domains", {}).get("teacher") or {}).get("choices") or ()
+    fixed = arm.get("fixed", {}).get("teacher")
+    return all(_is_text(name) for name in choices) and (fixed is None or _is_text(fixed))
+
+
 _SEED_PLAN = _having({"start": _is_whole, "then": _each(_is_whole)})
-_TEACHER = _having({}, {"mean": _any_of(_is_mapping, _each(_is_text)), "routes": _is_mapping})
+_TEACHER = _having({}, {"mean": _any_of(_is_mapping, _each(_is_text)), "routes": _has_texts})
 _BOUND = _having({"metric": _is_text, "relation": _is_text, "bound": is_number})
 _LOGGER = _having({"name": _is_text}, {"params": _is_mapping})
 
@@ -102,7 +113,10 @@ def not_understood(spec: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """
     sections = {f"methods.{name}": arm for name, arm in spec["methods"].items()}
     sections |= {name: spec.get(name) for name in ("train", "data", "search", "confirm", "report")}
-    yield from ((place, section) for place, section in sections.items() if not _is_section(section))
+    for place, section in sections.items():
+        is_arm = place.startswith("methods.")
+        if not _is_section(section) or (is_arm and not _names_teachers(section)):
+            yield place, section
     teachers = spec.get("teachers") or {}
     if not (_is_mapping(teachers) and all(map(_TEACHER, teachers.values()))):
         yield "teachers", teachers

@@ -137,6 +137,13 @@ def test_every_teacher_has_its_row_among_the_metrics():
     assert rows[:3] == ["teacher small", "teacher large", "teacher both"]
 
 
+def test_a_run_whose_teachers_are_null_is_merged():
+    one = taught(SCORES, {"kd": ["small"], "ckd": ["large"]}, none=NONE, kd=KD, ckd=CKD)
+    two = dataclasses.replace(one, run="two", spec={**one.spec, "teachers": None})
+    for runs in ([one, two], [two, one]):
+        assert merge(runs).spec["teachers"] == one.spec["teachers"]
+
+
 @pytest.mark.parametrize(
     ("changed", "names", "differs"),
     [

@@ -35,7 +35,9 @@ def test_what_raykd_writes_is_understood(file: Path) -> None:
         ("search.repeats", None), ("confirm.seeds", [1, None]), ("confirm.seeds", {"start": 3}),
         ("report.margin", "1"), ("report.margin", 10**400), ("report.margin", float("nan")),
         ("teachers", [1]), ("teachers", {"one": {"mean": 1}}), ("teachers", {"one": {"mean": [1]}}),
-        ("teachers", {"one": {"routes": []}}),
+        ("teachers", {"one": {"routes": []}}), ("teachers", {"one": {"routes": {"a": {}}}}),
+        ("methods.kd.fixed", {"teacher": {"a": 1}}), ("methods.kd.fixed", {"teacher": ["a"]}),
+        ("methods.kd.domains", {"teacher": {"kind": "choice", "choices": ["a", {}]}}),
     ],
 )  # fmt: skip
 def test_what_is_of_another_form_is_named(place: str, value: object) -> None:
