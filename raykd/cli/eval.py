@@ -58,12 +58,12 @@ def eval(
     if not tasks:
         return
     from raykd.harness.lm_eval import HarnessSettings, evaluate
-    from raykd.harness.students import SavedStudent, saved_students, without_student
+    from raykd.harness.students import SavedStudent, left_out, saved_students
     from raykd.results.outside import write_outside
     from raykd.results.outside_score import OutsideScore
 
     students = saved_students(result, run, arm or ())
-    for reason in without_student(result, arm or ()).values():
+    for _, reason in left_out(result, run, arm or ()):
         output.note(f"left out: {reason}")
 
     def on_scores(student: SavedStudent, scores: tuple[OutsideScore, ...]) -> None:

@@ -46,21 +46,16 @@ def saved_students(
         raise SpecError(
             f"the run has no arm '{unknown[0]}'", hint=f"arms: {', '.join(result.arms)}"
         )
-    kept = [
-        t
-        for task in result.tasks
-        for arm in arms or result.arms
-        for t in runs_with_student(result, task.name, arm)
-    ]
-    having = {t.arm for t in kept}
-    for (_, arm), reason in without_student(result, arms).items():
-        if arm not in having and (arm in arms or not kept):
-            raise reason
+    kept = _kept(result, arms)
     students = tuple(
         SavedStudent(trial=t, seed=confirm_seed(t), folder=run / t.checkpoint)
         for t in kept
-        if is_whole_model(run / t.checkpoint) and is_student_of(run / t.checkpoint, t)
+        if _not_loadable(run, t) is None
     )
+    having = {student.trial.arm for student in students}
+    for arm, reason in left_out(result, run, arms):
+        if arm not in having and (arm in arms or not kept):
+            raise reason
     if not students:
         raise SpecError(
             f"{run} has no confirmed student{' whose files are whole and its own' if kept else ''}",
@@ -69,18 +64,46 @@ def saved_students(
     return students
 
 
-def without_student(
-    result: SweepResult, arms: Sequence[str] = ()
-) -> dict[tuple[str, str], SpecError]:
-    """Why a student is missing: of each task and arm that was confirmed and has none.
+def left_out(
+    result: SweepResult, run: Path, arms: Sequence[str] = ()
+) -> tuple[tuple[str, SpecError], ...]:
+    """The arms that lack a student, and why: one that was not kept, or that cannot be loaded.
 
     Args:
         result: The records of the run.
+        run: Its folder.
         arms: Those that are wanted; none for all.
     """
-    return {
-        (task.name, arm): no_student(result, task.name, arm)
+    not_kept = [
+        (arm, no_student(result, task.name, arm))
         for task in result.tasks
         for arm in arms or result.arms
         if result.of(task.name, arm, "confirm") and not runs_with_student(result, task.name, arm)
-    }
+    ]
+    dropped = ((t.arm, _not_loadable(run, t)) for t in _kept(result, arms))
+    return (*not_kept, *((arm, reason) for arm, reason in dropped if reason is not None))
+
+
+def _kept(result: SweepResult, arms: Sequence[str]) -> list[TrialResult]:
+    """The runs whose records name a student."""
+    return [
+        t
+        for task in result.tasks
+        for arm in arms or result.arms
+        for t in runs_with_student(result, task.name, arm)
+    ]
+
+
+def _not_loadable(run: Path, trial: TrialResult) -> SpecError | None:
+    """Why a student that was kept is none to evaluate; None where it is."""
+    folder = run / trial.checkpoint
+    if not is_whole_model(folder):
+        wrong = f"is not there in {folder}, or not whole"
+    elif not is_student_of(folder, trial):
+        wrong = f"was replaced in {folder} by that of another configuration"
+    else:
+        return None
+    return SpecError(
+        f"the student of '{trial.arm}' on {trial.task} with seed {confirm_seed(trial)} {wrong}",
+        hint="raykd sweep --resume RUN confirms what is missing",
+    )

@@ -15,6 +15,7 @@ from raykd.results.merge import merge
 from raykd.results.outside import compare_outside, read_outside, write_outside
 from raykd.results.outside_score import OutsideScore
 from raykd.results.store import load_results
+from raykd.results.student_mark import mark
 from tests.cases.model_folders import bpe_tokenizer, write_decoder, write_encoder
 from tests.synthetic_run import Builder, spec
 
@@ -204,6 +205,22 @@ def test_students_that_write_no_text_are_refused(tmp_path, capsys):
     run = with_students(tmp_path / "run", write_encoder)
     assert main(["eval", str(run), "--", "colours"]) == 2
     assert "is a BertForSequenceClassification" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_arm_whose_student_was_replaced_is_named(tmp_path, capsys):
+    run = with_students(tmp_path / "run", write_encoder)
+    (run / "checkpoints/t/none/best/model.safetensors").unlink()
+    for student in saved_students(load_results(run), run, ("kd",)):
+        mark(student.folder, student.trial.trial_id, {"alpha": 0.123})
+    assert main(["eval", str(run), "--", "colours"]) == 2  # one that is left writes no text
+    shown = " ".join("".join(capsys.readouterr()).split())
+    for seed in SEEDS:
+        assert f"left out: the student of 'kd' on t with seed {seed} was replaced in" in shown
+    assert f"left out: the student of 'none' on t with seed {SEEDS[0]} is not there in" in shown
+    assert shown.count("left out: ") == 3
+    assert main(["eval", str(run), "--arm", "none", "--arm", "kd", "--", "colours"]) == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "the student of 'kd' on t with seed 11 was replaced in" in shown
 
 
 def test_a_run_without_students_is_refused(tmp_path, capsys):
