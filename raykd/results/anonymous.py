@@ -48,9 +48,11 @@ _BEGIN = r"(?:(?:~[\w.-]*|\.{1,2})?/|(?:[A-Za-z]:|~|\.{1,2})\\|\\\\(?=\w))"
 _QUOTED = re.compile(rf"(?P<quote>['\"`])(?:file:)?(?P<path>{_BEGIN}[^'\"`\n]*)(?P=quote)")
 _TO_THE_END = re.compile(rf"(?m)(?P<before>(?:^|: |- )\s*)(?P<path>{_BEGIN}[^\n]*)$")
 _FOLDERS = re.compile(rf"(?<![\w./\\<-]){_BEGIN}(?:[^\s/\\,'\"\]}})<>]+[/\\])*(?=[^\s/\\,'\"\]}}])")
-_HOME = re.compile(r"(?:/(?:home|[Uu]sers)/|\\Users\\|~)(?P<user>[^\W\d][\w.-]*)")
-_BELOW = re.compile(r"/(?:scratch|netscratch|work|lustre|gpfs)/(?P<user>[^\W\d][\w.-]*)")
-"""Where clusters have a folder for each user, and others."""
+_USER = r"(?P<user>[^\W\d](?:[\w.-]*\w)?)"
+_HOME = re.compile(rf"(?:/(?:home|[Uu]sers)/|\\Users\\|~){_USER}")
+_SHARED = r"(?:scratch|netscratch|work|lustre|gpfs)"
+_BELOW = re.compile(rf"(?<![\w./\\~)-])(?:/{_SHARED})+/(?!{_SHARED}(?![\w.-])){_USER}")
+"""Where clusters have a folder for each user, and others, of projects; files, too."""
 _NOBODY = ("cache", "common", "data", "datasets", "group", "groups", "home", "local", "models",
            "output", "outputs", "project", "projects", "public", "runs", "shared", "slurm",
            "software", "temp", "tmp", "user", "users")  # fmt: skip
@@ -128,6 +130,7 @@ class _Known:
         own: Words that raykd itself writes, which are replaced nowhere else.
         words: What is written for a host or a user within a text, longest first.
         paths: Relative paths of the search space, longest first.
+        folders: Names that may be those of users, and are replaced within paths only.
     """
 
     names: frozenset[str]
@@ -135,6 +138,7 @@ class _Known:
     own: frozenset[str]
     words: Mapping[str, str]
     paths: tuple[str, ...]
+    folders: tuple[str, ...]
 
     @classmethod
     def of(cls, result: SweepResult) -> _Known:
@@ -156,6 +160,7 @@ class _Known:
             own=frozenset(own),
             words={w: words[w] for w in sorted(words, key=lambda w: (-len(w), w))},
             paths=tuple(sorted(paths, key=lambda path: (-len(path), path))),
+            folders=tuple(sorted(f for f in _folders(texts) - own if len(f) >= MIN_WORD)),
         )
 
     def text(self, text: str) -> str:
@@ -171,9 +176,13 @@ class _Known:
         text = _SERVER.sub(lambda m: m[0] if _SOURCE.search(m[0]) else ADDRESS, text)
         for path in self.paths:
             text = text.replace(path, PurePosixPath(path.replace("\\", "/")).name)
+        for name in self.folders:
+            text = re.sub(rf"(?<=[/\\]){re.escape(name)}(?![\w/\\-]|\.\w)", SOMEONE, text)
         text = _QUOTED.sub(lambda m: m["quote"] + public_name(m["path"]) + m["quote"], text)
         text = _TO_THE_END.sub(lambda m: m["before"] + _last(m["path"]), text)
         text = _FOLDERS.sub("", text)
+        for name in self.folders:
+            text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?=[/\\])", SOMEONE, text)
         for word, instead in self.words.items():
             text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", instead, text)
         return _INTERNET.sub(ADDRESS, text)
@@ -197,9 +206,14 @@ def _people(result: SweepResult, texts: Iterable[str]) -> dict[str, str]:
     named = {m["user"] for text in texts for m in _HOME.finditer(text)}
     params_of_loggers = [logger.get("params") or {} for logger in result.spec.get("loggers") or ()]
     named |= {str(params["entity"]) for params in params_of_loggers if params.get("entity")}
-    named |= {m["user"] for text in texts for m in _BELOW.finditer(text)}.difference(_NOBODY)
     named |= {str(env.get("user", "")) for env in (result.env, *result.env.get("resumed", ()))}
     return dict.fromkeys(sorted(named), SOMEONE)
+
+
+def _folders(texts: Iterable[str]) -> set[str]:
+    """Folders where clusters have those of users: nothing says whether one is of a project."""
+    found = {m["user"] for text in texts for m in _BELOW.finditer(text)}
+    return {name for name in found.difference(_NOBODY) if not name.lower().endswith(_FILES)}
 
 
 def _addresses(texts: Iterable[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from raykd.results.records import SweepResult, TrialResult
@@ -25,13 +26,13 @@ _SCORE = ("metric", "split", "score", "unit")
 
 
 def as_data(result: SweepResult) -> dict[str, Any]:
-    """The whole result as plain data."""
+    """The whole result as plain data, without the name of who ran it."""
     return {
         "name": result.name,
         "run": result.run,
         "spec": result.spec,
         "command": result.command,
-        "env": result.env,
+        "env": _without_user(result.env),
         "baseline": result.baseline,
         "started": result.started,
         "finished": result.finished,
@@ -43,6 +44,14 @@ def as_data(result: SweepResult) -> dict[str, Any]:
         "trials": [to_dict(t) for t in result.trials],
         "outside": [dataclasses.asdict(score) for score in result.outside],
     }
+
+
+def _without_user(env: Mapping[str, Any]) -> dict[str, Any]:
+    """An environment and those of its resumptions; the name is recorded only to be left out."""
+    kept = {name: value for name, value in env.items() if name != "user"}
+    if "resumed" in kept:
+        kept["resumed"] = [_without_user(again) for again in kept["resumed"]]
+    return kept
 
 
 def as_json(result: SweepResult) -> str:

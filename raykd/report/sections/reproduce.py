@@ -14,8 +14,10 @@ from raykd.results.records import SweepResult
 _BUDGETS = ("time_budget", "device_budget", "trial_time_limit")
 _BLIND = ("random", "grid")
 """Search algorithms that read no results."""
-_NOT_FACTS = ("version", "command", "baseline", "started", "merged", "packages", "user")
-"""Parts of the environment that stand elsewhere on the page, or that nobody has to read there."""
+_NOBODY_READS = ("version", "baseline", "user")
+"""Parts of an environment that nobody has to read."""
+_NOT_FACTS = ("command", "started", "merged", "packages", *_NOBODY_READS)
+"""Those of the first, with what stands elsewhere on the page."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +122,12 @@ def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:
         yield f"teacher of {teacher.task}", teacher.fingerprint
     for name, value in result.env.items():
         if name not in _NOT_FACTS and value not in ("", [], {}, None):
-            yield name, _text(value)
+            yield name, _text([*map(_resumption, value)] if name == "resumed" else value)
+
+
+def _resumption(env: Mapping[str, Any]) -> dict[str, Any]:
+    """What is worth reading of the environment of a resumption."""
+    return {name: value for name, value in env.items() if name not in _NOBODY_READS}
 
 
 def _text(value: Any) -> str:

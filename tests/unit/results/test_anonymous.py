@@ -197,14 +197,28 @@ def test_logins_and_hosts_without_a_port_are_addresses(result: SweepResult):
 
 def test_users_are_known_by_their_folders_on_clusters(result: SweepResult):
     notes = (
-        "no room in /scratch/ann; ann has 3 files, in /work/bob/x.csv of bob",
+        "no room in /scratch/ann; 3 files of ann/small, in /lustre/work/bob/x.csv; see data/bob.",
+        "no room in /gpfs/work-eve, nor in data/work-eve",
         "that /users/eve is eve's, /scratch/shared/a.csv and shared words are nobody's",
     )
     hidden = anonymous(dataclasses.replace(result, notes=notes))
     assert hidden.notes == (
-        f"no room in {SOMEONE}; {SOMEONE} has 3 files, in x.csv of {SOMEONE}",
+        f"no room in {SOMEONE}; 3 files of {SOMEONE}/small, in x.csv; see data/{SOMEONE}.",
+        f"no room in {SOMEONE}, nor in data/{SOMEONE}",
         f"that {SOMEONE} is {SOMEONE}'s, a.csv and shared words are nobody's",
     )
+
+
+def test_projects_on_clusters_are_no_users_in_sentences(result: SweepResult):
+    notes = (
+        "cannot read /work/sweep/rows.csv: the sweep goes on",
+        "of /work/rows.csv and rows.csv, /data/work/room/a.csv: no room in room/a",
+    )
+    hidden = anonymous(dataclasses.replace(result, notes=notes))
+    assert hidden.notes == (
+        "cannot read rows.csv: the sweep goes on",
+        "of rows.csv and rows.csv, a.csv: no room in room/a",
+    )  # fmt: skip
 
 
 def test_who_ran_the_sweep_is_known_wherever_the_folder_was(result: SweepResult):
@@ -213,4 +227,5 @@ def test_who_ran_the_sweep_is_known_wherever_the_folder_was(result: SweepResult)
     hidden = anonymous(dataclasses.replace(result, env=env, notes=notes))
     assert hidden.notes == (f"{SOMEONE} is full, says {SOMEONE}",)
     assert "user" not in hidden.env
-    assert ">ann<" not in render_page(dataclasses.replace(result, env=env), "directory")
+    page = render_page(dataclasses.replace(result, env=env, notes=()), "directory")
+    assert [name for name in (">ann<", '"ann"', "bob") if name in page] == []
