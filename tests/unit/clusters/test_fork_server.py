@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -52,7 +53,7 @@ with (pathlib.Path(__file__).parent / "libcuda.so.1").open("rb") as file:
 class Server:
     """A fork server whose workers run `SAYS`."""
 
-    def __init__(self, folder: Path, modules: str = "numpy wave") -> None:
+    def __init__(self, folder: Path, modules: str = "numpy.random wave") -> None:
         self.name = f"raykd-test-{os.getpid()}-{folder.name}"
         self.worker = folder / "worker.py"
         self.worker.write_text(SAYS)
@@ -118,6 +119,10 @@ def eventually(holds: Callable[[], bool]) -> bool:
     while not holds() and time.monotonic() < until:
         time.sleep(0.01)
     return holds()
+
+
+def has_ended(worker: psutil.Process) -> bool:
+    return worker.status() == psutil.STATUS_ZOMBIE  # nobody has asked how
 
 
 def killed_first(pid: object) -> int:
@@ -206,7 +211,7 @@ def test_workers_that_end_together_with_who_asked_do_no_harm(server):
         time.sleep(0.05)
         for worker, one in zip(workers, asked, strict=True):
             worker.kill()
-            assert eventually(lambda worker=worker: worker.status() == psutil.STATUS_ZOMBIE)
+            assert eventually(functools.partial(has_ended, worker))
             one.kill()
             one.wait()
     assert first_line(server.ask())["parent"] == server.process.pid
