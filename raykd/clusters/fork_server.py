@@ -10,6 +10,7 @@ It ends with the process that started it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import gc
 import importlib
@@ -21,7 +22,6 @@ import secrets
 import selectors
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import traceback
@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from raykd.ray_private.setup_worker import FORKED_WORD, LENGTH, SERVER, STATUS
+from raykd.ray_private.setup_worker import LENGTH, PID, SERVER, STATUS, user_of
 
 AVAILABLE = sys.platform == "linux"
 """Elsewhere, libraries of the system do not survive a fork."""
@@ -42,6 +42,12 @@ IMPORTED = (
 
 _DRIVER = "/libcuda.so"
 """CUDA's, which torch loads when it first looks for devices."""
+
+_READ_S = 1.0
+"""Who asks has this long to say what for."""
+
+_END_WITH_PARENT = 1
+"""Linux's `PR_SET_PDEATHSIG`."""
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """So that libraries start no threads when they are imported; slots tell torch how many to use."""
@@ -120,32 +126,54 @@ class _Server:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 process, status = ended
-                asked = self._asked.pop(process)
+                asked = self._asked.pop(process, None)
+                if asked is None:  # it was not wanted any more
+                    continue
                 self._selector.unregister(asked)
                 with asked, contextlib.suppress(OSError):
                     asked.sendall(status.to_bytes(STATUS, "big"))
 
+    def _drop(self, process: int, asked: socket.socket) -> None:
+        """End the worker of somebody who has ended, as nobody wants it now."""
+        if self._asked.get(process) is not asked:
+            return  # both have ended at once
+        del self._asked[process]
+        self._selector.unregister(asked)
+        asked.close()
+        os.kill(process, signal.SIGKILL)
+
     def _fork(self) -> None:
-        asked, _ = self._listening.accept()
-        if _user_of(asked) != os.getuid():
-            asked.close()
+        """Fork a worker; who asks and is not answered starts one as any other."""
+        streams: list[int] = []
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or says nothing of use
+            asked, _ = self._listening.accept()
+            try:
+                self._fork_for(asked, streams)
+            finally:
+                for stream in streams:
+                    os.close(stream)
+                if asked not in self._asked.values():
+                    asked.close()
+
+    def _fork_for(self, asked: socket.socket, streams: list[int]) -> None:
+        if user_of(asked) != os.getuid():
             return
-        head, streams, _, _ = socket.recv_fds(asked, LENGTH, 3)
+        asked.settimeout(_READ_S)
+        head, given, _, _ = socket.recv_fds(asked, LENGTH, 3)
+        streams += given
         with asked.makefile("rb") as data:
             request = json.loads(data.read(int.from_bytes(head, "big")))
+        server = os.getpid()
         process = os.fork()
         if not process:
-            self._become(request, streams, asked)
-        for stream in streams:
-            os.close(stream)
+            self._become(request, streams, asked, server)
         self._asked[process] = asked
         # Who asked says nothing more: it can only end, and then the worker is not wanted.
-        self._on(asked, functools.partial(os.kill, process, signal.SIGKILL))
-        with contextlib.suppress(OSError):
-            asked.sendall(FORKED_WORD)
+        self._on(asked, functools.partial(self._drop, process, asked))
+        asked.sendall(process.to_bytes(PID, "big"))
 
     def _become(
-        self, request: dict[str, Any], streams: list[int], asked: socket.socket
+        self, request: dict[str, Any], streams: list[int], asked: socket.socket, server: int
     ) -> NoReturn:
         """Be a worker of Ray, in the forked process."""
         code: Any = 1
@@ -153,6 +181,7 @@ class _Server:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setpgid(0, 0)
+            _end_with(server)
             self._selector.close()
             for one in (self._listening, self._woken, self._wake, asked, *self._asked.values()):
                 one.close()
@@ -175,11 +204,11 @@ class _Server:
         os._exit(code if isinstance(code, int) else int(code is not None))
 
 
-def _user_of(asked: socket.socket) -> int:
-    """The user whose process is at the other end."""
-    form = "3i"
-    who = asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(form))
-    return int(struct.unpack(form, who)[1])
+def _end_with(server: int) -> None:
+    """Let this process end when the fork server does, however that ends: Ray may not see it end."""
+    ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != server:  # it had ended before
+        os._exit(1)
 
 
 def _draw_anew() -> None:

@@ -31,6 +31,19 @@ STEP = PrivateName(
     CONTROLLER.module, "TrainController._run_control_loop_iteration", CONTROLLER.purpose
 )
 WORKER_GROUP = PrivateName(f"{_TRAIN}.execution.worker_group.worker_group", "WorkerGroup", _HERE)
+CONTROLLER_GROUPS = PrivateName(CONTROLLER.module, "TrainController.worker_group_cls", _HERE)
+WORKER_CONTEXT = PrivateName(
+    f"{_TRAIN}.execution.worker_group.worker", "RayTrainWorker.init_train_context", _HERE
+)
+GROUP_BEGIN = PrivateName(WORKER_GROUP.module, "WorkerGroup._start", _HERE)
+GROUP_LOGS = PrivateName(WORKER_GROUP.module, "WorkerGroup._decorate_worker_log_file_paths", _HERE)
+GROUP_OWN_CONTEXT = PrivateName(
+    WORKER_GROUP.module, "WorkerGroup.get_worker_group_context", CONTROLLER.purpose
+)
+GROUP_END = PrivateName(
+    f"{_TRAIN}.execution.callback", "WorkerGroupCallback.after_worker_group_abort",
+    CONTROLLER.purpose,
+)  # fmt: skip
 GROUP_START = PrivateName(
     WORKER_GROUP.module, "WorkerGroup._start_impl", "leaving out a process that nobody waits for"
 )
@@ -47,6 +60,10 @@ CLEANER = PrivateName(
 DATASETS = PrivateName(
     f"{_TRAIN}.callbacks.datasets", "DatasetsCallback", "leaving out a process for datasets"
 )
+STATES = PrivateName(
+    f"{_TRAIN}.callbacks.state_manager", "StateManagerCallback",
+    "leaving out a dashboard's view of controllers that are processes",
+)  # fmt: skip
 RUN_CONTROLLER = PrivateName(
     _TRAINER, "DataParallelTrainer._initialize_and_run_controller",
     "ending a slot from another thread",
@@ -100,6 +117,9 @@ AGENT = PrivateName(
 WORKER_SETUP = PrivateName(
     "ray._private.workers.setup_worker", "parser", "starting workers with an environment"
 )
+WORKER_VARIABLES = PrivateName(
+    "ray._private.runtime_env.context", "RuntimeEnvContext.deserialize", WORKER_SETUP.purpose
+)
 REACHABLE = PrivateName(
     "ray._private.ray_constants", "ENABLE_RAY_CLUSTER", "keeping a local cluster on this machine"
 )
@@ -119,14 +139,14 @@ PREPARE = PrivateName(
 VALIDATE = PrivateName(f"{_LAUNCHER}.util", "validate_config", "checking a cluster file")
 
 SWEEP = (
-    STEP, GROUP_START, GROUP_PLACE, GROUP_CONTEXT, CLEANER, DATASETS,
-    RUN_CONTROLLER, DEFAULT_CALLBACKS,
-    NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT, PROGRESS, NOTEBOOK,
-    CONFIG, REACHABLE, SYNCHRONISER, END_SYNCHRONISER, WORDS,
+    STEP, CONTROLLER_GROUPS, WORKER_CONTEXT, GROUP_BEGIN, GROUP_START, GROUP_PLACE, GROUP_CONTEXT,
+    GROUP_OWN_CONTEXT, GROUP_LOGS, GROUP_END, CLEANER, DATASETS, STATES, RUN_CONTROLLER,
+    DEFAULT_CALLBACKS, NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT,
+    PROGRESS, NOTEBOOK, CONFIG, REACHABLE, SYNCHRONISER, END_SYNCHRONISER, WORDS,
 )  # fmt: skip
 """What a sweep uses."""
 
-LOCAL = (PARAMETERS, TOKEN, AGENT, DASHBOARD, DEAD, END, WORKER_SETUP)
+LOCAL = (PARAMETERS, TOKEN, AGENT, DASHBOARD, DEAD, END, WORKER_SETUP, WORKER_VARIABLES)
 """What a local cluster uses."""
 
 SUBMITTED = (JOB_CONFIG, JOB_ID, JOB_STORE, ADDRESSES, CLIENT)

@@ -10,9 +10,11 @@ may leave out by this one's name.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import struct
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -31,14 +33,17 @@ FORKED = "RAYKD_FORKED"
 LENGTH = 8
 """Bytes of the length in front of a request."""
 
-FORKED_WORD = b"+"
-"""The answer that there is a worker now."""
+PID = 4
+"""Bytes of the answer that there is a worker now, its process."""
 
 STATUS = 4
 """Bytes of the answer at its end, the status that `os.waitpid` gives."""
 
 _LOST = 1 << 8
 """The status of a process that ends with 1."""
+
+_KILLED_FIRST = "/proc/{}/oom_score_adj"
+"""How readily the system ends a process where memory runs out, -1000 to 1000."""
 
 _CONTEXT, _LANGUAGE = "--serialized-runtime-env-context=", "--language="
 
@@ -67,17 +72,40 @@ def wait_for(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         try:
             server.connect(f"\0{environment[SERVER]}")
+            if user_of(server) != os.getuid():  # where it is gone, anybody may take its name
+                return
             data = json.dumps({
                 "arguments": arguments, "environment": dict(environment), "folder": os.getcwd(),
             }).encode()  # fmt: skip
             socket.send_fds(server, [len(data).to_bytes(LENGTH, "big")], [0, 1, 2])
             server.sendall(data)
-            if server.recv(len(FORKED_WORD)) != FORKED_WORD:
-                return
+            worker = server.recv(PID)
         except OSError:  # it is gone
             return
+        if not worker:
+            return
+        _be_killed_after(int.from_bytes(worker, "big"))
         status = server.recv(STATUS)
     _end_as(int.from_bytes(status, "big") if status else _LOST)
+
+
+def user_of(other: socket.socket) -> int:
+    """The user whose process is at the other end."""
+    form = "3i"
+    who = other.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(form))
+    return int(struct.unpack(form, who)[1])
+
+
+def _be_killed_after(worker: int) -> None:
+    """Pass on what Ray set for this process, so that the system ends workers before Ray itself."""
+    with (
+        contextlib.suppress(OSError),  # the worker has ended, or may not be changed
+        open(_KILLED_FIRST.format("self"), "r+") as own,
+        open(_KILLED_FIRST.format(worker), "w") as its,
+    ):
+        its.write(own.read())
+        its.flush()
+        own.write("0")
 
 
 def _end_as(status: int) -> NoReturn:

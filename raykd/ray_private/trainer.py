@@ -27,6 +27,7 @@ from raykd.ray_private import (
     NODE_REQUESTS,
     RAY,
     REPEATED_REQUESTS,
+    STATES,
     SWEEP,
     SYNCHRONISER,
     WORKER_GROUP,
@@ -50,7 +51,8 @@ class EndableTrainer:
     Ray Data's datasets, of which a slot has none. The next asks the autoscaler for nodes in the
     name of all trainers: raykd asks itself (`raykd.clusters.nodes`), Ray keeps the last of both
     requests only, and no worker would start before that process has. The last lets the ranks of a
-    trainer wait for each other; where there is one rank, nobody waits.
+    trainer wait for each other; where there is one rank, nobody waits. What tells a dashboard about
+    controllers, on request, is left out too: it would ask for the process that this one has not.
 
     Args:
         trainer: Trains.
@@ -109,7 +111,7 @@ class EndableTrainer:
             raise RuntimeError("ended") from None
 
     def _callbacks(self) -> list[Any]:
-        unused = (CLEANER.find(), DATASETS.find())
+        unused = (CLEANER.find(), DATASETS.find(), STATES.find())
         return [c for c in self._default_callbacks() if not isinstance(c, unused)]
 
 
@@ -135,15 +137,19 @@ class _Groups:
         return self._last
 
     def kill(self) -> None:
-        """Kill the workers of the last group, if there are any."""
+        """Kill the workers of the last group, if there are any, and what was started for them."""
         import ray
 
         if self._last is None or self._last.placed is None:  # a group that has ended is no bool
             return
         state = self._last._worker_group_state
         with contextlib.suppress(ray.exceptions.RayError):  # they are gone, or the cluster is
-            for worker in state.workers if state is not None else ():
-                ray.kill(worker.actor)
+            if state is not None:
+                for worker in state.workers:
+                    ray.kill(worker.actor)
+                END_SYNCHRONISER.find()(state.sync_actor)
+                for callback in self._last._callbacks:
+                    callback.after_worker_group_abort(self._last.get_worker_group_context())
             self._last.placed.shutdown()
 
 

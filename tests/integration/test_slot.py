@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -251,6 +253,47 @@ def test_a_trainer_raises_why_its_workers_failed_and_leaves_their_place(
     with pytest.raises(TrainingFailedError, match="the reason"):
         EndableTrainer(trainer).fit()
     assert _places() == before
+
+
+def _begins(settings: dict[str, Any]) -> None:
+    Path(settings["folder"], uuid.uuid4().hex).touch()
+    time.sleep(600)
+
+
+@pytest.mark.slow
+def test_nothing_stays_of_a_trainer_that_is_ended(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1")  # as on other clusters
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    trainer = EndableTrainer(
+        DataParallelTrainer(
+            _begins,
+            train_loop_config={"folder": str(begun)},
+            scaling_config=ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.25}),
+            run_config=RunConfig(name="endless", storage_path=str(tmp_path)),
+        )
+    )
+
+    def started() -> set[int]:
+        names = ("SynchronizationActor", "PreemptionWatcher", "RayTrainWorker")
+        return {pid for name in names for pid in worker_pids(name)}
+
+    before, places = started(), _places()
+    with ThreadPoolExecutor(1) as threads:
+        fitting = threads.submit(trainer.fit)
+        until = time.monotonic() + 60
+        while (len(started() - before), len(list(begun.iterdir()))) != (4, 2):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        trainer.end()
+        raised = fitting.exception(30)  # kept, and with it what it came through
+    until = time.monotonic() + 10
+    while started() - before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert str(raised).endswith("ended")
+    assert (started() - before, _places()) == (set(), places)
 
 
 def test_nobody_asks_other_clusters_whether_a_slot_lives(bench: Bench) -> None:

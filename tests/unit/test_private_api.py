@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
+import sys
+import threading
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import ray
+from ray._private.runtime_env.context import RuntimeEnvContext
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.train.v2._internal.execution.worker_group.state import WorkerGroupState
 
 from raykd import ray_private
 from raykd.clusters.connection import connected
@@ -20,7 +26,7 @@ from raykd.models.torch_private import TORCH
 from raykd.models.transformers_private import TRANSFORMERS
 from raykd.private_api import Library, PrivateName
 from raykd.ray_private import CLUSTER_FILES, LOCAL, RAY, SUBMITTED, SWEEP, Launcher
-from raykd.ray_private.trainer import EndableTrainer
+from raykd.ray_private.trainer import EndableTrainer, _group, _Groups
 from raykd.search import optuna_private
 from raykd.search.optuna_private import OPTUNA, put_back
 from tests.unit.search.studies import study
@@ -121,10 +127,11 @@ def test_a_schema_that_moved(monkeypatch, tmp_path):
         launcher.schema()
 
 
-def test_a_trainer_is_watched_by_nobody():
+def test_a_trainer_is_watched_by_nobody(monkeypatch):
+    monkeypatch.setenv("RAY_TRAIN_ENABLE_STATE_TRACKING", "1")
     trainer = TorchTrainer(print)
     names = [type(c).__name__ for c in trainer._create_default_callbacks()]
-    left_out = {"PlacementGroupCleanerCallback", "DatasetsCallback"}
+    left_out = {"PlacementGroupCleanerCallback", "DatasetsCallback", "StateManagerCallback"}
     assert left_out < set(names)
     EndableTrainer(trainer)
     rest = [type(c).__name__ for c in trainer._create_default_callbacks()]
@@ -136,6 +143,51 @@ def test_a_trainer_that_was_ended_does_not_begin(monkeypatch):
     trainer.end()
     with pytest.raises(RuntimeError, match="ended before it began"):
         trainer._run_controller(scaling_policy=SimpleNamespace())
+
+
+class Place:
+    """A placement group, which may be left."""
+
+    left = False
+
+    def shutdown(self) -> None:
+        self.left = True
+
+
+class Watcher(WorkerGroupCallback):
+    """Has a process of its own for every group."""
+
+    watches = True
+
+    def after_worker_group_abort(self, worker_group_context: object) -> None:
+        self.watches = False
+
+
+def test_nothing_stays_of_a_group_that_is_ended(monkeypatch):
+    """Of Ray's own classes, with what raykd uses of them that has no name to look for."""
+    ended: list[object] = []
+    monkeypatch.setattr(f"{WorkerGroupState.__module__}._shutdown_sync_actor", ended.append)
+    run = SimpleNamespace(
+        run_config=SimpleNamespace(storage_context="kept here"), backend_config=None
+    )
+    size, watcher, place = SimpleNamespace(num_workers=2), Watcher(), Place()
+    group = _group()(run, size, [watcher])
+    assert (group._train_run_context, group._worker_group_context) == (run, size)
+    assert (group._storage_context, group._worker_callbacks_to_propagate) == ("kept here", [])
+    group._worker_group_state = WorkerGroupState(
+        start_time=0.0, placement_group_handle=place, workers=[], sync_actor="waits for ranks"
+    )
+    group.placed = place
+    groups = _Groups(threading.Event())
+    groups._last = group
+    groups.kill()
+    assert (ended, watcher.watches, place.left) == (["waits for ranks"], False, True)
+
+
+def test_a_worker_that_has_only_variables_asks_for_nothing_else():
+    asked = json.loads(RuntimeEnvContext(env_vars={"A": "b"}).serialize())
+    assert (asked.pop("env_vars"), asked.pop("py_executable")) == ({"A": "b"}, sys.executable)
+    assert not any(asked.values())
 
 
 def test_trials_are_given_no_credentials(monkeypatch):

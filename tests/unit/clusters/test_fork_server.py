@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from raykd.clusters import fork_server
@@ -26,11 +29,11 @@ from raykd.clusters.fork_server import serve
 serve(sys.argv[1], sys.argv[2].split())
 """
 SAYS = """
-import json, os, random, sys
+import json, os, sys
 print(json.dumps({
     "pid": os.getpid(), "parent": os.getppid(), "arguments": sys.argv[1:], "folder": os.getcwd(),
     "chosen": os.environ.get("CHOSEN"), "imported": "wave" in sys.modules,
-    "drawn": random.random(),
+    "drawn": sys.modules["numpy"].random.random() if "numpy" in sys.modules else None,
 }), flush=True)
 if "sleep" in sys.argv:
     import time
@@ -50,7 +53,7 @@ with (pathlib.Path(__file__).parent / "libcuda.so.1").open("rb") as file:
 class Server:
     """A fork server whose workers run `SAYS`."""
 
-    def __init__(self, folder: Path, modules: str = "random wave") -> None:
+    def __init__(self, folder: Path, modules: str = "numpy.random wave") -> None:
         self.name = f"raykd-test-{os.getpid()}-{folder.name}"
         self.worker = folder / "worker.py"
         self.worker.write_text(SAYS)
@@ -58,11 +61,21 @@ class Server:
         (folder / "looked_for_devices.py").write_text(DRIVER)
         (folder / "libcuda.so.1").write_bytes(b"driver")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, self.name, modules, str(folder)], stdin=subprocess.PIPE
-        )
+            [sys.executable, "-c", SERVE, self.name, modules, str(folder)],
+            stdin=subprocess.PIPE, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )  # fmt: skip
 
     def bound(self) -> bool:
         return f"@{self.name}" in Path("/proc/net/unix").read_text()
+
+    def wait(self) -> None:
+        while not self.bound():
+            time.sleep(0.01)
+
+    def connect(self) -> socket.socket:
+        connected = socket.socket(socket.AF_UNIX)
+        connected.connect(f"\0{self.name}")
+        return connected
 
     def ask(self, *arguments: str, **context: object) -> subprocess.Popen[str]:
         own = {"env_vars": {FORKED: "1", "CHOSEN": "by the actor"}, **context}
@@ -82,8 +95,7 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made = Server(tmp_path_factory.mktemp("served"))
-    while not made.bound():
-        time.sleep(0.01)
+    made.wait()
     yield made
     assert made.end() == 0
 
@@ -102,6 +114,21 @@ def alive(pid: object) -> bool:
     return True
 
 
+def eventually(holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 10
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.01)
+    return holds()
+
+
+def has_ended(worker: psutil.Process) -> bool:
+    return worker.status() == psutil.STATUS_ZOMBIE  # nobody has asked how
+
+
+def killed_first(pid: object) -> int:
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+
 def test_a_worker_is_as_if_it_were_started(server):
     asked = server.ask("--node=1", "two words")
     said = first_line(asked)
@@ -115,7 +142,20 @@ def test_a_worker_is_as_if_it_were_started(server):
 
 def test_no_two_workers_draw_the_same_numbers(server):
     said = [first_line(server.ask())["drawn"] for _ in range(2)]
+    assert None not in said
     assert said[0] != said[1]
+
+
+def test_the_system_ends_a_worker_before_who_waits_for_it(server):
+    """Where memory runs out: Ray sets it for the process that it starts, which only waits."""
+    os.kill(server.process.pid, signal.SIGSTOP)
+    asked = server.ask("sleep")
+    Path(f"/proc/{asked.pid}/oom_score_adj").write_text("7")
+    os.kill(server.process.pid, signal.SIGCONT)
+    worker = first_line(asked)["pid"]
+    assert eventually(lambda: killed_first(asked.pid) == 0)
+    assert killed_first(worker) == 7
+    asked.kill()
 
 
 def test_a_worker_that_is_not_to_be_forked_starts_as_any_other(server):
@@ -147,10 +187,59 @@ def test_a_worker_that_nobody_waits_for_is_ended(server):
     asked = server.ask("sleep")
     worker = first_line(asked)["pid"]
     asked.kill()
-    until = time.monotonic() + 10
-    while alive(worker) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not alive(worker)
+    assert eventually(lambda: not alive(worker))
+
+
+@pytest.mark.parametrize("said", [b"", b"\0\0\0", (9).to_bytes(8, "big") + b"{"])
+def test_who_ends_while_asking_does_no_harm(server, said):
+    with server.connect() as asking:
+        asking.sendall(said)
+    assert first_line(server.ask())["parent"] == server.process.pid
+
+
+def test_who_says_nothing_holds_nobody_up_for_long(server):
+    with server.connect() as silent:
+        assert first_line(server.ask())["parent"] == server.process.pid
+        assert silent.recv(1) == b""
+
+
+def test_workers_that_end_together_with_who_asked_do_no_harm(server):
+    """The server, which is held up meanwhile, hears of both ends at once."""
+    asked = [server.ask("sleep") for _ in range(2)]
+    workers = [psutil.Process(int(str(first_line(one)["pid"]))) for one in asked]
+    with server.connect():
+        time.sleep(0.05)
+        for worker, one in zip(workers, asked, strict=True):
+            worker.kill()
+            assert eventually(functools.partial(has_ended, worker))
+            one.kill()
+            one.wait()
+    assert first_line(server.ask())["parent"] == server.process.pid
+
+
+@pytest.mark.parametrize("how", ["end", "kill"])
+def test_no_worker_outlives_the_server(tmp_path, how):
+    """Ray may not see it: it waits for who asked."""
+    server = Server(tmp_path, "wave")
+    server.wait()
+    asked = server.ask("sleep")
+    assert first_line(asked)["parent"] == server.process.pid
+    server.end() if how == "end" else server.process.kill()
+    asked.communicate(timeout=10)  # the worker holds the stream open, too
+    assert asked.returncode == 1
+
+
+def test_what_another_user_offers_is_not_taken(monkeypatch):
+    name = f"raykd-test-{os.getpid()}-other"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"\0{name}")
+        listening.listen()
+        another = os.getuid() + 1
+        monkeypatch.setattr(os, "getuid", lambda: another)
+        setup_worker.wait_for(["worker.py"], {SERVER: name, "SECRET": "of mine"})
+        heard, _ = listening.accept()
+        with heard:
+            assert heard.recv(100) == b""
 
 
 @pytest.mark.parametrize(
