@@ -100,8 +100,8 @@ def _be_killed_after(worker: int) -> None:
     """Pass on what Ray set for this process, so that the system ends workers before Ray itself."""
     with (
         contextlib.suppress(OSError),  # the worker has ended, or may not be changed
-        open(_KILLED_FIRST.format("self"), "r+") as own,
-        open(_KILLED_FIRST.format(worker), "w") as its,
+        open(_KILLED_FIRST.format("self"), "r+", encoding="ascii") as own,
+        open(_KILLED_FIRST.format(worker), "w", encoding="ascii") as its,
     ):
         its.write(own.read())
         its.flush()
