@@ -43,6 +43,8 @@ INVENTED = re.compile(r"NAME|logit_matching|^glue/|^data/|^checkpoints/")
 UNBREAKABLE = re.compile(r"\s*(\||!\[|\S+$)")
 """Lines that may be longer than 100 columns: rows of tables, pictures, one long word."""
 
+SKIPS = re.compile(r"\bskipif\(|pytest\.skip\(|importorskip\(")
+
 each_document = pytest.mark.parametrize(
     "path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix()
 )
@@ -310,3 +312,12 @@ def test_the_contract_looks_at_the_method_of_the_document(own_method):
     unseen = {n for n in contract_tests() if not list(getattr(contract, n).cases((OWN,)))}
     # It reads no hidden states, so nothing is kept in place of them.
     assert unseen == {n for n in contract_tests() if "in_place_of_hidden_states" in n}
+
+
+def test_the_table_of_reasons_to_skip_has_every_file_that_may_and_no_other():
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("| skipped where")[2]
+    named = set(re.findall(r"`([\w/]+\.py)`", table.partition("\n\n")[0]))
+    skipping = {path for path in ROOT.glob("tests/**/*.py") if SKIPS.search(path.read_text())}
+    unnamed = [p for p in skipping if not any(p.as_posix().endswith(f"/{n}") for n in named)]
+    never = [n for n in named if not any(p.as_posix().endswith(f"/{n}") for p in skipping)]
+    assert (unnamed, never) == ([], [])
