@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from raykd.errors import SpecError
 from raykd.export.chosen import choose
-from raykd.harness.students import saved_students, without_student
+from raykd.harness.students import left_out, saved_students
 from raykd.results.records import Status
 from raykd.results.store import load_results
 from raykd.results.student_mark import MARK, mark
@@ -116,6 +116,6 @@ def test_other_arms_are_evaluated_without_the_one_that_has_no_student(builder):
     run = run_of(builder)
     result = load_results(run)
     assert [s.trial.arm for s in saved_students(result, run)] == ["kd"]
-    assert list(without_student(result)) == [(TASK, "none")]
+    assert [arm for arm, _ in left_out(result, run)] == ["none"]
     with pytest.raises(SpecError, match="no confirm run of 'none'"):
         saved_students(result, run, ("kd", "none"))
