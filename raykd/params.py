@@ -35,7 +35,7 @@ class ParamInfo:
         choices: Allowed values, empty when any.
         help: One sentence.
         symbol: The paper's name for it, or empty.
-        words: Texts that are allowed beside values of `type`, such as ``auto``.
+        words: Texts that are allowed besides values of `type`, such as ``auto``.
     """
 
     name: str

@@ -57,7 +57,7 @@ def check(module: str) -> None:
     raise SpecError(
         f"'{module}' is code, {where}, and is not run unasked",
         hint=f"look at it, then allow it with {ALLOW}"
-        + ("; a sweep also runs what lies beside its file" if not folders else ""),
+        + ("; a sweep also runs what lies next to its file" if not folders else ""),
     )
 
 

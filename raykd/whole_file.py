@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Write a file under a temporary name beside it, which it loses when the block ends.
+    """Write a file under a temporary name next to it, which it loses when the block ends.
 
     When the block raises, what was written is deleted, and an earlier file stays as it was. Two
     processes that write the same file do not mix: the one that ends last wins.

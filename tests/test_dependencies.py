@@ -31,7 +31,7 @@ NOT_DECLARED = {
     "mlflow": "an extra of the same name: a logger",
     "lm_eval": "an extra, 'eval': confirmed students on tasks of its harness",
     "matplotlib": "an extra, 'figures': the figures of a report as files",
-    "onnxruntime": "an extra, 'onnx': students as ONNX, run beside the weights",
+    "onnxruntime": "an extra, 'onnx': students as ONNX, run next to the weights",
     "openai": "an extra, 'endpoint': teachers behind an address",
     "pandas": "an extra, 'notebook': the tables of a run",
     "peft": "an extra of the same name: students that train adapters, and teachers that are some",

@@ -35,7 +35,7 @@ class ToHub:
 
 @dataclass(frozen=True, kw_only=True)
 class Graphs:
-    """What is written beside the weights."""
+    """What is written next to the weights."""
 
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Also as ONNX, compared with the weights.")

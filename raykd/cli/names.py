@@ -37,7 +37,7 @@ def shipped() -> Mapping[str, Traversable]:
     """The shipped search spaces by name.
 
     In a wheel they are the package ``raykd.search_spaces``. An editable install leaves them where
-    they are in the repository, beside the package.
+    they are in the repository, next to the package.
     """
     folder: Traversable = importlib.resources.files("raykd") / "search_spaces"
     if not folder.is_dir():

@@ -108,7 +108,7 @@ def report(
     ] = None,
     plotlyjs: Annotated[
         PlotlyPlace,
-        typer.Option("--plotlyjs", help="inline: one file; directory: beside it, 5 MB less."),
+        typer.Option("--plotlyjs", help="inline: one file; directory: next to it, 5 MB less."),
     ] = PlotlyPlace.INLINE,
 ) -> None:
     """Rebuild the HTML report of a run; several runs make a comparison."""

@@ -80,7 +80,7 @@ def price(cluster: ClusterFile, name: str) -> float | None:
 
 
 def total(unit: str, rows: tuple[NodeCost, ...], max_workers: int) -> Estimate:
-    """The sums over node types, when at most `max_workers` run beside the head."""
+    """The sums over node types, when at most `max_workers` run besides the head."""
     slots = [row.slots for row in rows]
     prices = [row.price for row in rows]
     idle = full = None

@@ -84,7 +84,7 @@ class Submission:
         except (ConnectionError, RuntimeError, ValueError) as exc:
             raise SetupError(
                 f"the cluster at {address} does not answer: {_first_line(exc)}",
-                hint="keep `ray dashboard CLUSTER.yaml` running beside this",
+                hint="keep `ray dashboard CLUSTER.yaml` running next to this",
             ) from exc
 
     def send(self, text: str, arguments: Sequence[str], folder: str | None) -> str:

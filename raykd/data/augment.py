@@ -59,7 +59,7 @@ class Augmentation:
 def augment(rows: Examples, sources: Sequence[WordSource], how: Augmentation) -> Examples:
     """The rows, followed by the new ones.
 
-    Of a pair each text is varied beside the original of the other one.
+    Of a pair each text is varied next to the original of the other one.
 
     Args:
         rows: One or two text columns.

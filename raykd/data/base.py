@@ -45,7 +45,7 @@ class Examples:
         texts: One or more text columns.
         labels: Class ids (int64) or scores (float32), shape ``[N]``.
         fields: Further columns of the task, e.g. accepted answers; plain values, one per row.
-        left_out: Rows that were read beside these and cannot be used.
+        left_out: Rows that were read besides these and cannot be used.
     """
 
     texts: tuple[tuple[str, ...], ...]

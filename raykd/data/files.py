@@ -78,7 +78,7 @@ class FileTask(Task):
         )
 
     def with_row_columns(self, rows: Examples, table: Table) -> Examples:
-        """The rows with what the table knows of them beside its columns."""
+        """The rows with what the table knows of them besides its columns."""
         return rows
 
     def file_key(self, split: str, settings: DataSettings) -> str:

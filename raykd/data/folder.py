@@ -203,7 +203,7 @@ class FolderReader:
                 path.name for _, path, _ in shards
             ]
             if others:
-                note(f"{path} is read, not {', '.join(others)} beside it")
+                note(f"{path} is read, not {', '.join(others)} next to it")
             table = read(path)
         if not len(table):
             raise DataError(f"{table.origin} has no rows", hint="choose another split or file")

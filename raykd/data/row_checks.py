@@ -59,7 +59,7 @@ def check_ends(encoded: TokenizedDataset, places: Sequence[str], end: int, max_l
     faults = Faults("")
     for labels, place in zip(encoded.label_rows(), places, strict=True):
         if not len(labels) or labels[-1] != end:
-            what = f"its response does not fit {max_length} tokens beside the prompt"
+            what = f"its response does not fit {max_length} tokens next to the prompt"
             hint = "raise data.max_length, or shorten the responses"
             faults.add("rows have responses that are cut", place, what, hint)
     faults.check()

@@ -19,7 +19,7 @@ class DataSettings:
             GLUE script's folders; None = hub.
         limit: Most rows per split, None = all. Taken from a seeded shuffle.
         seed: Seeds generated data, holding out and sampling of rows.
-        teacher: Where a teacher's outputs stand that are read beside the rows, or which teacher
+        teacher: Where a teacher's outputs stand that are read next to the rows, or which teacher
             each row has; None: nowhere.
     """
 

@@ -1,4 +1,4 @@
-"""Outputs of a teacher that ran elsewhere, as columns beside the rows or in a file of their own.
+"""Outputs of a teacher that ran elsewhere, as columns next to the rows or in a file of their own.
 
 Axes: N row, C class.
 """
@@ -46,7 +46,7 @@ class TeacherColumns:
         form: What these are.
         texts: Column of responses; empty: none.
         logprobs: Column of log-probabilities of the tokens of the rows' responses; empty: none.
-        path: The file of all splits, or that of each; None: the columns are beside the rows.
+        path: The file of all splits, or that of each; None: the columns are next to the rows.
         id: Column that names a row, in the data and in the file; empty: they go by their places.
     """
 

@@ -30,7 +30,7 @@ def with_unlabelled(
     Args:
         train: Rows with labels.
         task: Says which columns are read.
-        settings: Where relative paths may start, and what a teacher said beside the rows.
+        settings: Where relative paths may start, and what a teacher said next to the rows.
         paths: Files or patterns of files.
 
     Raises:

@@ -214,7 +214,7 @@ def _data(task: TaskRecord) -> dict[str, str]:
 
 
 def _graphs(graphs: OnnxFiles | None) -> Iterator[str]:
-    """The graphs beside the weights: size, time, and what they change."""
+    """The graphs next to the weights: size, time, and what they change."""
     if graphs is None:
         return
     rows, tokens = TIMED

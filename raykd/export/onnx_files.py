@@ -1,7 +1,7 @@
 """Writes a student as ONNX, whole and with weights of 8 bits, and measures what that changes.
 
 The graph is torch's own; optimum, which many use for this, takes no Transformers from version 5 on.
-What is written is run beside the student before it is given on: a graph that computes something
+What is written is run next to the student before it is given on: a graph that computes something
 else is refused.
 """
 
@@ -37,7 +37,7 @@ RUNS = 15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnnxFile:
-    """One file, and how it does beside the student.
+    """One file, and how it does next to the student.
 
     Attributes:
         name: Its place in the folder.

@@ -79,7 +79,7 @@ def planned(student: ChosenStudent, licence: str | None = None) -> dict[str, int
 def _texts(
     student: ChosenStudent, licence: str | None, graphs: OnnxFiles | None
 ) -> dict[str, bytes]:
-    """What is written beside the files of the student."""
+    """What is written next to the files of the student."""
     facts = provenance_of(student)
     if graphs is not None:
         facts["onnx"] = dataclasses.asdict(graphs)

@@ -22,7 +22,7 @@ class Params:
 
 
 class TensorBoardLogger(Logger[Params]):
-    """Writes ``loggers/tensorboard/TRIAL`` in the run folder, and ``sweep`` beside them.
+    """Writes ``loggers/tensorboard/TRIAL`` in the run folder, and ``sweep`` next to them.
 
     ``tensorboard --logdir runs`` shows all sweeps. Of a driver that was killed, what the last
     seconds brought may stand there twice, with equal steps and values.
@@ -40,7 +40,7 @@ class TensorBoardLogger(Logger[Params]):
             self._writer(_SWEEP).add_text("settings", table)
 
     def trial_started(self, trial: LoggedTrial) -> None:
-        """Its parameters as text; as hparams they stand beside the scores at its end."""
+        """Its parameters as text; as hparams they stand next to the scores at its end."""
         text = "\n\n".join(f"{name}: {show(value)}" for name, value in trial.params.items())
         self._writer(trial.key).add_text("params", text, walltime=trial.time)
 
@@ -82,7 +82,7 @@ class TensorBoardLogger(Logger[Params]):
         return {"begun": 1}
 
     def _writer(self, key: str) -> SummaryWriter:
-        """The files of a trial; a new one beside those of an earlier driver."""
+        """The files of a trial; a new one next to those of an earlier driver."""
         from torch.utils.tensorboard import SummaryWriter
 
         if key not in self._writers:

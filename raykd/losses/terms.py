@@ -67,10 +67,10 @@ class LossTerms(Mapping[str, Tensor]):
     given with a count of 0; ranks that train together must name the same terms in a step, so that
     there only the latter will do.
 
-    The sum is logged as ``loss``; a term of this name is not logged beside it.
+    The sum is logged as ``loss``; a term of this name is not logged a second time.
 
     Args:
-        metrics: Named scalars without gradient that are logged beside the terms, and not minimised.
+        metrics: Named scalars without gradient that are logged as well, and not minimised.
         terms: The terms.
     """
 
@@ -80,7 +80,7 @@ class LossTerms(Mapping[str, Tensor]):
 
     @property
     def metrics(self) -> dict[str, Tensor]:
-        """Scalars that are logged beside the terms."""
+        """Scalars that are logged besides the terms."""
         return {name: value_of(term) for name, term in self.metric_means.items()}
 
     def __getitem__(self, name: str) -> Tensor:

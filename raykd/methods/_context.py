@@ -25,7 +25,7 @@ class DistillationContext:
             that it answers first; empty where that is not known.
         teacher_name: The teacher in the user's words.
         student_name: The student in the user's words.
-        adapted: Whether the student trains adapters beside its weights.
+        adapted: Whether the student trains adapters next to its weights.
         holds: Kinds of signal that there are of a teacher that is no model here, whose sizes are
             then those of the student; None: whatever a model gives.
         unlabelled: Train rows without a label.

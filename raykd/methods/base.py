@@ -135,7 +135,7 @@ class Method(ABC, Generic[P]):
             return refused
         if self.context.adapted and self.subnets():
             return (
-                "runs parts of the student's weights, which adapters are beside of\n"
+                "runs parts of the student's weights, which adapters are no part of\n"
                 "leave out student.lora, or this method"
             )
         return pair_refusal(
@@ -198,7 +198,7 @@ class Method(ABC, Generic[P]):
         return None
 
     def subnets(self) -> tuple[Subnet, ...]:
-        """Subnets of the student that are evaluated at the end, beside the whole."""
+        """Subnets of the student that are evaluated at the end, besides the whole."""
         return ()
 
     def teacher_analysis(self) -> TeacherAnalysis | None:
@@ -240,7 +240,7 @@ class Method(ABC, Generic[P]):
         """
 
     def state_dict(self) -> Mapping[str, Tensor]:
-        """What it remembers from one step to the next, beside `modules`, of this rank.
+        """What it remembers from one step to the next, besides `modules`, of this rank.
 
         A training that was cut off goes on with it; what follows from `at_epoch` is no part of it.
         """

@@ -1,4 +1,4 @@
-"""Patient KD: unit-length hidden states of matched layers, beside soft targets."""
+"""Patient KD: unit-length hidden states of matched layers, besides soft targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SinKD: optimal transport between the predictions of a batch, beside soft targets."""
+"""SinKD: optimal transport between the predictions of a batch, besides soft targets."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ _TRANSPORT = (
     "view",
     "max_tokens",
 )
-"""Parameters of the Sinkhorn distance, beside its weight."""
+"""Parameters of the Sinkhorn distance, besides its weight."""
 
 
 class SinKD(Method[Params]):

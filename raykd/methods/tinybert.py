@@ -1,4 +1,4 @@
-"""TinyBERT: embeddings, hidden states and attention of matched layers, beside soft targets."""
+"""TinyBERT: embeddings, hidden states and attention of matched layers, besides soft targets."""
 
 from __future__ import annotations
 

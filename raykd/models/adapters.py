@@ -117,7 +117,7 @@ def _opened(head: Any, base: Path, config: Any) -> tuple[Any, frozenset[str]]:
 
 
 def _kind(folder: Path, own: Mapping[str, Any]) -> str:
-    """The kind of task, as the configuration beside an adapter says, or else PEFT's."""
+    """The kind of task, as the configuration next to an adapter says, or else PEFT's."""
     if own:
         return kind_of(own)
     task = read_json(folder / ADAPTER_CONFIG).get("task_type")

@@ -228,7 +228,7 @@ class Outputs:
         )
 
     def with_values(self, values: Mapping[Signal, Any]) -> Outputs:
-        """The same distributions with what was recorded of other signals beside them."""
+        """The same distributions with what was recorded of other signals next to them."""
         return Outputs(
             logits=self._logits, values=values, lazy_logits=self._lazy_logits, target=self._target
         )

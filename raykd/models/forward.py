@@ -40,7 +40,7 @@ def forward(
     Args:
         model: The model, on the device of `batch`.
         batch: Token ids and mask.
-        output_spec: What is read beside the logits, which are always there. One that needs another
+        output_spec: What is read besides the logits, which are always there. One that needs another
             implementation of attention switches the model to it, for good.
         subnet: The subnet to run, None for the whole.
         packing: Whether rows may share a row for this pass, see `raykd.models.packing`; the model

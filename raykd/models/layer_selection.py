@@ -16,7 +16,7 @@ from raykd.models.transformers_private import without_weights
 from raykd.models.weights import ModelState
 
 LAYERS = "layers"
-"""What a model lacks whose blocks cannot be taken, beside kinds of signal."""
+"""What a model lacks whose blocks cannot be taken, besides kinds of signal."""
 INSTEAD = "give the student's sizes with student.model"
 """The hint where layers cannot be selected."""
 

@@ -1,4 +1,4 @@
-"""LoRA students: an adapter of low rank beside each linear layer, trained in place of the weights.
+"""LoRA students: an adapter of low rank next to each linear layer, trained in place of the weights.
 
 What is trained is the adapter and what no checkpoint of the base need have: the head of the task,
 and a pooler. The model keeps its class, so that whatever reads its parts reads them with the

@@ -16,7 +16,7 @@ ROWS_AT_ONCE = 64
 
 
 class MLMWordSource:
-    """Asks a masked language model, with the whole text beside the one with the gap.
+    """Asks a masked language model, with the whole text next to the one with the gap.
 
     Args:
         name: A folder, ``package:NAME`` or a hub name.

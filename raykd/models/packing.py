@@ -20,7 +20,7 @@ from torch import Tensor
 from raykd.data.base import Array, Batch, moved
 
 PACKING = "packing"
-"""What a model lacks whose rows cannot be packed, beside kinds of signal."""
+"""What a model lacks whose rows cannot be packed, besides kinds of signal."""
 
 
 def packed_rows(lengths: Sequence[int], width: int) -> list[list[int]]:

@@ -1,6 +1,6 @@
-"""Files of Sentence Transformers beside a model: how it makes vectors of texts.
+"""Files of Sentence Transformers next to a model: how it makes vectors of texts.
 
-They are written beside saved models, and read to refuse models that do it in another way.
+They are written next to saved models, and read to refuse models that do it in another way.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from raykd.models.torch_private import make_root
 
 SHARDING = "sharding"
-"""What a model lacks whose weights cannot be spread, beside kinds of signal."""
+"""What a model lacks whose weights cannot be spread, besides kinds of signal."""
 _MARK, _ALONE = "raykd_sharded", "raykd_alone"
 
 

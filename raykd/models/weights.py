@@ -184,7 +184,7 @@ def is_whole(state: ModelState) -> bool:
 def save(state: ModelState, folder: Path) -> None:
     """Write a model folder; ``from_pretrained`` opens it, too, unless heads or neurons are gone.
 
-    An adapter is written as PEFT does, with the configuration of the whole model beside it.
+    An adapter is written as PEFT does, with the configuration of the whole model next to it.
 
     Raises:
         SetupError: The folder cannot be written.

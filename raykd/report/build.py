@@ -56,9 +56,9 @@ def build_report(
     Args:
         run: Run folder, or several.
         out: The file; default ``report.html`` in the run folder, for several runs
-            ``comparison.html`` beside the first.
+            ``comparison.html`` next to the first.
         plotlyjs: ``inline`` for one self-contained file (about 2.5 MB), ``directory`` to put
-            ``plotly.min.js`` beside it once (a report is then some 0.5 MB).
+            ``plotly.min.js`` next to it once (a report is then some 0.5 MB).
         is_anonymous: Leave out hosts, users, paths, addresses and command lines.
 
     Returns:

@@ -38,7 +38,7 @@ TEMPLATE = go.layout.Template(
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         "xaxis": {"gridcolor": "#dddddd", "zeroline": False, "automargin": True},
         "yaxis": {"gridcolor": "#dddddd", "zeroline": False, "automargin": True},
-        # Upright beside the chart: across its head it would lie over the legend.
+        # Upright next to the chart: across its head it would lie over the legend.
         "modebar": {
             "orientation": "v",
             "bgcolor": "rgba(0,0,0,0)",

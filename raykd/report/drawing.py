@@ -1,7 +1,7 @@
 """Draws a figure of the report with matplotlib, which needs no browser: SVG, PNG and PDF.
 
 It reads what plotly draws in the page, as far as the report uses it: points, lines, bars, contours,
-several axes beside each other, lines across and labels.
+several axes next to each other, lines across and labels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The confirm runs of an arm, and what of them is counted: seeds, or searches where it has several.
 
 With several searches the chosen configuration of each is one draw of what the method and its search
-give. Its runs differ by seed beside that, so their mean is one value, and arms are paired by
+give. Its runs differ by seed besides that, so their mean is one value, and arms are paired by
 search: the first ones of all arms selected on the same rows.
 """
 

@@ -104,7 +104,7 @@ def weak_teacher(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -
 def _weak(
     result: SweepResult, teacher: TeacherRecord, score: float, split: str, alone: float | None
 ) -> Iterator[Caveat]:
-    """What is wrong with the score of one teacher, beside that of a student without one."""
+    """What is wrong with the score of one teacher, next to that of a student without one."""
     task, name = teacher.task, label(teacher.name)
     scale, mode = scale_of(result, task), metric_of(result, task)[1]
     chance = _chance(result, task, split) if mode == "max" else None

@@ -1,4 +1,4 @@
-"""On which test rows two arms differ, beside what another run changes.
+"""On which test rows two arms differ, next to what another run changes.
 
 Axes: S confirm run, R test row.
 """
@@ -50,7 +50,7 @@ class Disagreement:
 
 
 def disagreements(arms: Mapping[str, RunOutcomes]) -> tuple[Disagreement, ...]:
-    """The first arm beside every other one, where rows are right or wrong.
+    """The first arm next to every other one, where rows are right or wrong.
 
     Args:
         arms: Outcomes of the test rows by run, the best arm first.

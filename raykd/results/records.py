@@ -258,7 +258,7 @@ class SweepResult:
         teachers: One per task, or each of several by its name.
         trials: Search and confirm trials in order of start.
         derived: Teachers that were derived from those of the tasks.
-        spans: Timeline entries beside trials: teacher preparation, slot start, node events; each a
+        spans: Timeline entries besides trials: teacher preparation, slot start, node events; each a
             mapping with ``name``, ``kind``, ``start``, ``end`` (seconds since the epoch).
         started: When the sweep began.
         finished: When it ended, 0 when it did not.

@@ -40,7 +40,7 @@ class Replay:
         finished_trials: Trial id to its latest result; of confirm runs, whose ids say nothing of
             the configuration, one for each configuration that bore the id.
         derived: Task name and key to derived teacher.
-        spans: Timeline entries beside trials.
+        spans: Timeline entries besides trials.
         seed_plans: Task name to the plan by which confirm seeds are added.
         lags: Task name to the lag of its search, where it is on record.
         loggers: Name to what a logger was told, as its last session recorded it.

@@ -1,4 +1,4 @@
-"""Outcomes of confirm runs on each test row: small Parquet files beside the table of trials.
+"""Outcomes of confirm runs on each test row: small Parquet files next to the table of trials.
 
 One file per run, written whole before the end of the run is on record, so that a record never names
 a file that is not there. A row that is right or wrong takes one bit.

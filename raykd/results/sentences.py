@@ -130,7 +130,7 @@ def gap(leader: ArmSummary, none: ArmSummary, teacher: TeacherScore, measure: Ta
 
 
 def ties(leader: ArmSummary, rival: ArmSummary, close: Sequence[ArmSummary]) -> list[str]:
-    """Arms that the leader cannot be told apart from, beside the one in the headline."""
+    """Arms that the leader cannot be told apart from, besides the one in the headline."""
     others = [named(a.name) for a in close if a.name != rival.name]
     if not others:
         return []

@@ -15,7 +15,7 @@ from scipy import special
 Array = NDArray[Any]
 
 PRIOR_DF = 4.0
-"""Degrees of freedom that the spread of the other arms counts for, beside the n - 1 of a pair."""
+"""Degrees of freedom that the spread of the other arms counts for, besides the n - 1 of a pair."""
 UNEVEN = 0.1
 """Level of the test of whether the arms vary equally, so that one speaks for another."""
 
@@ -40,7 +40,7 @@ class Parts:
     Attributes:
         seed: Variance over seeds of the difference on all possible rows.
         row: Variance over rows of the difference over all possible seeds.
-        rest: Variance of one run on one row beside both; 0 where rows are not counted.
+        rest: Variance of one run on one row besides both; 0 where rows are not counted.
     """
 
     seed: float

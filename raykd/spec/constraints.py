@@ -14,7 +14,7 @@ LATENCY = "latency_ms"
 MEMORY = "memory_mb"
 PARAMETERS = "parameters"
 COSTS = (LATENCY, MEMORY, PARAMETERS)
-"""What can be measured of every student beside the metrics of its task; less is better."""
+"""What can be measured of every student besides the metrics of its task; less is better."""
 
 _PATH = "search.constraints"
 _EXAMPLE = "for example [latency_ms <= 5, parameters <= 3e6]"

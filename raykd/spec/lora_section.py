@@ -15,7 +15,7 @@ PATH = "student.lora"
 
 
 def lora_infos() -> dict[str, ParamInfo]:
-    """The settings of an adapter, by the names that they have beside those of training."""
+    """The settings of an adapter, by the names that they have besides those of training."""
     return {info.name: info for info in describe(LoraSettings)}
 
 

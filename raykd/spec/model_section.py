@@ -93,7 +93,7 @@ def _check_routes(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> No
     """A column and where its values lead belong together."""
     if (made.by is None) != (made.routes is None):
         key, other = ("by", "routes") if made.routes is None else ("routes", "by")
-        message = f"'{key}' stands beside '{other}', which is missing"
+        message = f"'{key}' stands next to '{other}', which is missing"
         hint = "for example by: domain, routes: {law: a, medicine: b}"
         findings.add(entry.node.entries[key].mark, f"teacher.{key}", message, hint)
 

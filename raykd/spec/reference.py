@@ -53,7 +53,7 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "labels": "The class names in the order of their ids.",
         "kind": "What a row is labelled with: a class, a number, a text, a similarity.",
         "metric": "The metric that decides; by default the first one suited to the kind.",
-        "metrics": "Metrics that are reported beside it.",
+        "metrics": "Metrics that are reported besides it.",
         "span": "Lowest and highest value of a regression.",
         "prompt": "The column of what is asked; of kind: text.",
         "context": "The column of a text that is read with the prompt; it is cut first.",

@@ -186,7 +186,7 @@ class FromTeacher(SpecSection):
 
 
 class LoraSpec(SpecSection):
-    """An adapter of low rank (LoRA) that the student trains, beside its head.
+    """An adapter of low rank (LoRA) that the student trains, besides its head.
 
     ``rank``, ``alpha`` and ``dropout`` stand here in a file, each one value or a domain; they are
     searched like settings of training, as ``lora_rank`` and so on in `SweepSpec.train`.

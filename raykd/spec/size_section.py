@@ -23,14 +23,14 @@ def size_infos() -> dict[str, ParamInfo]:
 
 
 def student_infos() -> dict[str, ParamInfo]:
-    """What is set or searched of the student, by the names that it has beside training."""
+    """What is set or searched of the student, by the names that it has besides training."""
     return {**lora_infos(), **size_infos()}
 
 
 SEARCHED_IN: Mapping[str, Callable[[], dict[str, ParamInfo]]] = {
     "lora": section_infos, "student": size_infos,
 }  # fmt: skip
-"""Sections that hold settings of students, beside their own keys."""
+"""Sections that hold settings of students, besides their own keys."""
 
 
 def read_size(student: YamlEntry | None, findings: Findings) -> ParsedParameters:

@@ -110,7 +110,7 @@ class Findings:
 
     Attributes:
         problems: The first `MOST_PROBLEMS`.
-        left_out: How many there were beside them.
+        left_out: How many there were besides them.
         count: How often something wrong was found, also where it is not reported again.
     """
 

@@ -175,7 +175,7 @@ def confirm_trial(
 
 
 def _costs(spec: SweepSpec, arm_study: ArmStudy) -> tuple[str, ...]:
-    """What is measured of a student beside the metrics of its task."""
+    """What is measured of a student besides the metrics of its task."""
     metrics = {*arm_study.metrics, *(constraint.metric for constraint in arm_study.constraints)}
     if sizes_of(spec.train) != (None,):
         metrics.add(PARAMETERS)

@@ -132,7 +132,7 @@ class _ConfirmRuns:
 
 
 def _save(student: str | tuple[Any, ...], config: TrialConfig, folder: Path) -> None:
-    """Keep a student, which a slot wrote beside its folder, or that is in the object store."""
+    """Keep a student, which a slot wrote next to its folder, or that is in the object store."""
     draft = Path(student) if isinstance(student, str) else drafts.draft_of(folder)
     if not isinstance(student, str):
         weights.save(ray.get(student[0]), draft)

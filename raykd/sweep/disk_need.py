@@ -19,7 +19,7 @@ STATE_COPIES = 3
 """A state holds the weights and two moments of each."""
 
 EVALUATION_BYTES, TRIAL_BYTES = 700, 4_000
-"""Of the log and the studies, for an evaluation and for a trial beside it."""
+"""Of the log and the studies, for an evaluation and for a trial besides it."""
 
 REPORT_BYTES = 4 * 2**20
 

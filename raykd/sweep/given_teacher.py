@@ -1,4 +1,4 @@
-"""The outputs of a teacher that ran elsewhere, read beside the rows of a task."""
+"""The outputs of a teacher that ran elsewhere, read next to the rows of a task."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def given_outputs(
     train = rows["train"]
     if not {SCORES, TEXTS, LOGPROBS} & train.fields.keys():
         raise DataError(
-            f"rows of {task.name} are of no file, so that nothing can stand beside them",
+            f"rows of {task.name} are of no file, so that nothing can stand next to them",
             hint="describe a task of your own, with a file of its rows",
         ).at(KEY)
     texts = {}

@@ -2,7 +2,7 @@
 
 The event log is the queue: a logger is told what the log holds from where it last was, so that
 memory is bounded however slow it is, and nothing is lost where it is down. How far it came is kept
-beside its files; a resumed sweep goes on from there.
+next to its files; a resumed sweep goes on from there.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepOptions:
-    """How to run a sweep, beside what the search space says.
+    """How to run a sweep, besides what the search space says.
 
     Attributes:
         out: Folder of run folders.

@@ -77,7 +77,7 @@ def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:
 
 
 def _row_columns(teacher: TeacherSpec) -> TeacherColumns | RouteColumn | None:
-    """What is read beside the rows for a teacher: what it said, or which teacher a row has."""
+    """What is read next to the rows for a teacher: what it said, or which teacher a row has."""
     if teacher.by is None or teacher.routes is None:
         return teacher_columns(teacher.outputs)
     return RouteColumn(column=teacher.by, values=tuple(teacher.routes))
@@ -151,7 +151,7 @@ def lora_plan(spec: SweepSpec) -> LoraPlan | None:
     """Where the students of a sweep have adapters, None without any.
 
     Raises:
-        SpecError: They are to be saved alone, beside a model that is made here, or that has other
+        SpecError: They are to be saved alone, next to a model that is made here, or that has other
             blocks than the one of its name.
     """
     lora, model = spec.student.lora, spec.student.model

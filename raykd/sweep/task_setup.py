@@ -115,7 +115,7 @@ def set_up_task(spec: SweepSpec, name: str, also: OutputSpec | None = None) -> T
     Args:
         spec: The sweep.
         name: Task name.
-        also: What is read of the teacher beside what its arms need.
+        also: What is read of the teacher besides what its arms need.
 
     Raises:
         SpecError: An arm cannot work on this pair or task.

@@ -67,7 +67,7 @@ def without_cache(cache: TeacherCache, why: SetupError) -> str:
 def cache_bytes(folder: Path) -> int:
     """Most that the cache may hold before what was not used for longest goes.
 
-    ``RAYKD_CACHE_GB``, else half of what is free on its disk beside it.
+    ``RAYKD_CACHE_GB``, else half of what is free on its disk besides it.
 
     Raises:
         SetupError: The variable is no number.
@@ -117,7 +117,7 @@ def cached_teachers() -> tuple[CacheEntry, ...]:
 
 
 def cached_extras() -> tuple[CacheItem, ...]:
-    """What lies in the cache beside teachers: answers, augmented rows, what was left half written.
+    """What lies in the cache besides teachers: answers, augmented rows, what was left half written.
 
     Raises:
         SetupError: There is no place for them.

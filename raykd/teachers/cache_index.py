@@ -1,6 +1,6 @@
 """The index of the teachers' cache: listing and LRU eviction.
 
-Every teacher and every part of it has an ``about.json`` beside its data, so that listing reads no
+Every teacher and every part of it has an ``about.json`` next to its data, so that listing reads no
 weights; it is touched whenever the thing is used.
 """
 
@@ -24,11 +24,11 @@ TEACHER = "teacher"
 PARTS = "parts"
 """Folder of what was made of a teacher."""
 AUGMENTED = "augmented"
-"""Folder of rows that were made of other rows, beside the teachers."""
+"""Folder of rows that were made of other rows, next to the teachers."""
 
 
 ANSWERS = "answers"
-"""Folder of what teachers behind addresses answered, beside the teachers."""
+"""Folder of what teachers behind addresses answered, next to the teachers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -69,7 +69,7 @@ def cache_keys_of(inputs: TaskInputs, tokenizer: Any) -> CacheKeys:
 
     Args:
         inputs: What is prepared.
-        tokenizer: The teacher's, which is kept beside its weights.
+        tokenizer: The teacher's, which is kept next to its weights.
     """
     if inputs.given is not None:
         return CacheKeys(teacher=digest(inputs.given.digest()), identity={}, parts={}, rows="")
@@ -165,7 +165,7 @@ def _family(factory: ModelFactory) -> str:
 
 
 def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
-    """What decides every part, beside the teacher."""
+    """What decides every part, besides the teacher."""
     code = code_digest("raykd.teachers.prepare", *_modules(inputs))
     exact = [FORMAT, code, inputs.teacher_pad, inputs.max_length, inputs.eval_batch_size()]
     ran = [*exact, inputs.frozen_precision]
@@ -213,7 +213,7 @@ def _scoring(inputs: TaskInputs, role: str) -> list[Any]:
 
 
 def _recording(inputs: TaskInputs, signal: Signal) -> list[Any]:
-    """A signal, and what its numbers depend on beside the rows."""
+    """A signal, and what its numbers depend on besides the rows."""
     of_tokens = isinstance(signal, VocabularyScores)
     tokens = inputs.recording("train", OutputSpec(Logits())).vocabulary
     return [

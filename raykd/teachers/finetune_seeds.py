@@ -19,7 +19,7 @@ ROLE = "test"
 
 
 def other_seeds(inputs: TaskInputs) -> tuple[int, ...]:
-    """The seeds of the teachers that are trained beside the one that students learn from."""
+    """The seeds of the teachers that are trained next to the one that students learn from."""
     first = inputs.finetune_seed
     return tuple(first + k for k in range(1, inputs.finetune_seeds)) if inputs.finetune else ()
 

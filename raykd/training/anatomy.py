@@ -43,7 +43,7 @@ TermsOf = Callable[[Batch], LossTerms]
 
 
 class LossAnatomy:
-    """Looks at the terms of a loss apart, beside the step that is done with their sum.
+    """Looks at the terms of a loss apart, next to the step that is done with their sum.
 
     The student runs once more for each term, with the same dropout, and the gradient of that term
     on its weights is compared with those of the others. Afterwards all is as if it had not been

@@ -159,7 +159,7 @@ def _group_of(tensor: Tensor) -> dist.ProcessGroup | None:
 
 @functools.cache
 def _host_group() -> dist.ProcessGroup:
-    """A group for tensors on the CPU beside one of GPUs; all ranks ask for it at the same time."""
+    """A group for tensors on the CPU next to one of GPUs; all ranks ask for it at the same time."""
     group: dist.ProcessGroup = dist.new_group(
         backend="gloo", timeout=timedelta(seconds=COLLECTIVE_TIMEOUT_S)
     )

@@ -160,7 +160,7 @@ def check_optimizer(name: object) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowSettings:
-    """What an arm learns from; parameters of every arm beside those of its method."""
+    """What an arm learns from; parameters of every arm besides those of its method."""
 
     unlabelled: bool = param(
         True,
@@ -172,14 +172,14 @@ class RowSettings:
 
 
 LORA = "lora_"
-"""What the names of a section ``student.lora`` begin with where they stand beside those above."""
+"""What the names of a section ``student.lora`` begin with where they stand next to those above."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoraSettings:
     """The adapter that a student trains in place of its weights."""
 
-    lora_rank: int = param(8, low=1, help="Rank of the two matrices beside each layer.")
+    lora_rank: int = param(8, low=1, help="Rank of the two matrices next to each layer.")
     lora_alpha: float = param(
         16.0, low=0.0, open=True, help="The output of an adapter is multiplied by alpha / rank."
     )

@@ -26,7 +26,7 @@ from raykd.training.terms import Foreseen, StepTerms, Totals, shares, step_of, t
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepResult:
-    """What is known of a step on this rank, beside the gradients of its parameters.
+    """What is known of a step on this rank, besides the gradients of its parameters.
 
     Attributes:
         values: Terms and metrics times the share of this rank, ``[number of names]``.

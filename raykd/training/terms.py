@@ -44,7 +44,7 @@ class StepTerms:
 def step_of(
     terms: LossTerms, default: Count, *, takes_part: bool, device: torch.device
 ) -> StepTerms:
-    """What has to be known of terms beside their values.
+    """What has to be known of terms besides their values.
 
     Args:
         terms: As a method gives them.

@@ -25,7 +25,7 @@ _DRAFT = ".draft"
 
 
 def draft_of(folder: Path) -> Path:
-    """A new name beside the folder of a model."""
+    """A new name next to the folder of a model."""
     return folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:12]}{_DRAFT}")
 
 
@@ -52,7 +52,7 @@ def hand_over(
 
 
 def _save_draft(state: ModelState, folder: Path) -> Path | None:
-    """A student beside its folder in the run folder; None where that is out of reach or full."""
+    """A student next to its folder in the run folder; None where that is out of reach or full."""
     if not folder.parents[2].is_dir():
         return None
     draft = draft_of(folder)
@@ -65,7 +65,7 @@ def _save_draft(state: ModelState, folder: Path) -> Path | None:
 
 
 def accept(draft: Path, folder: Path) -> None:
-    """Give a student its real name, in the place of an earlier one; drafts beside it go.
+    """Give a student its real name, in the place of an earlier one; drafts next to it go.
 
     Raises:
         SetupError: The run folder cannot be written.

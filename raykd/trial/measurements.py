@@ -78,7 +78,7 @@ def _parameters(student: TrainedStudent) -> float:
 COSTS: Mapping[str, Callable[[TrainedStudent], float]] = {
     "latency_ms": _latency, "memory_mb": _memory, "parameters": _parameters,
 }  # fmt: skip
-"""What can be measured of every student, beside the metrics of its task."""
+"""What can be measured of every student, besides the metrics of its task."""
 
 
 def measure(

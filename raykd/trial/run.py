@@ -45,7 +45,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialConfig:
-    """Everything that decides a trial, beside the prepared task.
+    """Everything that decides a trial, besides the prepared task.
 
     Attributes:
         trial_id: Unique in the sweep.
@@ -136,7 +136,7 @@ def build_method(config: TrialConfig, prepared: PreparedTask, task: Task) -> Met
 
 
 def _apart(config: TrialConfig) -> tuple[dict[str, Scalar], RowSettings]:
-    """The parameters of the method, and those of every arm beside them."""
+    """The parameters of the method, and those of every arm besides them."""
     shared = {info.name for info in params.describe(RowSettings)}
     own = {name: value for name, value in config.coefficients.items() if name not in shared}
     others = {name: value for name, value in config.coefficients.items() if name in shared}

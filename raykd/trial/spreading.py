@@ -1,6 +1,6 @@
 """Brings weights that lie in files of the driver's machine to nodes that do not reach these files.
 
-They go into the object store once. A process beside the driver reads them, so that the driver does
+They go into the object store once. A process next to the driver reads them, so that the driver does
 not hold them.
 """
 

@@ -59,7 +59,7 @@ def test_every_command_says_it_once_and_no_log_line_does(folder, capsys, command
     lines = capsys.readouterr().err.splitlines()
     assert lines.count(said) == 1
     assert lines.count(said.replace(NO_ROW, "data/validation.jsonl is read, not validation.json "
-                                    "beside it")) == 1  # fmt: skip
+                                    "next to it")) == 1  # fmt: skip
     assert not [line for line in lines if "WARNING" in line]
 
 

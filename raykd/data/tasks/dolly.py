@@ -1,7 +1,7 @@
 """Dolly (Conover et al., 2023): instructions written by people, as MiniLLM trains on them.
 
 Read from a file for each split, from ``raw.jsonl`` as MiniLLM's processing has it, or from the hub.
-The evaluation sets of Self-Instruct and Vicuna are scored beside the test split where they are.
+The evaluation sets of Self-Instruct and Vicuna are scored besides the test split where they are.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Dolly(GenerationTask):
         return reader if settings.root is not None else FirstRows(own=reader, split="train")
 
     def in_folder(self, root: Path) -> Reader | None:
-        """Files of splits or ``raw.jsonl`` alone, and the evaluation sets beside them."""
+        """Files of splits or ``raw.jsonl`` alone, and the evaluation sets next to them."""
         folder = root / self.name
         if not is_folder(folder):
             return None

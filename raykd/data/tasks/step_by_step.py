@@ -1,7 +1,7 @@
 """The tasks of "Distilling step-by-step": labels in words, with a model's rationale for each.
 
 Hsieh et al., 2023, https://arxiv.org/abs/2305.02301. Read from Parquet files with the columns
-``llm_rationale`` and ``llm_label`` or ``llm_output`` beside those of the data set, or from the
+``llm_rationale`` and ``llm_label`` or ``llm_output`` next to those of the data set, or from the
 layout of the authors' code (``<set>_train.json`` and ``llm/train_CoT_0.json``).
 """
 

@@ -161,7 +161,7 @@ def causality(model: Any) -> str:
 
 
 def generation(model: Any) -> str:
-    """Text after a prompt is the same alone and beside longer prompts."""
+    """Text after a prompt is the same alone and next to longer prompts."""
     batch = sample(model)
     rows = zip(batch.input_ids, LENGTHS, strict=True)
     prompts = [ids[:length].numpy() for ids, length in rows]
@@ -169,7 +169,7 @@ def generation(model: Any) -> str:
     together = generate(model, prompts, how)
     for row, prompt in enumerate(prompts):
         if not np.array_equal(generate(model, [prompt], how)[0], together[row]):
-            return "what it writes after a prompt depends on the prompts beside it"
+            return "what it writes after a prompt depends on the prompts next to it"
     return ""
 
 

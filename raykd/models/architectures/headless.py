@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 _POOLER = "add_pooling_layer"
-"""Argument of bodies that have a layer beside what they are read for."""
+"""Argument of bodies that have a layer besides what they are read for."""
 
 
 @functools.cache

@@ -24,7 +24,7 @@ class Layout:
     """Prefixes of the names of weights.
 
     Attributes:
-        base: Of the body, which bare checkpoints lack; empty where the head is beside its parts.
+        base: Of the body, which bare checkpoints lack; empty where the head is next to its parts.
         blocks: Of a block, before its number; empty where there is no list of all blocks.
         heads: Of what is outside the body, for any kind of task.
         optional: Of parts of the body that only some heads read.

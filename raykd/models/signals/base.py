@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 
 CONTEXT = "context_padding"
-"""What a model lacks whose hidden states of padding say nothing, beside kinds of signal."""
+"""What a model lacks whose hidden states of padding say nothing, besides kinds of signal."""
 
 STORED = {"fp16": np.float16, "fp32": np.float32, "bf16": np.int16}
 """How a precision is kept: NumPy has no bf16."""

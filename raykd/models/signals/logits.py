@@ -34,7 +34,7 @@ class Logits(Signal):
         return "logits"
 
     def made_from(self) -> tuple[Signal, ...]:
-        """Nothing beside what every forward pass gives."""
+        """Nothing besides what every forward pass gives."""
         return ()
 
     def numbers(self, rows: RowSizes, sizes: ModelDims) -> Array:

@@ -1,5 +1,5 @@
 "use strict";
-// Draws the charts from the JSON beside them: those that are seen first, the others when it is idle.
+// Draws the charts from the JSON next to them: first those that are seen, the others when idle.
 const config = {
   displaylogo: false,
   responsive: true,
@@ -50,9 +50,9 @@ function drawCharts() {
     const source = waiting.shift();
     if (!source) return;
     draw(source);
-    idle(next);
+    idle(next, { timeout: 200 }); // a page that is never idle draws them, too
   };
-  idle(next);
+  idle(next, { timeout: 200 });
   addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details.arm")) details.open = true;
     for (const source of of.values()) draw(source);

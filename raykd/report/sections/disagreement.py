@@ -1,4 +1,4 @@
-"""Which test rows one arm gets right and another does not, beside what another run changes."""
+"""Which test rows one arm gets right and another does not, next to what another run changes."""
 
 from __future__ import annotations
 

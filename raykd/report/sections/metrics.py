@@ -1,4 +1,4 @@
-"""Every metric of a task, by arm: what the benchmark reports beside the one that decides."""
+"""Every metric of a task, by arm: what the benchmark reports besides the one that decides."""
 
 from __future__ import annotations
 

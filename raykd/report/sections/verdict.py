@@ -1,4 +1,4 @@
-"""The verdict: one sentence per task, with the caveats beside it."""
+"""The verdict: one sentence per task, with the caveats next to it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _card(result: SweepResult, task: str, index: int) -> TaskVerdict:
 
 
 def _student(result: SweepResult, task: str, arm: str) -> tuple[tuple[str, str], ...]:
-    """Where the student of an arm was kept, and its size beside the teacher's."""
+    """Where the student of an arm was kept, and its size next to the teacher's."""
     kept = runs_with_student(result, task, arm)
     record = next((t for t in result.tasks if t.name == task), None)
     if not kept or record is None:

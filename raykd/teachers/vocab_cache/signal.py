@@ -50,7 +50,7 @@ class VocabularyScores(Signal):
         return tuple(f"tokens/{name}" for name in self.cache.arrays)
 
     def made_from(self) -> tuple[Signal, ...]:
-        """Nothing beside what every forward pass gives."""
+        """Nothing besides what every forward pass gives."""
         return ()
 
     def bytes(self, rows: RowSizes, sizes: ModelDims, *, wide: bool) -> Array:

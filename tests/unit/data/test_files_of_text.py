@@ -145,7 +145,7 @@ def test_of_two_files_of_a_split_it_is_said_which_is_read(tmp_path, caplog):
     write(tmp_path, "train.jsonl", '{"text": "of jsonl"}\n')
     pq.write_table(pa.table({"text": ["of parquet"]}), tmp_path / "train.parquet")
     assert FolderReader(folder=tmp_path).read("train").columns["text"] == ["of parquet"]
-    assert "train.parquet is read, not train.jsonl beside it" in caplog.text
+    assert "train.parquet is read, not train.jsonl next to it" in caplog.text
 
 
 def test_parts_of_a_split_are_joined_in_order(tmp_path):

@@ -197,7 +197,7 @@ def test_logins_and_hosts_without_a_port_are_addresses(result: SweepResult):
 
 def test_users_are_known_by_their_folders_on_clusters(result: SweepResult):
     notes = (
-        "no room in /scratch/ann; 3 files of ann/small, in /lustre/work/bob/x.csv; see data/bob.",
+        "no room in /scratch/ann; 3 files of ann/small, in /lustre/lustre/bob/x.csv; see data/bob.",
         "no room in /gpfs/work-eve, nor in data/work-eve",
         "that /users/eve is eve's, /scratch/shared/a.csv and shared words are nobody's",
     )
@@ -211,8 +211,8 @@ def test_users_are_known_by_their_folders_on_clusters(result: SweepResult):
 
 def test_projects_on_clusters_are_no_users_in_sentences(result: SweepResult):
     notes = (
-        "cannot read /work/sweep/rows.csv: the sweep goes on",
-        "of /work/rows.csv and rows.csv, /data/work/room/a.csv: no room in room/a",
+        "cannot read /lustre/sweep/rows.csv: the sweep goes on",
+        "of /lustre/rows.csv and rows.csv, /data/lustre/room/a.csv: no room in room/a",
     )
     hidden = anonymous(dataclasses.replace(result, notes=notes))
     assert hidden.notes == (

@@ -263,7 +263,7 @@ def test_a_file_with_several_teachers(tmp_path):
         (("{a: 3, b: 1}", "[a, both]"), "teachers.both.mean", "is a combination itself"),
         (("{a: 3, b: 1}", "{a: 0}"), "teachers.both.mean", "must be > 0, got 0"),
         (("{mean: {a: 3, b: 1}}", "{by: domain}"), "teachers.both", "needs 'model'"),
-        (("{mean: {a: 3, b: 1}}", "{routes: {x: a}}"), "teachers.both.routes", "stands beside"),
+        (("{mean: {a: 3, b: 1}}", "{routes: {x: a}}"), "teachers.both.routes", "stands next to"),
         (("checkpoint: one", "checkpoint: one, epochs: 2"), "teachers.a.epochs", "unknown key"),
         (("{checkpoint: one}", "{checkpoint: one, serve: weights}"), "teachers.both.mean",
          "served by its weights"),
