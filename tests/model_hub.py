@@ -87,12 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._json(404, {"error": f"no such path: {self.path}"})
 
-    def _create(self, asked: dict[str, Any]) -> None:
-        name = f"{asked.get('organization') or 'me'}/{asked['name']}"
+    def _create(self, requested: dict[str, Any]) -> None:
+        name = f"{requested.get('organization') or 'me'}/{requested['name']}"
         if name in self.server.repositories:
             self._json(409, {"error": "You already created this model repo"})
             return
-        self.server.repositories[name] = asked.get("visibility", "public")
+        self.server.repositories[name] = requested.get("visibility", "public")
         self._json(200, {"url": f"{self.server.address}/{name}"})
 
     def _commit(self, body: bytes) -> None:

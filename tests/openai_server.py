@@ -163,8 +163,8 @@ def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
                 made = server.chat(body) if is_chat else server.completions(body)
                 self.send(200, server.faults.answer or made)
                 return
-            said = server.faults.body or f"failure {status} for {self.headers['Authorization']}"
-            self.send(status, {"error": {"message": said, "type": "x", "code": None}})
+            output = server.faults.body or f"failure {status} for {self.headers['Authorization']}"
+            self.send(status, {"error": {"message": output, "type": "x", "code": None}})
 
         def send(self, status: int, plain: Any) -> None:
             data = json.dumps(plain).encode()

@@ -54,16 +54,16 @@ class Command:
         )
         self.process.start()
 
-    def said(self) -> str:
+    def output(self) -> str:
         """What it has printed so far, errors included."""
         return self.out.read_text() if self.out.exists() else ""
 
     def says(self, words: str, seconds: float = 120.0) -> bool:
         """Whether it prints something before it ends, or in some time."""
         until = time.monotonic() + seconds
-        while words not in self.said() and self.process.is_alive() and time.monotonic() < until:
+        while words not in self.output() and self.process.is_alive() and time.monotonic() < until:
             time.sleep(0.02)
-        return words in self.said()
+        return words in self.output()
 
     def wait(self, seconds: float = 120.0) -> int | None:
         """Its exit code; None while it runs."""

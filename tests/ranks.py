@@ -35,9 +35,9 @@ class Meeting:
     def exchange(self, rank: int, value: Any) -> list[Any]:
         self.boxes[rank] = value
         self.wait()
-        found = list(self.boxes)
+        actual = list(self.boxes)
         self.wait()
-        return found
+        return actual
 
     def wait(self) -> None:
         """For all the others, which compute meanwhile."""
@@ -55,16 +55,16 @@ class ThreadContext(DistributedContext):
     meeting: Meeting = field(default_factory=lambda: Meeting(1))
 
     def broadcast(self, obj: T) -> T:
-        found: T = self.meeting.exchange(self.rank, obj)[0]
-        return found
+        actual: T = self.meeting.exchange(self.rank, obj)[0]
+        return actual
 
     def gather(self, obj: T) -> list[T]:
         return self.meeting.exchange(self.rank, obj)
 
     def gather_tensors(self, tensor: Tensor) -> list[Tensor]:
-        found = self.meeting.exchange(self.rank, tensor.clone())
-        assert len({t.shape for t in found}) == 1, "a collective needs equal shapes"
-        return found
+        actual = self.meeting.exchange(self.rank, tensor.clone())
+        assert len({t.shape for t in actual}) == 1, "a collective needs equal shapes"
+        return actual
 
     def equalise(self, tensors: Iterable[Tensor]) -> None:
         for tensor in tensors:

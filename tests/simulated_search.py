@@ -198,11 +198,11 @@ class _Search:
         events = await self._coordinator.pull(job, self._seen[job], 0.0)
         self._seen[job] += len(events)
         result = {"event": json.dumps(events[-1])}
-        said = self._scheduler.on_trial_result(None, SimpleNamespace(trial_id=trial), result)
+        message = self._scheduler.on_trial_result(None, SimpleNamespace(trial_id=trial), result)
         for cancelled in self._recorder.cancelled:
             await self._coordinator.cancel(cancelled)
         self._recorder.cancelled.clear()
-        if is_last or said == TrialScheduler.STOP:
+        if is_last or message == TrialScheduler.STOP:
             self._searcher.on_trial_complete(trial, result)
             self._idle.append(slot)
         else:

@@ -71,8 +71,8 @@ def task_of(kind: str) -> Task:
     if kind == "token_classification":
         scores = ("entity_f1", "word_accuracy")
         return OwnTags(**_OWN, metric=scores[0], metrics=scores, words="words", tags="tags")
-    found: Task = registry.load("tasks", _TASK[kind])
-    return found.read_by(kind) if kind in TEXT_KINDS else found
+    actual: Task = registry.load("tasks", _TASK[kind])
+    return actual.read_by(kind) if kind in TEXT_KINDS else actual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,10 +218,10 @@ def rows_of(kind: str, num_labels: int, seed: int = 0) -> TokenizedDataset:
     elif kind == "multi_label":
         labels = random.integers(0, 2, (len(LENGTHS), num_labels)).astype(np.float32)
     elif is_tagged:
-        said = ids if kind == "masked_lm" else random.integers(0, num_labels, offsets[-1])
-        labels = np.where(random.random(offsets[-1]) < 0.4, said, NO_LABEL).astype(np.int64)
+        message = ids if kind == "masked_lm" else random.integers(0, num_labels, offsets[-1])
+        labels = np.where(random.random(offsets[-1]) < 0.4, message, NO_LABEL).astype(np.int64)
         for row, (begin, end) in enumerate(itertools.pairwise(offsets)):
-            labels[begin] = said[begin]
+            labels[begin] = message[begin]
             if row in UNLABELLED:
                 labels[begin:end] = NO_LABEL
     return TokenizedDataset(
@@ -237,14 +237,14 @@ def _responses(kind: str, prompts: Any, responses: Any, seed: int) -> TokenizedD
     labels: list[Array] = []
     for prompt, response in zip(prompts, responses, strict=True):
         own = asking.integers(5, VOCABULARY, prompt)
-        said = random.integers(5, VOCABULARY, response)
+        message = random.integers(5, VOCABULARY, response)
         if kind == "seq2seq":
             ids.append(own)
-            labels.append(said if response else np.full(1, NO_LABEL))
+            labels.append(message if response else np.full(1, NO_LABEL))
             continue
         # A decoder reads the response, too, and predicts its first token from the prompt's last.
-        ids.append(np.concatenate([own, said[:-1]]))
-        labels.append(np.concatenate([np.full(prompt - 1, NO_LABEL), said])
+        ids.append(np.concatenate([own, message[:-1]]))
+        labels.append(np.concatenate([np.full(prompt - 1, NO_LABEL), message])
                       if response else np.full(prompt, NO_LABEL))  # fmt: skip
 
     def offsets(parts: list[Array]) -> Array:

@@ -46,8 +46,8 @@ def names(requirements: list[str]) -> set[str]:
 
 
 def test_every_import_is_declared_and_every_declaration_is_needed():
-    found = {i.package.partition(".")[0] for path in FILES for i in crossing(path)} - {"raykd"}
-    imported = {DISTRIBUTIONS.get(name, name) for name in found}
+    actual = {i.package.partition(".")[0] for path in FILES for i in crossing(path)} - {"raykd"}
+    imported = {DISTRIBUTIONS.get(name, name) for name in actual}
     assert imported - names(PROJECT["dependencies"]) == set(NOT_DECLARED)
     assert names(PROJECT["dependencies"]) - imported == set(NOT_IMPORTED)
 

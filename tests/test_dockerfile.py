@@ -33,13 +33,13 @@ def steps(text: str) -> list[Step]:
 
 def stages(text: str) -> list[list[Step]]:
     """The steps of each stage; those before the first are arguments for all."""
-    found: list[list[Step]] = []
+    actual: list[list[Step]] = []
     for step in steps(text):
         if step.word == "FROM":
-            found.append([])
-        if found:
-            found[-1].append(step)
-    return found
+            actual.append([])
+        if actual:
+            actual[-1].append(step)
+    return actual
 
 
 def arguments(text: str) -> dict[str, str]:
@@ -49,7 +49,7 @@ def arguments(text: str) -> dict[str, str]:
 
 def faults(text: str) -> list[str]:
     """What a linter of Dockerfiles would say."""
-    said = [f"unknown instruction {s.word}" for s in steps(text) if s.word not in KNOWN]
+    message = [f"unknown instruction {s.word}" for s in steps(text) if s.word not in KNOWN]
     values = arguments(text)
     names = {step.rest.split(" AS ")[1] for step in steps(text) if " AS " in step.rest}
     for stage in stages(text):
@@ -57,29 +57,31 @@ def faults(text: str) -> list[str]:
         image = re.sub(r"\$\{(\w+)\}", lambda m: values[m[1]], image)
         tag = image.partition(":")[2]
         if image not in names and (not tag or "latest" in tag):
-            said.append(f"base image without a pinned tag: {image}")
-        said += [f"no folder in WORKDIR: {s.rest}" for s in stage
+            message.append(f"base image without a pinned tag: {image}")
+        message += [f"no folder in WORKDIR: {s.rest}" for s in stage
                  if s.word == "WORKDIR" and not s.rest.startswith("/")]  # fmt: skip
         for step in stage:
             if step.word in ("CMD", "ENTRYPOINT") and not step.rest.startswith("["):
-                said.append(f"{step.word} starts a shell")
+                message.append(f"{step.word} starts a shell")
             if step.word == "RUN":
-                said += _of_command(step.rest)
+                message += _of_command(step.rest)
     last = [s.rest for s in stages(text)[-1] if s.word == "USER"]
     if not last or last[-1] in ("root", "0"):
-        said.append("the last stage runs as root")
-    return said
+        message.append("the last stage runs as root")
+    return message
 
 
 def _of_command(command: str) -> list[str]:
-    said = []
+    message = []
     if "apt-get install" in command:
-        said += ["apt lists stay"] * ("rm -rf /var/lib/apt/lists/*" not in command)
-        said += ["recommended packages"] * ("--no-install-recommends" not in command)
-        said += ["no update"] * (command.find("apt-get update") > command.find("apt-get install"))
-    said += ["sudo"] * bool(re.search(r"\bsudo\b", command))
-    said += ["a pipe from the network"] * bool(re.search(r"(curl|wget)[^|]*\|", command))
-    return said
+        message += ["apt lists stay"] * ("rm -rf /var/lib/apt/lists/*" not in command)
+        message += ["recommended packages"] * ("--no-install-recommends" not in command)
+        message += ["no update"] * (
+            command.find("apt-get update") > command.find("apt-get install")
+        )
+    message += ["sudo"] * bool(re.search(r"\bsudo\b", command))
+    message += ["a pipe from the network"] * bool(re.search(r"(curl|wget)[^|]*\|", command))
+    return message
 
 
 def test_it_keeps_the_rules():
@@ -98,8 +100,8 @@ def test_it_keeps_the_rules():
 )  # fmt: skip
 def test_the_rules_find_what_breaks_them(change, fault):
     assert change[0] in TEXT
-    found = faults(TEXT.replace(*change))
-    assert found == [] if fault is None else any(said.startswith(fault) for said in found)
+    actual = faults(TEXT.replace(*change))
+    assert actual == [] if fault is None else any(message.startswith(fault) for message in actual)
 
 
 def test_torch_is_in_the_range_of_the_makefile():

@@ -52,8 +52,8 @@ each_document = pytest.mark.parametrize(
 
 def blocks(path: Path, language: str) -> list[str]:
     """The fenced blocks of a document in one language."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
-    return [text for name, text in found if name == language]
+    actual = re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+    return [text for name, text in actual if name == language]
 
 
 def prose(path: Path) -> str:

@@ -34,12 +34,12 @@ def _opens_text(call: ast.Call) -> bool:
 
 
 def test_every_text_file_is_opened_as_utf_8():
-    found = {
+    actual = {
         f"{path.relative_to(PACKAGE.parent)}:{line}"
         for path in sorted(PACKAGE.rglob("*.py"))
         for line in unsaid(path.read_text(encoding="utf-8"))
     }
-    assert not found
+    assert not actual
 
 
 def test_an_opening_without_an_encoding_is_found():

@@ -73,10 +73,10 @@ def seen() -> dict[str, Seen]:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    found: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    actual: list[Any] = json.loads(done.stdout.splitlines()[-1])
     return {
         " ".join(arguments): Seen(code, set(packages))
-        for (arguments, _), (code, packages) in zip(COMMANDS, found, strict=True)
+        for (arguments, _), (code, packages) in zip(COMMANDS, actual, strict=True)
     }
 
 

@@ -233,20 +233,20 @@ def layer_of(path: Path) -> str:
 @functools.cache
 def crossing(path: Path) -> tuple[Import, ...]:
     """What a file imports from other layers and other packages."""
-    found = imports(ast.parse(path.read_text(encoding="utf-8")))
+    actual = imports(ast.parse(path.read_text(encoding="utf-8")))
     own = layer_of(path)
     return tuple(
-        i for i in found
+        i for i in actual
         if i.package not in sys.stdlib_module_names and i.package != "__future__"
         and not (i.package == "raykd" and i.is_in({own}))
     )  # fmt: skip
 
 
-def is_allowed(found: Import, layer: Layer) -> bool:
-    if found.package == "raykd":
-        return found.is_in(layer.raykd | (layer.types if found.is_type else set()))
-    later = layer.later if found.is_late or found.is_type else set()
-    return found.package in layer.packages | later
+def is_allowed(actual: Import, layer: Layer) -> bool:
+    if actual.package == "raykd":
+        return actual.is_in(layer.raykd | (layer.types if actual.is_type else set()))
+    later = layer.later if actual.is_late or actual.is_type else set()
+    return actual.package in layer.packages | later
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -270,9 +270,9 @@ def test_the_table_allows_nothing_that_is_not_needed():
     for name, layer in LAYERS.items():
         files = [p for p in FILES if layer_of(p) == name]
         assert files, f"{name} has no files"
-        found = [i for p in files for i in crossing(p)]
-        own = [i for i in found if i.package == "raykd"]
-        at_once = {i.package for i in found if not i.is_late and not i.is_type}
+        actual = [i for p in files for i in crossing(p)]
+        own = [i for i in actual if i.package == "raykd"]
+        at_once = {i.package for i in actual if not i.is_late and not i.is_type}
         unneeded += [
             (name, kind, names)
             for kind, names in (
@@ -280,7 +280,7 @@ def test_the_table_allows_nothing_that_is_not_needed():
                            if not any(i.is_in({m}) and not i.is_type for i in own)}),
                 ("types", {m for m in layer.types if not any(i.is_in({m}) for i in own)}),
                 ("packages", layer.packages - at_once),
-                ("later", layer.later - {i.package for i in found}),
+                ("later", layer.later - {i.package for i in actual}),
             )
             if names
         ]  # fmt: skip

@@ -20,8 +20,8 @@ LIGHT = {"torch", "transformers", "optuna", "scipy", "plotly", "pyarrow", "panda
 @functools.cache
 def imported_at_once(module: str) -> tuple[Import, ...]:
     """What a module of raykd imports itself when it is imported."""
-    found = imports(ast.parse(PATHS[module].read_text(encoding="utf-8")))
-    return tuple(i for i in found if not i.is_late and not i.is_type)
+    actual = imports(ast.parse(PATHS[module].read_text(encoding="utf-8")))
+    return tuple(i for i in actual if not i.is_late and not i.is_type)
 
 
 def imported_by(module: str) -> set[Import]:
@@ -62,8 +62,8 @@ def test_a_process_imports_only_what_it_needs(module, without):
 
 def test_a_driver_waits_for_no_statistics():
     """``scipy.special`` is there by the time that Transformers is; the rest takes a second."""
-    found = {i.name for i in imported_by("raykd.sweep.run") if i.package == "scipy"}
-    assert found == {"scipy.special"}
+    actual = {i.name for i in imported_by("raykd.sweep.run") if i.package == "scipy"}
+    assert actual == {"scipy.special"}
 
 
 def test_the_check_sees_what_is_imported_indirectly():

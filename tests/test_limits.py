@@ -43,7 +43,9 @@ def _repeated(texts: dict[str, str]) -> list[str]:
             run = tuple(line for _, line in lines[start : start + EQUAL_LINES])
             places[run].append(place := (name, lines[start][0]))
             following[place] = (name, lines[start + 1][0])
-    pairs = {(one, two) for found in places.values() for one in found for two in found if one < two}
+    pairs = {
+        (one, two) for actual in places.values() for one in actual for two in actual if one < two
+    }
     later = {(following[one], following[two]) for one, two in pairs}
     return sorted(f"{a}:{i} ~ {b}:{j}" for (a, i), (b, j) in pairs - later)
 

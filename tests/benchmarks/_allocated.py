@@ -26,8 +26,8 @@ def allocated(function: Callable[[], Any]) -> Allocated:
     """Run a function under PyTorch's profiler; its result is kept until the count is taken."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
         kept = function()
-    found: Any = watched.profiler
-    events = [e for e in found.kineto_results.events() if e.name() == "[memory]"]
+    actual: Any = watched.profiler
+    events = [e for e in actual.kineto_results.events() if e.name() == "[memory]"]
     now = most = 0
     for event in sorted(events, key=lambda e: e.start_ns()):
         now += event.nbytes()

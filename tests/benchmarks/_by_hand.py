@@ -88,8 +88,8 @@ def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], Non
             scaling_config=train.ScalingConfig(num_workers=1),
             run_config=train.RunConfig(storage_path=str(folder / "train")),
         ).fit()
-        found = float((folder / f"{config['trial']['seed']}.txt").read_text())
-        tune.report({"accuracy": found, "seconds": time.monotonic() - began})
+        actual = float((folder / f"{config['trial']['seed']}.txt").read_text())
+        tune.report({"accuracy": actual, "seconds": time.monotonic() - began})
 
     folder.mkdir(parents=True, exist_ok=True)
     results = tune.Tuner(
@@ -186,10 +186,10 @@ def _padding(job: Job, fixed_length: int | None) -> Any:
 
 
 def _rows(encoded: TokenizedDataset) -> list[dict[str, Any]]:
-    found = []
+    actual = []
     for i in range(len(encoded)):
         span = slice(encoded.offsets[i], encoded.offsets[i + 1])
-        found.append(
+        actual.append(
             {
                 "input_ids": encoded.input_ids[span].tolist(),
                 "token_type_ids": encoded.token_type_ids[span].tolist(),
@@ -197,4 +197,4 @@ def _rows(encoded: TokenizedDataset) -> list[dict[str, Any]]:
                 "index": i,
             }
         )
-    return found
+    return actual

@@ -72,12 +72,12 @@ def family(root: int | None = None) -> set[int]:
             continue
         parent = int(stat.rpartition(")")[2].split()[1])
         children.setdefault(parent, []).append(int(entry.name))
-    found, waiting = set(), [root or os.getpid()]
+    actual, waiting = set(), [root or os.getpid()]
     while waiting:
         pid = waiting.pop()
-        found.add(pid)
+        actual.add(pid)
         waiting += children.get(pid, [])
-    return found
+    return actual
 
 
 def _pss(pid: int) -> int:
@@ -99,5 +99,5 @@ def memory(pid: int | str = "self") -> dict[str, int]:
 
 def private_bytes(pid: int | str = "self") -> int:
     """Bytes that no other process shares."""
-    found = memory(pid)
-    return found["Private_Clean"] + found["Private_Dirty"]
+    actual = memory(pid)
+    return actual["Private_Clean"] + actual["Private_Dirty"]

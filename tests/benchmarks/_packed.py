@@ -93,13 +93,13 @@ def interleaved(case: PackingCase, configs: Sequence[TrialConfig]) -> TrainedTea
     students = [Student(case, config) for config in configs]
 
     def step(batch: Batch, teacher: TeacherOutputsFn, number: int) -> None:
-        found = []
+        actual = []
         for student in students:
             with student.alone():
-                found.append(student.terms(batch, student.outputs, teacher))
-                torch.autograd.backward(found[-1].sum())
+                actual.append(student.terms(batch, student.outputs, teacher))
+                torch.autograd.backward(actual[-1].sum())
                 student.optimizer.step(number)
-        for student, values in zip(students, found, strict=True):
+        for student, values in zip(students, actual, strict=True):
             student.join()
             student.note(values, number)
 
@@ -112,14 +112,14 @@ def stacked(case: PackingCase, configs: Sequence[TrialConfig]) -> TrainedTeacher
     stack = _Stack(students)
 
     def step(batch: Batch, teacher: TeacherOutputsFn, number: int) -> None:
-        found = []
+        actual = []
         for student, outputs in zip(students, stack.outputs(batch), strict=True):
             own = student.scored(outputs, batch)
-            found.append(student.terms(batch, lambda batch, subnet=None, own=own: own, teacher))
+            actual.append(student.terms(batch, lambda batch, subnet=None, own=own: own, teacher))
         # The students have no weights in common: the sum gives each its own gradient.
-        torch.autograd.backward(torch.cat(found).sum())
+        torch.autograd.backward(torch.cat(actual).sum())
         stack.hand_out_gradients()
-        for student, values in zip(students, found, strict=True):
+        for student, values in zip(students, actual, strict=True):
             student.optimizer.step(number)
             student.note(values, number)
 
@@ -148,11 +148,11 @@ class _Stack:
 
         def one(weights: dict[str, Tensor]) -> tuple[Tensor, ...]:
             named = {f"model.{name}": value for name, value in weights.items()}
-            found: tuple[Tensor, ...] = functional_call(self._first, named, (batch,))
-            return found
+            actual: tuple[Tensor, ...] = functional_call(self._first, named, (batch,))
+            return actual
 
-        found = vmap(one, randomness="different")(self._weights)
-        logits, *hidden = (values.unbind() for values in found)
+        actual = vmap(one, randomness="different")(self._weights)
+        logits, *hidden = (values.unbind() for values in actual)
         return [
             Outputs(
                 logits=logits[k],
@@ -190,8 +190,8 @@ class _Plain(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, ...]:
         with self._precision.autocast():
-            found = forward(self.model, batch, output_spec=hidden_states(self.layers))
-        return found.logits, *(found.hidden(k) for k in self.layers)
+            actual = forward(self.model, batch, output_spec=hidden_states(self.layers))
+        return actual.logits, *(actual.hidden(k) for k in self.layers)
 
 
 def _train(
@@ -215,8 +215,8 @@ def _train(
             student.method.at_epoch(epoch, student.settings.epochs)
         rows = first.batches.epoch(epoch)
         for batch, _ in stream(rows, train, collate, device=case.world.device):
-            said = read(batch)
-            step(batch, lambda batch, said=said: said, number)  # type: ignore[misc]
+            message = read(batch)
+            step(batch, lambda batch, message=message: message, number)  # type: ignore[misc]
             number += 1
         for student, seen in zip(students, terms, strict=True):
             seen.append(student.loss_tracker.means(number))

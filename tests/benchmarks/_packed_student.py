@@ -110,14 +110,14 @@ class Student:
     def outputs(self, batch: Batch, subnet: Subnet | None = None) -> Outputs:
         """This student's own forward."""
         with self.precision.autocast():
-            found = forward(
+            actual = forward(
                 self.model, batch, subnet=subnet, output_spec=hidden_states(self.layers)
             )
-        return self.scored(found, batch)
+        return self.scored(actual, batch)
 
-    def scored(self, found: Outputs, batch: Batch) -> Outputs:
+    def scored(self, actual: Outputs, batch: Batch) -> Outputs:
         """Outputs with the task loss."""
-        return found.scored(self._task.loss(found.logits.float(), batch))
+        return actual.scored(self._task.loss(actual.logits.float(), batch))
 
     def terms(
         self, batch: Batch, student: Callable[..., Outputs], teacher: TeacherOutputsFn

@@ -16,11 +16,11 @@ def hand_over(prepared: PreparedTask, path: Path) -> str:
 
 def handed_over(path: str) -> PreparedTask:
     """What `hand_over` wrote."""
-    found: PreparedTask = pickle.loads(Path(path).read_bytes())
-    return found
+    actual: PreparedTask = pickle.loads(Path(path).read_bytes())
+    return actual
 
 
 def teacher_in(cache: Path) -> Path:
     """The model folder of the only teacher in a cache."""
-    (found,) = cache.glob("*/teacher")
-    return found
+    (actual,) = cache.glob("*/teacher")
+    return actual

@@ -76,8 +76,8 @@ TINY = {
 
 def names() -> list[str]:
     """Every benchmark."""
-    found = (module.name for module in pkgutil.iter_modules(benchmarks.__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    actual = (module.name for module in pkgutil.iter_modules(benchmarks.__path__))
+    return sorted(name for name in actual if not name.startswith("_"))
 
 
 def load(name: str) -> ModuleType:

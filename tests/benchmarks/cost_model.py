@@ -61,11 +61,11 @@ def main() -> None:
     print(f"{ARMS} arms x ({TRIALS} trials + {SEEDS} seeds), {SLOTS} GPUs at {GPU_HOUR:.2f} $/h")
     print(f"{'task':6} {'GPU hours':>18} {'hours':>14} {'dollars':>16} {'ratio':>6}")
     for task in ROWS:
-        ours, theirs = verdict(task, served=True), verdict(task, served=False)
+        actual, expected = verdict(task, served=True), verdict(task, served=False)
         print(
-            f"{task:6} {ours.gpu_hours:8.2f} {theirs.gpu_hours:9.2f} {ours.hours:7.2f} "
-            f"{theirs.hours:6.2f} {ours.dollars:8.2f} {theirs.dollars:7.2f} "
-            f"{theirs.dollars / ours.dollars:6.2f}"
+            f"{task:6} {actual.gpu_hours:8.2f} {expected.gpu_hours:9.2f} {actual.hours:7.2f} "
+            f"{expected.hours:6.2f} {actual.dollars:8.2f} {expected.dollars:7.2f} "
+            f"{expected.dollars / actual.dollars:6.2f}"
         )
 
 

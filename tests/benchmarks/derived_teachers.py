@@ -65,8 +65,8 @@ def main() -> None:
                     raise RuntimeError(end["error"])
             shared = time.monotonic() - began
             notifications = answer(bench.coordinator.notifications.remote(0, 0.0))
-        told = [n for n in notifications if n["kind"] == "derived_teacher"]
-        forwards = sum(n["rows"] for n in told)
+        reported = [n for n in notifications if n["kind"] == "derived_teacher"]
+        forwards = sum(n["rows"] for n in reported)
         task = registry.load("tasks", TASK)
         began = time.monotonic()
         for number in range(TRIALS):

@@ -110,8 +110,8 @@ def _peak(pid: int) -> int:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
-    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-    return int(found[0]) * 1024 if found else 0
+    actual = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(actual[0]) * 1024 if actual else 0
 
 
 def measured(layers: int, dtype: str) -> tuple[int, int]:
@@ -125,15 +125,15 @@ def measured(layers: int, dtype: str) -> tuple[int, int]:
 def main() -> None:
     layers = int(sys.argv[1]) if len(sys.argv) > 1 else 28
     dtype = sys.argv[2] if len(sys.argv) > 2 else "float32"
-    found = {k: measured(k, dtype) for k in (1, layers)}
-    size, peak = found[layers]
-    for count, (held, most) in found.items():
+    actual = {k: measured(k, dtype) for k in (1, layers)}
+    size, peak = actual[layers]
+    for count, (held, most) in actual.items():
         print(
             f"checkpoint of {count:>2} layers, {dtype}: {held / 2**30:5.2f} GiB, "
             f"peak of the driver {most / 2**30:5.2f} GiB"
         )
     print(f"peak of the driver / checkpoint: {peak / size:.2f} (goal <= {GOAL})")
-    more = (peak - found[1][1]) / (size - found[1][0])
+    more = (peak - actual[1][1]) / (size - actual[1][0])
     print(f"what a larger checkpoint adds to it, per byte: {more:.2f}")
 
 

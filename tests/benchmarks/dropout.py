@@ -64,11 +64,11 @@ def main() -> None:
             for _ in range(REPEATS):
                 for cheap, model in models.items():
                     taken[cheap].append(step_seconds(model, batch, bf16))
-            theirs, ours = (statistics.median(taken[cheap]) * 1e3 for cheap in (False, True))
+            expected, actual = (statistics.median(taken[cheap]) * 1e3 for cheap in (False, True))
             ratios = [a / b for a, b in zip(taken[False], taken[True], strict=True)]
             name = "bf16" if bf16 else "fp32"
             print(
-                f"{length:>6} {name:>9} {theirs:>9.1f} {ours:>9.1f} "
+                f"{length:>6} {name:>9} {expected:>9.1f} {actual:>9.1f} "
                 f"{statistics.median(ratios):>6.2f} {min(ratios):>5.2f}-{max(ratios):.2f}"
             )
 

@@ -66,15 +66,15 @@ def by_hand(job: Job, prepared: PreparedTask, teacher: Any) -> tuple[float, floa
 def one_of_several(prepared: PreparedTask) -> tuple[float, float]:
     """The trial in a process of one thread; the second one, when the process is warm."""
     for _ in range(2):
-        found = in_raykd(prepared, grouped=True, precision="auto", threads=1)
-    return found
+        actual = in_raykd(prepared, grouped=True, precision="auto", threads=1)
+    return actual
 
 
 def as_slots_do(prepared: PreparedTask, cores: int) -> tuple[float, float]:
     """Seconds of a trial when as many as there are cores run at a time, divided by their number."""
     with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-        found = list(pool.map(one_of_several, [prepared] * cores))
-    return max(seconds for seconds, _ in found) / cores, found[0][1]
+        actual = list(pool.map(one_of_several, [prepared] * cores))
+    return max(seconds for seconds, _ in actual) / cores, actual[0][1]
 
 
 def apart(task: str, student: str, root: Path) -> None:

@@ -96,7 +96,7 @@ def _trials(out: Path) -> int:
 
 def seen(root: int) -> dict[str, int]:
     """Bytes of a command and what it started, by kind of process."""
-    found: dict[str, int] = defaultdict(int)
+    actual: dict[str, int] = defaultdict(int)
     for pid in family(root):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
@@ -104,8 +104,8 @@ def seen(root: int) -> dict[str, int]:
         except OSError:  # it ended meanwhile
             continue
         kind = next((kind for name, kind in KINDS.items() if words.startswith(name)), REST)
-        found["driver" if pid == root else kind] += size
-    return found
+        actual["driver" if pid == root else kind] += size
+    return actual
 
 
 def part(samples: Sequence[Sample], low: float, high: float, kind: str) -> tuple[float, float]:

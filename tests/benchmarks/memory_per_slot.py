@@ -154,12 +154,12 @@ def look(seen: Seen) -> None:
     for pid in family():
         try:
             name = Path(f"/proc/{pid}/cmdline").read_text()
-            found: Mapping[str, int] = memory(pid)
+            actual: Mapping[str, int] = memory(pid)
         except OSError:  # it ended meanwhile
             continue
-        store += found["Pss_Shmem"]
+        store += actual["Pss_Shmem"]
         if "RayTrainWorker" in name:
-            seen.own[pid] = max(seen.own.get(pid, 0), found["Pss_Anon"])
+            seen.own[pid] = max(seen.own.get(pid, 0), actual["Pss_Anon"])
     seen.store = max(seen.store, store)
 
 

@@ -70,14 +70,14 @@ def outputs(
 
 def loss_cost(method: Method[Any], rows: Batch, device: str) -> tuple[float, int]:
     """Seconds and bytes of forward and backward of a method's loss."""
-    ours, leaves = outputs(STUDENT, method.student_outputs(), device, grad=True)
-    theirs, _ = outputs(TEACHER, method.teacher_outputs(), device, grad=False)
+    actual, leaves = outputs(STUDENT, method.student_outputs(), device, grad=True)
+    expected, _ = outputs(TEACHER, method.teacher_outputs(), device, grad=False)
 
     def step() -> None:
         for leaf in leaves:
             leaf.grad = None
         # The softmax of the maps and the task loss belong to the student's own step.
-        method.loss(rows, ours, theirs).total().backward(retain_graph=True)
+        method.loss(rows, actual, expected).total().backward(retain_graph=True)
 
     step()  # gradients are there
     gradients = sum(leaf.grad.nbytes for leaf in leaves if leaf.grad is not None)

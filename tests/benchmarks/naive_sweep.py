@@ -129,12 +129,12 @@ def compare(task: str, student: str, trials: int, root: Path, limit: int) -> tup
         (folder / "job.json").write_text(json.dumps({"spec": spec.as_dict(), "job": job}))
         usage, _ = measured("raykd", folder)
         result = load_results(next((folder / "runs").iterdir()))
-        ours = sorted(result.of(task, "kd", "search"), key=lambda t: t.number)
-        job["trials"] = [_as_trial(t) for t in ours]
+        actual = sorted(result.of(task, "kd", "search"), key=lambda t: t.number)
+        job["trials"] = [_as_trial(t) for t in actual]
         (folder / "job.json").write_text(json.dumps({"spec": spec.as_dict(), "job": job}))
         rows = len(prepared.splits["train"])
         teacher = result.teacher(task)
-        best = max(t.objective or 0.0 for t in ours)
+        best = max(t.objective or 0.0 for t in actual)
         print(f"\n{task}, student {student}, {rows:,} rows, {EPOCHS} epochs, {trials} trials")
         _row("raykd", usage, usage.wall, teacher.forwards if teacher else 0, best)
         ratios = []
@@ -146,7 +146,7 @@ def compare(task: str, student: str, trials: int, root: Path, limit: int) -> tup
             scores = [accuracy for _, accuracy in record["trials"]]
             forwards = trials * EPOCHS * rows
             _row(name_of, used, wall, forwards, max(scores), done=len(seconds))
-            same = [t.objective or 0.0 for t in ours[: len(scores)]]
+            same = [t.objective or 0.0 for t in actual[: len(scores)]]
             gaps = [x - y for x, y in zip(same, scores, strict=True)]
             print(
                 f"    same trials, raykd - {name_of}: mean {statistics.mean(gaps):+.4f}, "
@@ -164,9 +164,9 @@ def _as_trial(trial: TrialResult) -> dict[str, Any]:
 def _row(
     name: str, usage: _meter.Usage, wall: float, forwards: int, best: float, done: int | None = None
 ) -> None:
-    told = "" if done is None else f" (from {done} trials)"
+    reported = "" if done is None else f" (from {done} trials)"
     print(
-        f"  {name:6} wall {wall:8.1f} s{told}, measured {usage.wall:.1f} s wall and "
+        f"  {name:6} wall {wall:8.1f} s{reported}, measured {usage.wall:.1f} s wall and "
         f"{usage.cpu:.1f} CPU s, teacher rows {forwards:,}, peak {usage.peak_pss / 2**30:.2f} GiB, "
         f"best accuracy {best:.4f}",
         flush=True,

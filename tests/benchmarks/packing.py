@@ -76,10 +76,10 @@ def pack(method: str, count: int, **train: Scalar) -> list[TrialConfig]:
 def difference(one: TrainedTeacher, two: TrainedTeacher) -> float:
     """Largest relative difference of a mean loss term of any student in any epoch."""
     return max(
-        abs(ours[name] - theirs[name]) / max(abs(theirs[name]), 1e-6)
+        abs(result[name] - expected[name]) / max(abs(expected[name]), 1e-6)
         for mine, other in zip(one.terms, two.terms, strict=True)
-        for ours, theirs in zip(mine, other, strict=True)
-        for name in theirs
+        for result, expected in zip(mine, other, strict=True)
+        for name in expected
     )
 
 
@@ -102,14 +102,14 @@ def check(case: PackingCase, method: str) -> bool:
     """Whether packed students learn what they would learn alone."""
     configs = pack(method, 2, epochs=2, dropout=0.0, precision="fp32")
     alone = sequential(case, configs)
-    found = {name: difference(form(case, configs), alone) for name, form in PACKED.items()}
+    actual = {name: difference(form(case, configs), alone) for name, form in PACKED.items()}
     # Stacked students draw their dropout together, so only the interleaved ones can be compared.
     configs = pack(method, 2, epochs=2, precision="fp32")
     alone = sequential(case, configs)
-    found["interleaved with dropout"] = difference(interleaved(case, configs), alone)
-    fine = all(value <= TOLERANCE for value in found.values())
-    told = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
-    print(f"  {method}: losses differ from those alone by {told}{'' if fine else '  TOO MUCH'}")
+    actual["interleaved with dropout"] = difference(interleaved(case, configs), alone)
+    fine = all(value <= TOLERANCE for value in actual.values())
+    reported = ", ".join(f"{name} {value:.1e}" for name, value in actual.items())
+    print(f"  {method}: losses differ from those alone by {reported}{'' if fine else '  TOO MUCH'}")
     return fine
 
 

@@ -108,8 +108,8 @@ def draw(of: World, rng: np.random.Generator) -> Drawn:
         scores = np.where(rng.random(shape) < 0.1, MAJORITY + 0.002 * own, scores)
         means = 0.9 * means + 0.1 * MAJORITY
     if of.apart:
-        found = of.apart / 100 * rng.standard_normal((of.arms, of.searches))
-        scores = scores + np.repeat(found, of.seeds, axis=1)
+        actual = of.apart / 100 * rng.standard_normal((of.arms, of.searches))
+        scores = scores + np.repeat(actual, of.seeds, axis=1)
     if of.searches > 1:
         scores = scores.reshape(of.arms, of.searches, of.seeds).mean(2)
     gone = rng.random(scores.shape) < of.lost
@@ -150,10 +150,10 @@ def own_intervals(of: World, drawn: Drawn) -> list[ConfidenceInterval | None]:
     fallen = collapsed_runs({a.name: a.seeds for a in arms}, "max", min_sd=of.least)
     low = [a.seeds[s] for a in arms for s in fallen[a.name]]
     runs = sum(len(a.seeds) for a in arms)
-    found = [mean_of(a, of.least) for a in arms]
+    actual = [mean_of(a, of.least) for a in arms]
     return [
         m if m is None or fallen[a.name] else allow_for_collapses(m, low, runs, "max")
-        for m, a in zip(found, arms, strict=True)
+        for m, a in zip(actual, arms, strict=True)
     ]
 
 
@@ -163,15 +163,15 @@ def winner(of: World, together: Comparison, drawn: Drawn) -> tuple[str, bool, fl
     ran = np.isfinite(drawn.scores).sum(1)
     lost = {n: drawn.scores.shape[1] - int(k) for n, k in zip(names, ran, strict=True)}
     kept = [n for n in together.order() if lost[n] <= drawn.scores.shape[1] / 2]
-    found = [together.difference(kept[0], n) for n in kept[1:]]
-    taken = not lost[kept[0]] and all(d is not None and d.better for d in found)
-    return kept[0], taken, max((d.p or 0.0 for d in found if d is not None), default=1.0)
+    actual = [together.difference(kept[0], n) for n in kept[1:]]
+    taken = not lost[kept[0]] and all(d is not None and d.better for d in actual)
+    return kept[0], taken, max((d.p or 0.0 for d in actual if d is not None), default=1.0)
 
 
 def marks(of: World, together: Comparison, alpha: float = ALPHA) -> list[PairedDifference]:
     """Differences to the baseline, corrected over the arms, as `arm_summaries` has them."""
-    found = [together.difference(n, BASELINE) for n in of.names() if n != BASELINE]
-    kept = [d for d in found if d is not None]
+    actual = [together.difference(n, BASELINE) for n in of.names() if n != BASELINE]
+    kept = [d for d in actual if d is not None]
     levels = holm_levels([d.p for d in kept], alpha)
     return [
         dataclasses.replace(d, corrected_alpha=level) for d, level in zip(kept, levels, strict=True)
@@ -192,9 +192,9 @@ def judge(of: World, worlds: int, seed: int) -> dict[str, float]:
         counts["worse"] += taken and drawn.truth[k] < others.max() - SAME
         counts["right"] += taken and drawn.truth[k] > others.max() + SAME
         gaps = np.delete(drawn.truth - drawn.truth[1], 1)
-        found = list(zip(marks(of, together), gaps, strict=True))
-        counts["marks"] += any(not d.undecided and gap * d.mean <= SAME for d, gap in found)
-        within = [d.interval.low - SAME <= gap <= d.interval.high + SAME for d, gap in found]
+        actual = list(zip(marks(of, together), gaps, strict=True))
+        counts["marks"] += any(not d.undecided and gap * d.mean <= SAME for d, gap in actual)
+        within = [d.interval.low - SAME <= gap <= d.interval.high + SAME for d, gap in actual]
         counts["interval"] += np.mean(within)
         own = zip(own_intervals(of, drawn), drawn.truth, strict=True)
         counts["own"] += np.mean([m is not None and m.low <= truth <= m.high for m, truth in own])
@@ -213,13 +213,13 @@ def agreement(worlds: int, seed: int) -> float:
         together = compared(of, drawn)
         name, taken, _ = winner(of, together, drawn)
         result = as_result(of, drawn)
-        found = verdict(result, TASK)
-        said = [a.versus for a in arm_summaries(result, TASK) if a.versus is not None]
+        actual = verdict(result, TASK)
+        message = [a.versus for a in arm_summaries(result, TASK) if a.versus is not None]
         mine = marks(of, together)
         same += (
-            (found.leader, found.decided) == (name, taken)
-            and [d.undecided for d in said] == [d.undecided for d in mine]
-            and np.allclose([d.corrected.low for d in said], [d.corrected.low for d in mine])
+            (actual.leader, actual.decided) == (name, taken)
+            and [d.undecided for d in message] == [d.undecided for d in mine]
+            and np.allclose([d.corrected.low for d in message], [d.corrected.low for d in mine])
         )
     return same / worlds
 
@@ -257,9 +257,9 @@ def by_plan(of: World, looks: Sequence[int], worlds: int, seed: int) -> dict[str
         for seeds, level in zip(looks, levels, strict=True):
             together = compared(of, drawn, seeds, level)
             order = together.order()
-            found = [together.difference(order[0], n) for n in order[1:]]
-            taken = all(d is not None and d.better for d in found)
-            leads = [d.mean / d.error.value for d in found if d is not None]
+            actual = [together.difference(order[0], n) for n in order[1:]]
+            taken = all(d is not None and d.better for d in actual)
+            leads = [d.mean / d.error.value for d in actual if d is not None]
             done = seeds / looks[-1]
             if taken or done == 1 or chance(min(leads), done, levels[-1]) < LEAST_CHANCE:
                 break
@@ -299,8 +299,8 @@ def over_tasks(of: World, tasks: int, worlds: int, seed: int) -> float:
     return 100 * wrong / worlds
 
 
-def _line(label: str, found: dict[str, float]) -> str:
-    return f"{label:58}" + "".join(f"{key} {value:5.1f}   " for key, value in found.items())
+def _line(label: str, actual: dict[str, float]) -> str:
+    return f"{label:58}" + "".join(f"{key} {value:5.1f}   " for key, value in actual.items())
 
 
 def seeds_table(worlds: int, seed: int) -> Iterator[str]:

@@ -43,9 +43,9 @@ def swept(seed: int, out: Path, overrides: list[str]) -> SweepResult:
 def difference(result: SweepResult, task: str) -> PairedDifference:
     """The first of `PAIR` against the second."""
     arms = arm_summaries(result, task)
-    found = compare(task_metric(result, task), arms).difference(*PAIR)
-    assert found is not None
-    return found
+    actual = compare(task_metric(result, task), arms).difference(*PAIR)
+    assert actual is not None
+    return actual
 
 
 def line(seed: int, result: SweepResult, task: str) -> str:
@@ -64,9 +64,9 @@ def contradictions(results: dict[int, SweepResult], task: str) -> Iterator[str]:
         e, f = difference(one, task).interval, difference(other, task).interval
         if e.low > f.high or f.low > e.high:
             yield f"seeds {a} and {b}: intervals of {' and '.join(PAIR)} that share no value"
-        found = verdict(one, task), verdict(other, task)
-        if all(v.decided for v in found) and found[0].leader != found[1].leader:
-            yield f"seeds {a} and {b}: {found[0].leader} and {found[1].leader} are both taken"
+        actual = verdict(one, task), verdict(other, task)
+        if all(v.decided for v in actual) and actual[0].leader != actual[1].leader:
+            yield f"seeds {a} and {b}: {actual[0].leader} and {actual[1].leader} are both taken"
 
 
 def main() -> None:

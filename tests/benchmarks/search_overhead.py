@@ -163,8 +163,8 @@ def folder_figures(run: Path, trials: int) -> None:
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     """Seconds that a call takes, and what it returns."""
     began = time.perf_counter()
-    found = work()
-    return time.perf_counter() - began, found
+    actual = work()
+    return time.perf_counter() - began, actual
 
 
 def row(what: str, value: float, unit: str, goal: float | None) -> None:

@@ -205,15 +205,15 @@ def searches(
         yield name, [search(variant, Surface(r), trials, r) for r in range(repeats)]
 
 
-def regrets(found: Sequence[Found], trials: int) -> list[float]:
+def regrets(actual: Sequence[Found], trials: int) -> list[float]:
     """Of each repeat, after so many trials."""
-    return [Surface(r).regret(f.best(trials)[0]) for r, f in enumerate(found)]
+    return [Surface(r).regret(f.best(trials)[0]) for r, f in enumerate(actual)]
 
 
-def by_confirming(found: Sequence[Found], trials: int, top_k: int) -> list[float]:
+def by_confirming(actual: Sequence[Found], trials: int, top_k: int) -> list[float]:
     """The same, where the best few are confirmed and the best of them there is chosen."""
     chosen = []
-    for repeat, of in enumerate(found):
+    for repeat, of in enumerate(actual):
         surface = Surface(repeat)
         best = of.best(trials, top_k)
         means = [surface.confirmed(rank, one) for rank, one in enumerate(best)]
@@ -235,12 +235,12 @@ def table(variants: Mapping[str, Variant], repeats: int, marks: Sequence[int]) -
     yield "| search | " + " | ".join(f"{n} trials" for n in marks) + " | epochs of all trials |"
     yield "|" + " --- |" * (len(marks) + 2)
     first: list[Found] | None = None
-    for name, found in searches(variants, repeats, max(marks)):
-        first = first or found
+    for name, actual in searches(variants, repeats, max(marks)):
+        first = first or actual
         cells = [
-            cell(regrets(found, n), None if found is first else regrets(first, n)) for n in marks
+            cell(regrets(actual, n), None if actual is first else regrets(first, n)) for n in marks
         ]
-        trained = sum(sum(f.epochs) for f in found) / (repeats * EPOCHS * max(marks))
+        trained = sum(sum(f.epochs) for f in actual) / (repeats * EPOCHS * max(marks))
         yield f"| {name} | " + " | ".join(cells) + f" | {trained:.0%} |"
 
 
@@ -248,14 +248,14 @@ def top_k_table(repeats: int, marks: Sequence[int]) -> Iterator[str]:
     """What more configurations in the confirm stage buy, against as many epochs of search."""
     yield "| confirmed | " + " | ".join(f"{n} trials" for n in marks) + " | trainings after 20 |"
     yield "|" + " --- |" * (len(marks) + 2)
-    ((_, found),) = searches({"tpe": VARIANTS["tpe, lag 2"]}, repeats, max(marks) + 20)
+    ((_, actual),) = searches({"tpe": VARIANTS["tpe, lag 2"]}, repeats, max(marks) + 20)
     for top_k in (1, 2, 3, 5):
         cells = [
-            cell(by_confirming(found, n, top_k), None if top_k == 1 else regrets(found, n))
+            cell(by_confirming(actual, n, top_k), None if top_k == 1 else regrets(actual, n))
             for n in marks
         ]
         yield f"| {top_k} | " + " | ".join(cells) + f" | {20 + SEEDS * top_k} |"
-    more = [cell(regrets(found, n + 2 * SEEDS), regrets(found, n)) for n in marks]
+    more = [cell(regrets(actual, n + 2 * SEEDS), regrets(actual, n)) for n in marks]
     yield "| 1, and 10 trials more | " + " | ".join(more) + f" | {20 + 3 * SEEDS} |"
 
 

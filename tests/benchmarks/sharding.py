@@ -78,8 +78,8 @@ def rank(number: int, size: int, folder: str) -> None:
         "gloo", init_method=f"file://{folder}/meet", rank=number, world_size=size
     )
     world = DistributedContext(number, size, torch.device("cpu"))
-    found = [measure(world, sharded) for sharded in (False, True)]
-    Path(folder, f"{number}.json").write_text(json.dumps(found))
+    actual = [measure(world, sharded) for sharded in (False, True)]
+    Path(folder, f"{number}.json").write_text(json.dumps(actual))
     dist.destroy_process_group()
 
 

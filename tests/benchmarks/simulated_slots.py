@@ -115,11 +115,11 @@ def coordinator_figures(count: int) -> None:
     ray.get([coordinator.submit.remote(job, None, 2) for job in jobs])
     pid = next(_pids("ray::CoordinatorState"))
     busy, began = _cpu_seconds(pid), time.monotonic()
-    found = simulated(coordinator, count, 1.0)
+    actual = simulated(coordinator, count, 1.0)
     time.sleep(WATCHED_S)
     used = (_cpu_seconds(pid) - busy) / (time.monotonic() - began)
     answer(coordinator.close.remote())
-    answers = [s for _, part in ray.get(found) for s in part]
+    answers = [s for _, part in ray.get(actual) for s in part]
     ray.kill(coordinator)
     print(
         f"coordinator, {count:5,} slots: {len(answers) / WATCHED_S:7,.0f} reports/s, answered in "
@@ -152,7 +152,7 @@ def search_figures(count: int) -> None:
         )
         storage = open_storage(run)
         arms = {arm: make_arm(spec, arm_study, storage) for arm, arm_study in chosen.items()}
-        found = simulated(coordinator, count, EPOCH_S)
+        actual = simulated(coordinator, count, EPOCH_S)
         busy, began, memory = time.process_time(), time.monotonic(), private_bytes()
         peak = _Peak()
         search(
@@ -161,7 +161,7 @@ def search_figures(count: int) -> None:
         )  # fmt: skip
         wall, used = time.monotonic() - began, time.process_time() - busy
         answer(coordinator.close.remote())
-        waits = [s for part, _ in ray.get(found) for s in part]
+        waits = [s for part, _ in ray.get(actual) for s in part]
         ray.kill(coordinator)
         total = trials * len(arms)
         length = EPOCHS * EPOCH_S

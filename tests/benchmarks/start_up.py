@@ -56,7 +56,7 @@ def cpu_seconds(processes: set[int]) -> Counter[str]:
     Returns:
         Seconds by name: what Ray calls a worker, else the program or module.
     """
-    found: Counter[str] = Counter()
+    actual: Counter[str] = Counter()
     for process in processes:
         try:
             stat = Path(f"/proc/{process}/stat").read_text()
@@ -64,8 +64,8 @@ def cpu_seconds(processes: set[int]) -> Counter[str]:
         except OSError:  # it ended meanwhile
             continue
         ticks = sum(map(int, stat.rpartition(")")[2].split()[11:15]))
-        found[_name(command)] += ticks / os.sysconf("SC_CLK_TCK")  # type: ignore[assignment]
-    return found
+        actual[_name(command)] += ticks / os.sysconf("SC_CLK_TCK")  # type: ignore[assignment]
+    return actual
 
 
 def _name(command: list[str]) -> str:
@@ -95,11 +95,11 @@ def start(folder: Path, environment: Mapping[str, str]) -> tuple[float, Counter[
     noted = folder / "noted"
     noted.unlink(missing_ok=True)
     began = time.time()
-    with (folder / "said").open("w") as said:
+    with (folder / "said").open("w") as message:
         process = subprocess.Popen(
             [sys.executable, "-m", "raykd", "sweep", str(folder / "space.yaml"),
              "--out", str(folder / "runs"), "--format", "plain", "--allow-imports"],
-            env={**environment, "RAYKD_FIRST_STEP": str(noted)}, stdout=said, stderr=said,
+            env={**environment, "RAYKD_FIRST_STEP": str(noted)}, stdout=message, stderr=message,
         )  # fmt: skip
         while not noted.exists():
             if process.poll() is not None or time.time() - began > LONGEST_S:
@@ -121,9 +121,9 @@ def main() -> None:
         environment = {**os.environ, "RAYKD_CACHE": str(folder / "cache")}
         start(folder, environment)  # fills the cache of teachers and reads files from the disk
         imports()
-        found = [(*start(folder, environment), *imports()) for _ in range(pairs)]
+        actual = [(*start(folder, environment), *imports()) for _ in range(pairs)]
         needed_wall, needed_cpu = imports(NEEDED)
-    for wall, cpu, least_wall, least_cpu in found:
+    for wall, cpu, least_wall, least_cpu in actual:
         print(
             f"first step after {wall:.1f} s ({cpu.total():.1f} CPU s); "
             f"imports alone {least_wall:.1f} s ({least_cpu:.1f} CPU s)"
@@ -132,8 +132,8 @@ def main() -> None:
         f"imports that a sweep needs, in one process: {needed_wall:.1f} s ({needed_cpu:.1f} CPU s)"
     )
     print("CPU seconds by process: " + ", ".join(f"{n} {s:.1f}" for n, s in cpu.most_common()))
-    ratio = statistics.median(wall / least for wall, _, least, _ in found)
-    of_cpu = statistics.median(cpu.total() / least for _, cpu, _, least in found)
+    ratio = statistics.median(wall / least for wall, _, least, _ in actual)
+    of_cpu = statistics.median(cpu.total() / least for _, cpu, _, least in actual)
     print(f"ratio start / imports: {ratio:.2f} (goal <= {GOAL:g}); of CPU seconds {of_cpu:.2f}")
 
 

@@ -171,10 +171,10 @@ class LossBench:
         spent = 0.0
         for numbers in rows:
             batch = collate(prepared.splits["train"], numbers)
-            ours = self._leaves(model, batch)
-            theirs = read(batch)
+            actual = self._leaves(model, batch)
+            expected = read(batch)
             began = time.perf_counter()
-            method.loss(batch, ours, theirs).total().backward()
+            method.loss(batch, actual, expected).total().backward()
             spent += time.perf_counter() - began
         return spent / len(rows)
 

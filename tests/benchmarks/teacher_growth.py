@@ -88,9 +88,9 @@ def one_size(rows: int) -> dict[str, float]:
         peak = _Peak()
         began = time.monotonic()
         setups = {"generated": set_up_task(spec, "generated")}
-        found = {"read": time.monotonic() - began}
+        actual = {"read": time.monotonic() - began}
         encoded = setups["generated"].teacher_splits["train"]
-        found["row bytes"] = encoded.input_ids.nbytes + encoded.token_type_ids.nbytes
+        actual["row bytes"] = encoded.input_ids.nbytes + encoded.token_type_ids.nbytes
         run = run_folder.create(folder / "runs", spec, "", "", "")
         cluster = survey(spec)
         log = EventLog(run / "events.jsonl", lambda event: None)
@@ -106,12 +106,12 @@ def one_size(rows: int) -> dict[str, float]:
                 teachers.request()
                 handle = teachers.wait("generated")
                 assert handle is not None
-                found[stage] = time.monotonic() - began
-                found["blocks"], found["stored"] = len(handle.refs) - 1, handle.store_bytes
+                actual[stage] = time.monotonic() - began
+                actual["blocks"], actual["stored"] = len(handle.refs) - 1, handle.store_bytes
                 teachers.release("generated")
                 del teachers, handle
-        found["driver"] = peak.over()
-    return found
+        actual["driver"] = peak.over()
+    return actual
 
 
 class _Peak:

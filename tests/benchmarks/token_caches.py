@@ -108,8 +108,8 @@ def main(argv: list[str] | None = None) -> None:
             results[cache] = _students(spec, "kd", setup, prepared, args.seeds)
             _show(cache, size, _restored(first, prepared), results[cache])
     base = statistics.mean(loss for loss, _ in results[args.caches[0]])
-    for cache, found in results.items():
-        loss = statistics.mean(loss for loss, _ in found)
+    for cache, actual in results.items():
+        loss = statistics.mean(loss for loss, _ in actual)
         print(f"ratio of loss, {cache} / {args.caches[0]}: {loss / base:.4f}")
 
 
@@ -117,15 +117,15 @@ def _students(
     spec: Any, arm: str, setup: Any, prepared: PreparedTask, seeds: int
 ) -> list[tuple[float, float]]:
     """Loss and divergence from the teacher on held-out rows, by seed."""
-    found = []
+    actual = []
     # Text would be written for the report, which is not what is asked here.
     task = dataclasses.replace(setup.task, max_new_tokens=1)
     for seed in range(seeds):
         trial = trial_of(spec, Path("."), TASK, arm, {})
         trial = dataclasses.replace(trial, seed=seed)
         outcome = run_in_process(trial, prepared, task, lambda evaluation: None)
-        found.append((-outcome.metrics["test/log_likelihood"], outcome.metrics["test/teacher_kl"]))
-    return found
+        actual.append((-outcome.metrics["test/log_likelihood"], outcome.metrics["test/teacher_kl"]))
+    return actual
 
 
 def _bytes(prepared: PreparedTask) -> float:
@@ -144,8 +144,8 @@ def _as_distillkit(prepared: PreparedTask, *, zero: bool) -> tuple[PreparedTask,
         whole = torch.from_numpy(of_ids.astype(np.int64))
         kept = _polynomial.packed(whole, torch.from_numpy(of_logs).float(), TEACHER["vocabulary"])
         size += kept.nbytes
-        found, values = _polynomial.unpacked(kept, TEACHER["vocabulary"])
-        assert bool((found == whole).all())
+        actual, values = _polynomial.unpacked(kept, TEACHER["vocabulary"])
+        assert bool((actual == whole).all())
         values = F.log_softmax(values, dim=-1) if zero else values
         restored.append(values.half().numpy())
     tokens = sum(map(len, restored))
@@ -180,10 +180,10 @@ def _restored(exact: PreparedTask, kept: PreparedTask) -> float:
     return float(forward_kl(F.log_softmax(target.logits, -1), teacher).mean())
 
 
-def _show(cache: str, size: float, restored: float, found: list[tuple[float, float]]) -> None:
+def _show(cache: str, size: float, restored: float, actual: list[tuple[float, float]]) -> None:
     parts = []
     for k, name in ((0, "loss"), (1, "divergence from the teacher")):
-        values = [pair[k] for pair in found]
+        values = [pair[k] for pair in actual]
         spread = statistics.stdev(values) if len(values) > 1 else math.nan
         parts.append(f"{name} {statistics.mean(values):.3f} ({spread:.3f})")
     print(f"{cache:15} {size:8,.0f} B a token, restored {restored:.4f} nats; {', '.join(parts)}",

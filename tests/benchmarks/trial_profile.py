@@ -101,8 +101,8 @@ def main() -> None:
                 rest = whole - sum(clock.spent.values())
                 shares = [(part, clock.spent[part]) for part in PARTS]
                 shares.append(("backward and the loop", rest))
-                told = ", ".join(f"{part} {100 * s / whole:.1f} %" for part, s in shares)
-                print(f"student {student}, {method}: {whole:.2f} s: {told}", flush=True)
+                reported = ", ".join(f"{part} {100 * s / whole:.1f} %" for part, s in shares)
+                print(f"student {student}, {method}: {whole:.2f} s: {reported}", flush=True)
 
 
 if __name__ == "__main__":

@@ -130,36 +130,36 @@ class Loss:
 def measure(shape: Shape, device: torch.device, dtype: torch.dtype) -> dict[str, Measured]:
     """Both forms; without the dense one where it does not fit."""
     loss = Loss(shape, device, dtype)
-    found = {"in chunks": loss.measured(loss.in_chunks)}
+    actual = {"in chunks": loss.measured(loss.in_chunks)}
     try:
-        found["all at once"] = loss.measured(loss.at_once)
+        actual["all at once"] = loss.measured(loss.at_once)
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
-    return found
+    return actual
 
 
-def difference(found: dict[str, Measured]) -> float:
+def difference(actual: dict[str, Measured]) -> float:
     """Largest difference of a gradient between the forms, over its largest entry."""
-    pairs = zip(found["in chunks"].gradients, found["all at once"].gradients, strict=True)
+    pairs = zip(actual["in chunks"].gradients, actual["all at once"].gradients, strict=True)
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
 
 
 def lines(shape: Shape, device: torch.device, dtype: torch.dtype) -> list[str]:
     """What is printed."""
-    found = measure(shape, device, dtype)
+    actual = measure(shape, device, dtype)
     chunk = chunk_tokens(device.type, shape.vocabulary, dtype)
-    said = [f"{shape.tokens:,} tokens, vocabulary {shape.vocabulary:,}, widths {shape.student:,} "
+    lines = [f"{shape.tokens:,} tokens, vocabulary {shape.vocabulary:,}, widths {shape.student:,} "
             f"and {shape.teacher:,}, {dtype}, {device}, chunks of {chunk:,} tokens"]  # fmt: skip
-    said += [f"{name}: {one.ms:,.1f} ms, {one.mib:,.0f} MiB" for name, one in found.items()]
-    if len(found) == 2:
-        ours, dense = found["in chunks"], found["all at once"]
-        said.append(f"ratio of memory, in chunks / all at once: {ours.mib / dense.mib:.3f}")
-        said.append(f"ratio of time, in chunks / all at once: {ours.ms / dense.ms:.2f}")
-        said.append(f"largest difference of a gradient: {difference(found):.1e}")
+    lines += [f"{name}: {one.ms:,.1f} ms, {one.mib:,.0f} MiB" for name, one in actual.items()]
+    if len(actual) == 2:
+        result, dense = actual["in chunks"], actual["all at once"]
+        lines.append(f"ratio of memory, in chunks / all at once: {result.mib / dense.mib:.3f}")
+        lines.append(f"ratio of time, in chunks / all at once: {result.ms / dense.ms:.2f}")
+        lines.append(f"largest difference of a gradient: {difference(actual):.1e}")
     if shape.is_published:
-        said += [f"published for an H100, {name}: {ms:,.1f} ms, {mib:,} MiB"
+        lines += [f"published for an H100, {name}: {ms:,.1f} ms, {mib:,} MiB"
                  for name, (ms, mib) in PUBLISHED.items()]  # fmt: skip
-    return said
+    return lines
 
 
 def main(argv: list[str] | None = None) -> None:

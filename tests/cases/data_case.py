@@ -124,6 +124,6 @@ def read(case: Case) -> Examples:
 def check_refused(wanted: Refused, work: Callable[[], object]) -> None:
     with pytest.raises(wanted.error) as caught:
         work()
-    said = "\n".join(f"{problem.message}\n{problem.hint}" for problem in caught.value.problems())
+    message = "\n".join(f"{problem.message}\n{problem.hint}" for problem in caught.value.problems())
     for part in wanted.parts:
-        assert re.search(part, said, re.MULTILINE), f"{part!r} is not in: {said}"
+        assert re.search(part, message, re.MULTILINE), f"{part!r} is not in: {message}"

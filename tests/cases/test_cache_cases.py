@@ -82,14 +82,14 @@ def raykd(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     return code, out + err
 
 
-def place_in(said: str) -> str:
+def place_in(message: str) -> str:
     """The folder of the teacher that a command names."""
-    (found,) = re.findall(r"^teacher: (\S+)$", said, re.MULTILINE)
-    return found
+    (actual,) = re.findall(r"^teacher: (\S+)$", message, re.MULTILINE)
+    return actual
 
 
-def trained(said: str) -> bool:
-    return "finetune 1/2" in said
+def trained(message: str) -> bool:
+    return "finetune 1/2" in message
 
 
 @pytest.mark.parametrize("place", ["/proc/nope", "file/cache"])
@@ -97,46 +97,46 @@ def test_a_cache_that_cannot_be_written_is_told_before_the_work_whose_purpose_it
     folder, capsys, monkeypatch, place
 ):
     monkeypatch.setenv("RAYKD_CACHE", place)
-    code, said = raykd(capsys, "teacher", "base.yaml")
+    code, message = raykd(capsys, "teacher", "base.yaml")
     assert code == 4
-    assert f"the cache of teachers {place} cannot be written: " in said
-    assert "set RAYKD_CACHE to a folder that can be written" in said
-    assert not trained(said)
-    assert "bug" not in said
+    assert f"the cache of teachers {place} cannot be written: " in message
+    assert "set RAYKD_CACHE to a folder that can be written" in message
+    assert not trained(message)
+    assert "bug" not in message
 
 
 @pytest.mark.parametrize("place", ["/proc/nope", "file/cache"])
 def test_a_trial_goes_on_without_a_cache_and_says_so_first(folder, capsys, monkeypatch, place):
     monkeypatch.setenv("RAYKD_CACHE", place)
-    code, said = raykd(capsys, "trial", "base.yaml", "--arm", "kd")
+    code, message = raykd(capsys, "trial", "base.yaml", "--arm", "kd")
     assert code == 0
-    assert "teachers are not kept" in said
-    assert said.index("teachers are not kept") < said.index("finetune 1/2")
-    assert "test/accuracy" in said
+    assert "teachers are not kept" in message
+    assert message.index("teachers are not kept") < message.index("finetune 1/2")
+    assert "test/accuracy" in message
 
 
 def test_without_a_home_the_teachers_are_not_kept_and_that_is_said(folder, capsys, homeless):
-    code, said = raykd(capsys, "trial", "base.yaml", "--arm", "none")
+    code, message = raykd(capsys, "trial", "base.yaml", "--arm", "none")
     assert code == 0
-    assert "there is no home folder to keep prepared teachers in; teachers are not kept" in said
-    code, said = raykd(capsys, "teacher", "base.yaml")
+    assert "there is no home folder to keep prepared teachers in; teachers are not kept" in message
+    code, message = raykd(capsys, "teacher", "base.yaml")
     assert code == 4
-    assert "there is no home folder" in said
-    assert "RAYKD_CACHE" in said
-    assert not trained(said)
-    code, said = raykd(capsys, "teacher", "--list")
+    assert "there is no home folder" in message
+    assert "RAYKD_CACHE" in message
+    assert not trained(message)
+    code, message = raykd(capsys, "teacher", "--list")
     assert code == 4
-    assert "bug" not in said
+    assert "bug" not in message
 
 
 @pytest.mark.parametrize("name", ["RAYKD_CACHE", "XDG_CACHE_HOME"])
 def test_without_a_home_a_folder_that_is_named_will_do(folder, capsys, homeless, monkeypatch, name):
     monkeypatch.setenv(name, str(folder / "named"))
-    code, said = raykd(capsys, "teacher", "base.yaml")
-    assert code == 0, said
-    assert str(folder / "named") in said
-    code, said = raykd(capsys, "teacher", "--list")
-    assert "1 teachers" in said
+    code, message = raykd(capsys, "teacher", "base.yaml")
+    assert code == 0, message
+    assert str(folder / "named") in message
+    code, message = raykd(capsys, "teacher", "--list")
+    assert "1 teachers" in message
 
 
 @pytest.mark.parametrize("change", ["data.root=~/rows", "teacher.model=~/m", "student.model=~/m"])
@@ -149,10 +149,10 @@ def test_a_folder_below_no_home_is_one_that_is_not_there(
         if change.startswith("data")
         else BASE
     )
-    code, said = raykd(capsys, "trial", "base.yaml", "--arm", "none", "--set", change)
-    assert code in (2, 3, 4), said
-    assert change.partition("=")[2] in said
-    assert "bug" not in said
+    code, message = raykd(capsys, "trial", "base.yaml", "--arm", "none", "--set", change)
+    assert code in (2, 3, 4), message
+    assert change.partition("=")[2] in message
+    assert "bug" not in message
 
 
 @pytest.mark.slow
@@ -182,60 +182,60 @@ def test_a_new_process_without_a_home_works_and_leaves_nothing(folder):
 @pytest.mark.parametrize("home", ["", "relative"])
 def test_a_home_that_is_no_place_is_none(folder, capsys, homeless, monkeypatch, home):
     monkeypatch.setenv("HOME", home)
-    code, said = raykd(capsys, "teacher", "--list")
+    code, message = raykd(capsys, "teacher", "--list")
     assert code == 4
-    assert "there is no home folder" in said
+    assert "there is no home folder" in message
     assert not (folder / ".cache").exists()
 
 
 def test_a_disk_that_fills_up_costs_the_cache_and_not_the_trial(folder, capsys):
     with disk_full(30_000):
-        code, said = raykd(capsys, "trial", "base.yaml", "--arm", "kd")
-    assert code == 0, said
-    assert "is not kept for the next time: cannot write the prepared teacher" in said
+        code, message = raykd(capsys, "trial", "base.yaml", "--arm", "kd")
+    assert code == 0, message
+    assert "is not kept for the next time: cannot write the prepared teacher" in message
     with disk_full(30_000):
-        code, said = raykd(capsys, "teacher", "base.yaml")
+        code, message = raykd(capsys, "teacher", "base.yaml")
     assert code == 4
-    assert "free some space" in said
+    assert "free some space" in message
 
 
 def test_a_second_run_and_one_more_arm_do_nothing_again(folder, capsys):
-    code, said = raykd(capsys, "teacher", "base.yaml")
+    code, message = raykd(capsys, "teacher", "base.yaml")
     assert code == 0
-    assert trained(said)
-    place = place_in(said)
-    code, said = raykd(capsys, "teacher", "base.yaml")
-    assert "own: from the cache" in said
-    assert not trained(said)
+    assert trained(message)
+    place = place_in(message)
+    code, message = raykd(capsys, "teacher", "base.yaml")
+    assert "own: from the cache" in message
+    assert not trained(message)
     (folder / "more.yaml").write_text(BASE.replace("kd: {alpha: 0.5, temperature: 2}}", MORE))
-    code, said = raykd(capsys, "trial", "more.yaml", "--arm", "ckd")
+    code, message = raykd(capsys, "trial", "more.yaml", "--arm", "ckd")
     assert code == 0
-    assert not trained(said)
-    assert "what is missing is made: recorded of hidden_states/0, recorded of hidden" in said
-    code, said = raykd(
+    assert not trained(message)
+    assert "what is missing is made: recorded of hidden_states/0, recorded of hidden" in message
+    code, message = raykd(
         capsys, "trial", "more.yaml", "--arm", "kd", "--set", "student.model.hidden=4",
         "--set", "teacher.serve=weights",
     )  # fmt: skip
     assert code == 0
-    assert not trained(said)
-    assert "record" not in said
-    code, said = raykd(capsys, "teacher", "base.yaml", "--set", "teacher.finetune.lr=2e-3")
-    assert trained(said)
-    assert "does not fit: teacher.finetune differ" in said
+    assert not trained(message)
+    assert "record" not in message
+    code, message = raykd(capsys, "teacher", "base.yaml", "--set", "teacher.finetune.lr=2e-3")
+    assert trained(message)
+    assert "does not fit: teacher.finetune differ" in message
     # What the cache keeps is a checkpoint like any other.
     used = BASE.replace("  finetune: {epochs: 2, lr: 1e-3, batch_size: 8}\n", "")
     used = used.replace(BASE.split("teacher:\n  ")[1].split("\n")[0], f"checkpoint: {place}", 1)
     (folder / "used.yaml").write_text(used)
-    code, said = raykd(capsys, "teacher", "used.yaml")
-    assert code == 0, said
-    assert not trained(said)
-    assert f"teacher: {place}" in said
-    code, said = raykd(capsys, "teacher", "--list")
-    assert "3 teachers" in said
-    assert "none of its own" in said
-    code, said = raykd(capsys, "teacher", "--prune", "0")
-    assert "deleted the teacher of own" in said
-    assert "0 teachers" in said
+    code, message = raykd(capsys, "teacher", "used.yaml")
+    assert code == 0, message
+    assert not trained(message)
+    assert f"teacher: {place}" in message
+    code, message = raykd(capsys, "teacher", "--list")
+    assert "3 teachers" in message
+    assert "none of its own" in message
+    code, message = raykd(capsys, "teacher", "--prune", "0")
+    assert "deleted the teacher of own" in message
+    assert "0 teachers" in message
 
 
 @pytest.mark.parametrize("family", ["qwen2", "llama"])
@@ -250,13 +250,13 @@ def test_a_configuration_with_lists_is_read_again(folder, capsys, family):
         "train: {epochs: 1, lr: 1e-3}\nmethods: {sft: {}, kd: {}}\n"
         "search: {trials: 1}\nconfirm: {seeds: [1]}\n"
     )
-    found = []
+    actual = []
     for _ in range(2):
-        code, said = raykd(capsys, "trial", "text.yaml", "--arm", "kd", "--seed", "3")
-        assert code == 0, said
-        found.append((trained(said), said[said.index("epoch 1 ") :]))
-    assert [again for again, _ in found] == [True, False]
-    assert found[0][1] == found[1][1]
+        code, message = raykd(capsys, "trial", "text.yaml", "--arm", "kd", "--seed", "3")
+        assert code == 0, message
+        actual.append((trained(message), message[message.index("epoch 1 ") :]))
+    assert [again for again, _ in actual] == [True, False]
+    assert actual[0][1] == actual[1][1]
 
 
 @pytest.mark.parametrize(
@@ -282,23 +282,23 @@ def test_arms_that_read_no_scores_of_tokens_run_a_second_time(folder, capsys, ta
         "search: {trials: 1}\nconfirm: {seeds: [1]}\n"
     )
     arm = method.partition(":")[0]
-    found = []
+    actual = []
     for _ in range(2):
-        code, said = raykd(capsys, "trial", "text.yaml", "--arm", arm, "--seed", "3")
-        assert code == 0, said
-        assert not re.search(r"record .* train", said)
-        found.append(("finetune 1/1" in said, said[said.index("epoch 1 ") :]))
-    assert [again for again, _ in found] == [True, False]
-    assert found[0][1] == found[1][1]
+        code, message = raykd(capsys, "trial", "text.yaml", "--arm", arm, "--seed", "3")
+        assert code == 0, message
+        assert not re.search(r"record .* train", message)
+        actual.append(("finetune 1/1" in message, message[message.index("epoch 1 ") :]))
+    assert [again for again, _ in actual] == [True, False]
+    assert actual[0][1] == actual[1][1]
 
 
 def test_two_that_want_the_same_teacher_make_it_once(folder):
     running = [Command(folder / f"{k}.txt", "teacher", "base.yaml") for k in range(2)]
     codes = [command.wait() for command in running]
-    said = [command.said() for command in running]
-    assert codes == [0, 0], said
-    assert sum(trained(text) for text in said) == 1
-    assert sum("own: from the cache" in text for text in said) == 1
+    message = [command.output() for command in running]
+    assert codes == [0, 0], message
+    assert sum(trained(text) for text in message) == 1
+    assert sum("own: from the cache" in text for text in message) == 1
     (entry,) = cache_index.entries(folder / "cache")
     assert entry.weights > 0
 
@@ -318,11 +318,11 @@ def test_what_a_killed_process_left_is_shown_and_goes(folder, capsys):
     assert "left half written" not in raykd(capsys, "teacher", "--list")[1]
     process.send_signal(signal.SIGKILL)
     process.wait()
-    _, said = raykd(capsys, "teacher", "--list")
-    assert "left half written" in said
-    assert "5.0 MB" in said
-    _, said = raykd(capsys, "teacher", "--prune", "1")
-    assert "deleted left half written (5.0 MB)" in said
+    _, message = raykd(capsys, "teacher", "--list")
+    assert "left half written" in message
+    assert "5.0 MB" in message
+    _, message = raykd(capsys, "teacher", "--prune", "1")
+    assert "deleted left half written (5.0 MB)" in message
     assert not list((folder / "cache").glob(".new-*"))
 
 
@@ -332,8 +332,8 @@ def test_waiting_says_for_what(folder, capsys):
         "held = CacheLocks(Path('cache')).claim(sys.argv[1])\nprint('held', flush=True)\n"
         "sys.stdin.read()\nheld.release()\n"
     )
-    _, said = raykd(capsys, "teacher", "base.yaml")
-    name = Path(place_in(said)).parent.name
+    _, message = raykd(capsys, "teacher", "base.yaml")
+    name = Path(place_in(message)).parent.name
     raykd(capsys, "teacher", "--prune", "0")
     holder = subprocess.Popen(
         [sys.executable, "-c", code, name], env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -342,9 +342,9 @@ def test_waiting_says_for_what(folder, capsys):
     assert holder.stdout.readline() == "held\n"
     waiting = Command(folder / "waiting.txt", "teacher", "base.yaml")
     held = f"the teacher of own is being made by process {holder.pid} on "
-    assert waiting.says(held), waiting.said()
+    assert waiting.says(held), waiting.output()
     time.sleep(0.5)
     assert waiting.process.is_alive()
     holder.stdin.close()
-    assert waiting.wait() == 0, waiting.said()
-    assert trained(waiting.said())  # the other one made nothing
+    assert waiting.wait() == 0, waiting.output()
+    assert trained(waiting.output())  # the other one made nothing

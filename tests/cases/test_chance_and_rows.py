@@ -15,10 +15,10 @@ from tests.cases.planted_records import caveats, sweep, with_record
 def test_one_class_for_every_row_is_known_by_its_scores():
     result = sweep(none=[0.6, 0.61, 0.6], kd=[0.485, 0.515, 0.515])
     result = with_record(result, constant={"test": [0.485, 0.515], "validation": [0.5, 0.5]})
-    found = caveats(result)["one-class"]
-    assert found.arm == "kd"
-    assert "3 of 3" in found.message
-    assert "48.5, 51.5" in found.message
+    actual = caveats(result)["one-class"]
+    assert actual.arm == "kd"
+    assert "3 of 3" in actual.message
+    assert "48.5, 51.5" in actual.message
     assert "51.5" in verdict_section.record(result).tasks[0].measure
 
 
@@ -32,9 +32,9 @@ def test_one_run_that_scores_what_a_constant_does_may_be_chance():
 def test_a_macro_f1_that_one_class_cannot_have_is_not_called_one_class():
     result = sweep(metric="f1_macro", none=[0.928, 0.928, 0.928], kd=[0.9, 0.92, 0.91])
     result = with_record(result, constant={"test": [0.17, 0.16, 0.15]})
-    found = caveats(result)
-    assert "one-class" not in found
-    assert "class" not in found["same-value"].message
+    actual = caveats(result)
+    assert "one-class" not in actual
+    assert "class" not in actual["same-value"].message
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_a_teacher_below_chance_has_its_classes_mixed_up(metric, constant, score
     result = sweep(metric=metric, teacher=score, none=[0.6, 0.61, 0.6], kd=[0.5, 0.52, 0.51])
     loaded = tuple(dataclasses.replace(t, rows=0) for t in result.teachers)
     result = with_record(result, constant={"test": constant})
-    found = caveats(dataclasses.replace(result, teachers=loaded))
-    assert len({"teacher-below-chance", "weak-teacher"} & set(found)) == 1
-    assert says in found[code].hint
+    actual = caveats(dataclasses.replace(result, teachers=loaded))
+    assert len({"teacher-below-chance", "weak-teacher"} & set(actual)) == 1
+    assert says in actual[code].hint
 
 
 # ----------------------------------------------------------------------------- rows in two splits
@@ -68,14 +68,14 @@ def test_rows_in_two_splits_are_caveats_with_their_number():
         "test_mismatched in validation": [1, 300],
         "train with another label": [10, 2241],
     }
-    found = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=shared))
-    assert found["test-in-train"].message.startswith("12 of 277 test rows (4.3 %) occur among")
-    assert found["validation-in-train"].message.startswith("3 of 249 validation rows (1.2 %)")
-    assert "in the validation split" in found["test-mismatched-in-validation"].message
-    assert "contradictory-rows" not in found  # 0.4 % of them
+    actual = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=shared))
+    assert actual["test-in-train"].message.startswith("12 of 277 test rows (4.3 %) occur among")
+    assert actual["validation-in-train"].message.startswith("3 of 249 validation rows (1.2 %)")
+    assert "in the validation split" in actual["test-mismatched-in-validation"].message
+    assert "contradictory-rows" not in actual  # 0.4 % of them
     many = {"train with another label": [30, 2241]}
-    found = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=many))
-    assert found["contradictory-rows"].message.startswith("30 of 2,241 train rows (1.3 %)")
+    actual = caveats(with_record(sweep(none=[0.6] * 3, kd=[0.7] * 3), shared=many))
+    assert actual["contradictory-rows"].message.startswith("30 of 2,241 train rows (1.3 %)")
 
 
 def test_the_same_rows_under_two_names_are_the_same_rows():

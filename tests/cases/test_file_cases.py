@@ -118,9 +118,9 @@ def test_what_is_no_number_is_shown_as_typed(folder, spelled, message, hint):
         path, got, _, line, _ = refused(folder, rate(spelled))
         assert (path, got, line) == ("train.5", "unknown key '5'", 9)
         return
-    path, got, told, line, column = refused(folder, rate(spelled))
+    path, got, reported, line, column = refused(folder, rate(spelled))
     assert path.startswith("train.lr")
-    assert (got, told) == (message, hint)
+    assert (got, reported) == (message, hint)
     assert (line, column >= 34) == (9, True)
 
 
@@ -287,8 +287,8 @@ def test_wrong_values_are_told_with_the_right_form(folder, text, message, hint):
             ("'labels[1]' must be text, got 2", 'quote it: "2"'),
         ]
         return
-    _, got, told, line, _ = refused(folder, text)
-    assert (got, told) == (message, hint)
+    _, got, reported, line, _ = refused(folder, text)
+    assert (got, reported) == (message, hint)
     assert line > 0
 
 
@@ -356,8 +356,8 @@ CONDITION = "methods: {none: {}, ckd: {wrangle: {uniform: [0, 1], when: {%s}}, %
     ],
 )  # fmt: skip
 def test_a_condition_that_never_holds_is_refused(folder, condition, other, message, hint):
-    _, got, told, line, _ = refused(folder, changed(ARMS, CONDITION % (condition, other)))
-    assert (got, told, line) == (message, hint, 10)
+    _, got, reported, line, _ = refused(folder, changed(ARMS, CONDITION % (condition, other)))
+    assert (got, reported, line) == (message, hint, 10)
 
 
 @pytest.mark.parametrize(
@@ -494,19 +494,19 @@ def test_data_that_do_not_fit_are_found_and_shown_in_the_file(folder, capsys, te
 def test_a_key_of_the_data_that_does_not_fit_is_shown_where_it_stands(folder, capsys, text, key):
     code, _, err = run(folder, text, capsys)
     assert code == 2
-    found = re.match(rf"error: f\.yaml:(\d+):(\d+): {re.escape(key)}: ", err)
-    assert found, err
+    actual = re.match(rf"error: f\.yaml:(\d+):(\d+): {re.escape(key)}: ", err)
+    assert actual, err
     if key.startswith("data."):
-        line = text.splitlines()[int(found[1]) - 1]
-        assert line[int(found[2]) - 1 :].startswith(key.rpartition(".")[2])
+        line = text.splitlines()[int(actual[1]) - 1]
+        assert line[int(actual[2]) - 1 :].startswith(key.rpartition(".")[2])
 
 
 def test_a_split_that_nothing_reads_is_said(folder, capsys):
-    said = "splits of task 'own' that nothing reads: holdout"
+    output = "splits of task 'own' that nothing reads: holdout"
     text = changed(
         "path: data", "path: data, splits: {validation: validation, holdout: validation}"
     )
-    assert said in run(folder, text, capsys)[2]
+    assert output in run(folder, text, capsys)[2]
     text = text.replace("max_length: 32", "max_length: 32, report_on: {split: holdout}")
     assert "nothing reads: validation" in run(folder, text, capsys)[2]
 
@@ -523,10 +523,10 @@ def test_a_number_as_others_write_it_gets_a_hint(folder, written, hint):
 def test_a_root_that_no_task_reads_is_said(folder, capsys):
     where = str(folder / "data")
     text = changed("{max_length: 32}", f"{{max_length: 32, root: {where}}}")
-    said = "no task of this file has rows under data.root"
-    assert said not in run(folder, text, capsys)[2]
-    assert said in run(folder, text.replace("path: data", f"path: {where}"), capsys)[2]
-    assert said in run(folder, text.replace(TASK, "toy/sentiment"), capsys)[2]
+    output = "no task of this file has rows under data.root"
+    assert output not in run(folder, text, capsys)[2]
+    assert output in run(folder, text.replace("path: data", f"path: {where}"), capsys)[2]
+    assert output in run(folder, text.replace(TASK, "toy/sentiment"), capsys)[2]
 
 
 def test_what_lies_on_a_hub_out_of_reach_is_said_and_is_no_error(folder, capsys, monkeypatch):

@@ -47,13 +47,13 @@ def test_gkd_mixes_steps_that_have_a_likelihood_with_steps_that_have_none():
 
     torch.manual_seed(0)
     method = METHOD(Params(lmbda=0.5, kd_ratio=0.5), setups.context("causal_lm"))
-    found = minimised(method, [text_setups.batch([2, 3])] * 19)
-    assert set(found) == {"loss", "task", "distil"}
+    actual = minimised(method, [text_setups.batch([2, 3])] * 19)
+    assert set(actual) == {"loss", "task", "distil"}
     # Steps on given responses have both; the likelihood is the mean over them alone.
     given = minimised(METHOD(Params(lmbda=0.0, kd_ratio=0.5), method.context),
                       [text_setups.batch([2, 3])])  # fmt: skip
-    assert found["task"] == pytest.approx(given["task"], rel=1e-5)
-    assert found["loss"] < found["task"] + found["distil"]
+    assert actual["task"] == pytest.approx(given["task"], rel=1e-5)
+    assert actual["loss"] < actual["task"] + actual["distil"]
 
 
 def test_step_by_step_meets_a_batch_without_rationales():
@@ -64,10 +64,10 @@ def test_step_by_step_meets_a_batch_without_rationales():
         text_setups.batch([2, 1], views={EXPLAIN: text_setups.batch(rationales, seed=1)})
         for rationales in ([3, 2], [0, 0], [4, 0])
     ]
-    found = minimised(method, batches)
+    actual = minimised(method, batches)
     some = minimised(method, [batches[0], batches[2]])
-    assert found["rationale"] == pytest.approx(some["rationale"], rel=1e-5)
-    assert found["loss"] == pytest.approx(found["label"] + 2 / 3 * found["rationale"], rel=1e-5)
+    assert actual["rationale"] == pytest.approx(some["rationale"], rel=1e-5)
+    assert actual["loss"] == pytest.approx(actual["label"] + 2 / 3 * actual["rationale"], rel=1e-5)
 
 
 def test_a_teacher_learns_to_explain_from_rows_of_which_most_have_no_rationale():

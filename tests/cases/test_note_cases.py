@@ -48,17 +48,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [(["validate", "f.yaml"], f"note: own: {NO_ROW}"),
      (["sweep", "f.yaml", "--dry-run"], f"note: own: {NO_ROW}"),
      (["trial", "f.yaml", "--arm", "none"], f"note: {NO_ROW}"),
      (["teacher", "f.yaml"], f"note: {NO_ROW}")],
 )  # fmt: skip
-def test_every_command_says_it_once_and_no_log_line_does(folder, capsys, command, said):
+def test_every_command_says_it_once_and_no_log_line_does(folder, capsys, command, message):
     assert main(command) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines.count(said) == 1
-    assert lines.count(said.replace(NO_ROW, "data/validation.jsonl is read, not validation.json "
+    assert lines.count(message) == 1
+    assert lines.count(message.replace(NO_ROW, "data/validation.jsonl is read, not validation.json "
                                     "next to it")) == 1  # fmt: skip
     assert not [line for line in lines if "WARNING" in line]
 
@@ -74,8 +74,8 @@ def test_a_sweep_keeps_them_among_its_events(folder):
 def test_rows_of_train_that_are_scored_are_told_before_a_sweep(folder):
     text = (folder / "data/train.jsonl").read_text()
     (folder / "data/validation.jsonl").write_text(text)
-    told = setup_notes(set_up_task(load_spec("f.yaml"), "own"))
-    assert any("11 of 12 test rows (92 %) occur among" in m for m, caveat in told if caveat)
+    reported = setup_notes(set_up_task(load_spec("f.yaml"), "own"))
+    assert any("11 of 12 test rows (92 %) occur among" in m for m, caveat in reported if caveat)
 
 
 def test_a_column_of_one_score_is_told(folder):

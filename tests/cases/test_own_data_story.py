@@ -38,16 +38,16 @@ def test_two_commands_lead_from_a_file_and_a_teacher_to_a_student(desk, capsys):
     assert 8 <= spec.data.max_length <= 32  # one row of 40,000 words does not decide
 
     assert main(["data", "my-reviews.yaml", "--format", "json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert sum(found["rows"][role] for role in ("train", "validation", "test")) == 151
-    assert found["lengths"]["train"]["cut"] + found["lengths"]["validation"]["cut"] >= 0
-    assert sum(of["cut"] for of in found["lengths"].values()) == 1
-    assert max(of["longest"] for of in found["lengths"].values()) > 40_000
+    actual = json.loads(capsys.readouterr().out)
+    assert sum(actual["rows"][role] for role in ("train", "validation", "test")) == 151
+    assert actual["lengths"]["train"]["cut"] + actual["lengths"]["validation"]["cut"] >= 0
+    assert sum(of["cut"] for of in actual["lengths"].values()) == 1
+    assert max(of["longest"] for of in actual["lengths"].values()) > 40_000
     roles = ("train", "validation", "test")
-    of_classes = {name: sum(of[role] for role in roles) for name, of in found["classes"].items()}
+    of_classes = {name: sum(of[role] for role in roles) for name, of in actual["classes"].items()}
     assert of_classes == dict(zip(NAMES, (51, 50, 50), strict=True))
-    assert len(found["samples"]) == 3
-    assert found["samples"][0]["read"].startswith("[CLS] the film was")
+    assert len(actual["samples"]) == 3
+    assert actual["samples"][0]["read"].startswith("[CLS] the film was")
 
     changes = ["--set", "train.epochs=1", "--set", "train.lr=1e-3"]
     assert main(["trial", "my-reviews.yaml", "--arm", "none", *changes]) == 0

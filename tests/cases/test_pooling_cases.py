@@ -63,7 +63,7 @@ def read(name: str = "t", kind: str = "embedding") -> None:
 
 
 @pytest.mark.parametrize(
-    ("pooling", "behind", "found"),
+    ("pooling", "behind", "actual"),
     [
         (CLS, (), "with the pooling cls ("),
         ({"pooling_mode": "lasttoken"}, ("Normalize",), "with the pooling lasttoken ("),
@@ -72,11 +72,11 @@ def read(name: str = "t", kind: str = "embedding") -> None:
         (CLS, ("Dense",), "with a module Dense and the pooling cls ("),
     ],
 )
-def test_other_vectors_than_the_mean_are_refused(place, pooling, behind, found):
+def test_other_vectors_than_the_mean_are_refused(place, pooling, behind, actual):
     described(place / "t", pooling, *behind)
     with pytest.raises(SpecError) as caught:
         read()
-    assert found in caught.value.message
+    assert actual in caught.value.message
     assert "Transformer, Pooling, Normalize with the pooling mean" in caught.value.message
     assert "without modules.json and 1_Pooling" in caught.value.hint
     read(kind="classification")  # whose vectors are no matter

@@ -91,8 +91,8 @@ def test_a_search_that_lost_a_run_is_no_value_and_its_arm_is_not_taken():
     v = verdict(result, TASK)
     assert not v.decided
     assert "kd lost 1 of its 8 confirm runs" in v.headline
-    said = caveats(result)["lost-confirm-runs"].message
-    assert "lost 1 of 8 confirm runs (search 4 seed 2: loss is not finite)" in said
+    output = caveats(result)["lost-confirm-runs"].message
+    assert "lost 1 of 8 confirm runs (search 4 seed 2: loss is not finite)" in output
 
 
 def test_a_search_whose_runs_have_not_ended_is_missing():

@@ -76,9 +76,9 @@ def test_a_resumption_with_no_budget_is_refused_and_leaves_the_run_as_it_was(
     run = new_run(tmp_path)
     before = written(run)
     assert main(["sweep", "--resume", str(run), "--trials", trials]) == 2
-    said = capsys.readouterr().err
-    assert f"--trials: 'trials' must be {wanted}" in said
-    assert "bug" not in said
+    message = capsys.readouterr().err
+    assert f"--trials: 'trials' must be {wanted}" in message
+    assert "bug" not in message
     assert written(run) == before
     assert run_folder.reopen(run)[0] == spec()
 
@@ -128,9 +128,9 @@ def test_runs_from_before_the_columns_had_their_names_are_refused_in_one_line(
     code = main([*command, *([] if command[0] == "ls" else [str(run)])])
     out, err = capsys.readouterr()
     assert (code == 0) == (command[0] == "ls")
-    said = [line for line in (out + err).splitlines() if "is a run folder of" in line]
-    assert len(said) == 1
-    assert f"{run} is a run folder of version 1, this raykd" in said[0]
+    message = [line for line in (out + err).splitlines() if "is a run folder of" in line]
+    assert len(message) == 1
+    assert f"{run} is a run folder of version 1, this raykd" in message[0]
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ def test_a_value_of_a_run_folder_that_cannot_be_read_is_named(
     inner[place[-1]] = value
     (run / "resolved.json").write_text(json.dumps(plain))
     assert main(["sweep", "--resume", str(run)]) == 2
-    said = capsys.readouterr().err
-    assert "resolved.json" in said
-    assert named in said
-    assert "bug" not in said
+    message = capsys.readouterr().err
+    assert "resolved.json" in message
+    assert named in message
+    assert "bug" not in message
 
 
 def test_a_run_folder_that_is_something_else_altogether_is_told(tmp_path, capsys):
@@ -456,17 +456,17 @@ with Watchdog() as watchdog:
 
 
 @pytest.mark.parametrize(
-    ("end", "said"),
+    ("end", "message"),
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "continue with: raykd sweep --resume RUN\n"),
         ("os._exit(1)", "continue with: raykd sweep --resume RUN\n"),
         ("pass", ""),
     ],
 )
-def test_an_end_without_a_word_gets_one(end, said):
+def test_an_end_without_a_word_gets_one(end, message):
     program = [sys.executable, "-c", WATCHED.format(end=end)]
     ended = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.stderr == said
+    assert ended.stderr == message
 
 
 def begun_session(folder, number):

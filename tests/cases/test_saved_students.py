@@ -256,8 +256,8 @@ def test_it_predicts_what_was_scored_bit_for_bit(student):
     trained = student.trained()
     for first in range(0, len(rows), 4):
         batch = collator(rows, np.arange(first, min(first + 4, len(rows))))
-        ours, theirs = (forward(model, batch).logits for model in (trained, student.opened))
-        assert torch.equal(ours, theirs)
+        result, expected = (forward(model, batch).logits for model in (trained, student.opened))
+        assert torch.equal(result, expected)
 
 
 def plainly(student: CacheItem, *texts: str) -> Any:
@@ -271,20 +271,20 @@ def test_its_scores_are_those_of_the_trial_by_the_library_alone(student):
     task, rows = student.setup.task, student.setup.rows["test"]
     columns = [*zip(*rows.texts, strict=True)]
     if task.name == "own" and task.kind == "classification":
-        said = [int(plainly(student, *row).logits.argmax()) for row in columns]
-        names = [student.opened.config.id2label[k] for k in said]
+        message = [int(plainly(student, *row).logits.argmax()) for row in columns]
+        names = [student.opened.config.id2label[k] for k in message]
         right = [task.labels[k] for k in rows.labels]
         assert np.mean(np.asarray(names) == right) == pytest.approx(student.score("accuracy"))
     elif task.kind == "regression":
-        said = [float(plainly(student, *row).logits) for row in columns]
-        assert np.ptp(said) > 0
-        found = task.score(np.asarray(said)[:, None], student.prepared.splits["test"])
-        assert found["spearman"] == pytest.approx(student.score("spearman"), abs=1e-6)
+        message = [float(plainly(student, *row).logits) for row in columns]
+        assert np.ptp(message) > 0
+        actual = task.score(np.asarray(message)[:, None], student.prepared.splits["test"])
+        assert actual["spearman"] == pytest.approx(student.score("spearman"), abs=1e-6)
     elif task.kind == "embedding":
-        said = [similarity(student, *row) for row in columns]
-        assert np.ptp(said) > 0
-        found = task.score(np.asarray(said)[:, None], student.prepared.splits["test"])
-        assert found["spearman"] == pytest.approx(student.score("spearman"), abs=1e-6)
+        message = [similarity(student, *row) for row in columns]
+        assert np.ptp(message) > 0
+        actual = task.score(np.asarray(message)[:, None], student.prepared.splits["test"])
+        assert actual["spearman"] == pytest.approx(student.score("spearman"), abs=1e-6)
     elif task.kind == "span":
         right = []
         for (question, context), accepted in zip(columns, rows.fields["answers"], strict=True):
@@ -294,8 +294,8 @@ def test_its_scores_are_those_of_the_trial_by_the_library_alone(student):
             sums = {(a, b): float(out.start_logits[0, a] + out.end_logits[0, b])
                     for a in places for b in places if a <= b < a + 30}  # fmt: skip
             a, b = max(sums, key=lambda ends: sums[ends])
-            said = context[read["offset_mapping"][a][0] : read["offset_mapping"][b][1]]
-            right.append(said in accepted)
+            message = context[read["offset_mapping"][a][0] : read["offset_mapping"][b][1]]
+            right.append(message in accepted)
         assert 100 * np.mean(right) == pytest.approx(student.score("exact_match") * 100)
     elif task.name == "super_glue/copa":
         right = []
@@ -328,9 +328,9 @@ def test_sentence_transformers_gives_the_same_vectors_bit_for_bit(student):
     collator = Collator(prepared.pad_id, max_length=prepared.max_length)
     for row, texts in enumerate(zip(*rows.texts, strict=True)):
         batch = collator(prepared.splits["test"], np.asarray([row]))
-        ours = forward(student.trained(), batch, output_spec=(Embeddings(),))
-        theirs = opened.encode(list(texts), convert_to_tensor=True)
-        assert torch.equal(ours.read(Embeddings())[0], theirs)
+        result = forward(student.trained(), batch, output_spec=(Embeddings(),))
+        expected = opened.encode(list(texts), convert_to_tensor=True)
+        assert torch.equal(result.read(Embeddings())[0], expected)
 
 
 def written(student: CacheItem) -> float:
@@ -338,16 +338,18 @@ def written(student: CacheItem) -> float:
     total, count = 0.0, 0
     end = student.tokenizer.eos_token_id
     for prompt, response in zip(*student.setup.rows["test"].texts, strict=True):
-        asked = student.tokenizer(prompt)["input_ids"]
+        requested = student.tokenizer(prompt)["input_ids"]
         if student.setup.task.kind == "seq2seq":
             labels = [*student.tokenizer(response, add_special_tokens=False)["input_ids"], end]
             with torch.no_grad():
-                logits = student.opened(torch.tensor([asked]), labels=torch.tensor([labels])).logits
+                logits = student.opened(
+                    torch.tensor([requested]), labels=torch.tensor([labels])
+                ).logits
         else:
             whole = [*student.tokenizer(prompt + response)["input_ids"], end]
-            labels = whole[len(asked) :]
+            labels = whole[len(requested) :]
             with torch.no_grad():
-                logits = student.opened(torch.tensor([whole])).logits[:, len(asked) - 1 : -1]
+                logits = student.opened(torch.tensor([whole])).logits[:, len(requested) - 1 : -1]
         chosen = logits[0].double().log_softmax(-1)[range(len(labels)), labels]
         total, count = total + float(chosen.sum()), count + len(labels)
     return total / count
@@ -365,5 +367,5 @@ def test_what_it_writes_ends_by_itself(student):
         new = made[1:] if student.setup.task.kind == "seq2seq" else made[len(read[0]) :]
         assert new[-1] == end
         assert len(new) < 40
-        said = student.tokenizer.decode(new, skip_special_tokens=True).strip()
-        assert said
+        message = student.tokenizer.decode(new, skip_special_tokens=True).strip()
+        assert message

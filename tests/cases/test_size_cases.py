@@ -49,20 +49,20 @@ def test_a_size_changes_the_model_of_every_family_or_is_said_to_have_no_effect(f
         return
     task = TEXT if kind_of(family) in ("causal_lm", "seq2seq") else TASK
     sizes = {"family": family, "vocabulary": 400, size: SIZES[size]}
-    said = f"{size}: {SIZES[size]} has no effect"
+    note = f"{size}: {SIZES[size]} has no effect"
     notes = setup_of(task, sizes, sizes).notes
-    assert [key for key in ("teacher", "student") if f"{key}.model.{said}" in "".join(notes)] == [
+    assert [key for key in ("teacher", "student") if f"{key}.model.{note}" in "".join(notes)] == [
         "teacher", "student",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("teacher", "student", "told"),
+    ("teacher", "student", "reported"),
     [(300, 300, False), (300, 200, True), (300, 8192, False), (8192, 8192, False)],
 )
-def test_a_student_by_sizes_reads_the_teachers_tokens_and_says_so(teacher, student, told):
+def test_a_student_by_sizes_reads_the_teachers_tokens_and_says_so(teacher, student, reported):
     notes = setup_of(TASK, {"vocabulary": teacher}, {"vocabulary": student}).notes
-    assert any("student.model.vocabulary" in note for note in notes) == told
+    assert any("student.model.vocabulary" in note for note in notes) == reported
 
 
 @pytest.mark.parametrize(

@@ -111,15 +111,15 @@ class Place:
         of = self.spec(teacher, student, methods, **more)
         setup = set_up_task(of, TASK)
         plan = plan_teacher(of, setup, 1 << 30)
-        asked = replace(plan.inputs, task=replace(setup.task, max_new_tokens=tokens))
-        made = prepare(asked, DistributedContext(), lambda *progress: None)
+        requested = replace(plan.inputs, task=replace(setup.task, max_new_tokens=tokens))
+        made = prepare(requested, DistributedContext(), lambda *progress: None)
         assert made is not None
         scored = replace(setup.task, max_new_tokens=12)
-        found = {}
+        actual = {}
         for arm in methods:
             config = trial_of(of, self.root / "run", TASK, arm, {})
-            found[arm] = run_in_process(config, made[0], scored, lambda evaluation: None)
-        return made[0], plan.serving, found
+            actual[arm] = run_in_process(config, made[0], scored, lambda evaluation: None)
+        return made[0], plan.serving, actual
 
     def refused(self, teacher: Any, student: Any, methods: dict[str, dict[str, Any]], **more: Any):
         with pytest.raises(SpecError) as caught:
@@ -131,16 +131,16 @@ class Place:
 def place(tmp_path_factory) -> Place:
     root = tmp_path_factory.mktemp("text")
     (root / TASK).mkdir()
-    said = sentences(20)
+    output = sentences(20)
     for split, rows in {
         "train": range(8),
         "validation": range(8, 11),
         "test": range(11, 14),
     }.items():
         table = {
-            "instruction": [f"Say {said[k]}" for k in rows],
-            "context": ["" if k % 2 else said[k] * 4 for k in rows],
-            "response": [said[k + 1] for k in rows],
+            "instruction": [f"Say {output[k]}" for k in rows],
+            "context": ["" if k % 2 else output[k] * 4 for k in rows],
+            "response": [output[k + 1] for k in rows],
         }
         pq.write_table(pa.table(table), root / TASK / f"{split}.parquet")
     return Place(root)
@@ -154,14 +154,14 @@ def test_vocabularies_padded_to_other_sizes(family, teacher_rows, student_rows, 
     teacher = place.model(f"{family}-{teacher_rows}", family, more_rows=teacher_rows)
     student = place.model(f"{family}-{student_rows}", family, more_rows=student_rows, hidden=8)
     methods = METHODS if family == "qwen2" else SEQ2SEQ
-    prepared, serving, found = place.run(teacher, student, methods, tokens=24)
+    prepared, serving, actual = place.run(teacher, student, methods, tokens=24)
     tokens = prepared.splits["validation"].references.tokens
     assert prepared.context().shared_vocabulary == tokens.vocabulary
     assert f"the first {tokens.vocabulary:,} entries are compared" in serving
     labels = prepared.splits[Generations.texts].labels
     assert labels.max() < tokens.vocabulary
     assert len(np.unique(labels)) > 20  # the teacher draws all over its vocabulary
-    for arm, outcome in found.items():
+    for arm, outcome in actual.items():
         assert np.isfinite(outcome.metrics["test/log_likelihood"]), arm
         assert outcome.metrics["test/teacher_kl"] > 0
 
@@ -175,7 +175,7 @@ LONG: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(("teacher", "student"), [(128, 48), (48, 128), (48, 48)])
 def test_text_ends_where_the_positions_of_either_model_do(teacher, student, place):
-    prepared, serving, found = place.run(
+    prepared, serving, actual = place.run(
         {**GPT2, "hidden": 16, "max_positions": teacher},
         {**GPT2, "hidden": 8, "max_positions": student},
         LONG,
@@ -184,7 +184,7 @@ def test_text_ends_where_the_positions_of_either_model_do(teacher, student, plac
     written = prepared.splits[Generations.texts]
     # The last token is a label only.
     assert written.lengths().max() == 47
-    assert np.isfinite([o.metrics["test/log_likelihood"] for o in found.values()]).all()
+    assert np.isfinite([o.metrics["test/log_likelihood"] for o in actual.values()]).all()
     assert "ends with the 48 positions of the smaller model: 8 of 8 prompts" in serving
     ends = np.asarray([written.labels[k - 1] for k in written.offsets[1:]])
     assert written.truncated == int((ends != prepared.end_id).sum()) > 0
@@ -202,9 +202,9 @@ def test_the_teachers_text_is_learnt_by_a_student_with_another_tokenizer(family,
     teacher = place.model(f"{family}-long", family, positions=110)
     student = place.model(f"{family}-other", family, pieces=290, texts=3, more_rows=7, hidden=8)
     same, _, _ = place.run(teacher, teacher, {"seqkd": {}})
-    prepared, _, found = place.run(teacher, student, {"seqkd": {}, "sft": {}})
+    prepared, _, actual = place.run(teacher, student, {"seqkd": {}, "sft": {}})
     assert not prepared.same_tokens
-    told = [
+    reported = [
         of.splits["validation"].references.tokens.decode(
             [row[row != NO_LABEL].tolist() for row in _labels(of.splits[Generations.texts])]
         )
@@ -212,8 +212,8 @@ def test_the_teachers_text_is_learnt_by_a_student_with_another_tokenizer(family,
     ]
     # The same draws, as text; what does not end is cut in other places.
     ends = [row[-1] == prepared.end_id for row in _labels(prepared.splits[Generations.texts])]
-    assert any(told[0])
-    for one, two, whole in zip(*told, ends, strict=True):
+    assert any(reported[0])
+    for one, two, whole in zip(*reported, ends, strict=True):
         assert one == two if whole else one.startswith(two[:-4])
     for row in range(8):
         plain, written = prepared.splits["train"], prepared.splits[Generations.texts]
@@ -221,23 +221,25 @@ def test_the_teachers_text_is_learnt_by_a_student_with_another_tokenizer(family,
     assert prepared.splits[Generations.texts].lengths().max() <= LENGTH * (
         2 if family == "t5" else 1
     )
-    assert all(np.isfinite(o.metrics["test/log_likelihood"]) for o in found.values())
-    assert "test/teacher_kl" not in found["seqkd"].metrics
+    assert all(np.isfinite(o.metrics["test/log_likelihood"]) for o in actual.values())
+    assert "test/teacher_kl" not in actual["seqkd"].metrics
 
 
 @pytest.mark.parametrize("family", ["qwen2", "t5"])
 def test_the_teachers_rationales_are_read_by_a_student_with_another_tokenizer(family, place):
     teacher = place.model(f"{family}-teacher", family)
     student = place.model(f"{family}-other", family, pieces=290, texts=3, more_rows=7, hidden=8)
-    asked = {"rationales": {"source": "teacher", "max_new_tokens": 7}}
+    requested = {"rationales": {"source": "teacher", "max_new_tokens": 7}}
     texts = []
-    for ours in (teacher, student):
-        prepared, _, found = place.run(teacher, ours, {"step_by_step": {}}, tokens=24, **asked)
+    for result in (teacher, student):
+        prepared, _, actual = place.run(
+            teacher, result, {"step_by_step": {}}, tokens=24, **requested
+        )
         tokens = prepared.splits["validation"].references.tokens
         explain = prepared.splits["train"].views["predict"].views["explain"]
         rows = [row[row != NO_LABEL].tolist() for row in _labels(explain)]
         texts.append(tokens.decode(rows))
-        assert np.isfinite(found["step_by_step"].metrics["test/log_likelihood"])
+        assert np.isfinite(actual["step_by_step"].metrics["test/log_likelihood"])
     assert texts[0] == texts[1]
     assert any(texts[0])
 
@@ -282,10 +284,12 @@ def test_a_teacher_of_another_kind_than_its_student_is_refused(place):
     assert "serves seq2seq, not causal_lm" in problem.message
 
 
-@pytest.mark.parametrize(("serve", "said"), [("weights", "has no effect"), ("outputs", "is kept")])
-def test_a_cache_is_said_to_have_no_effect_where_the_teacher_runs(serve, said, place):
+@pytest.mark.parametrize(
+    ("serve", "output"), [("weights", "has no effect"), ("outputs", "is kept")]
+)
+def test_a_cache_is_said_to_have_no_effect_where_the_teacher_runs(serve, output, place):
     model = place.model("qwen2-teacher")
     of = place.spec(model, model, {"kd": {}}, of_teacher={"serve": serve, "cache": "sampled"})
     serving = plan_teacher(of, set_up_task(of, TASK), 1 << 30).serving
-    assert said in serving
+    assert output in serving
     assert ("is kept" in serving) == (serve == "outputs")

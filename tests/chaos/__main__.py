@@ -59,16 +59,16 @@ def main() -> int:
     parser.add_argument("--of", action="append", choices=sorted(TARGETS), help="only these")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no chain after")
     parser.add_argument("--keep", type=Path, help="where to keep what something is wrong with")
-    asked = parser.parse_args()
+    requested = parser.parse_args()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # Begun in the background: its sweeps would ignore Ctrl-C, too.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    print(f"{asked.kills} kills, seed {asked.seed}, {asked.slots} slots, {processor()}")
-    until = time.monotonic() + 60 * asked.minutes
+    print(f"{requested.kills} kills, seed {requested.seed}, {requested.slots} slots, {processor()}")
+    until = time.monotonic() + 60 * requested.minutes
     outcomes: list[Outcome] = []
-    with campaign(asked.seed, asked.slots, asked.keep) as one:
+    with campaign(requested.seed, requested.slots, requested.keep) as one:
         head(KILLS)
-        for targets in [asked.of] if asked.of else one.targets(asked.kills):
+        for targets in [requested.of] if requested.of else one.targets(requested.kills):
             if time.monotonic() > until:
                 break
             outcomes.append(one.chain(targets))

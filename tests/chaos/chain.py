@@ -136,14 +136,14 @@ class Chain:
         if kill.code not in target.codes:
             kill.faults.append(f"exit code {kill.code} instead of {target.codes}")
         kill.faults += self._left(family, alone=target.silent)
-        said = self._said(start)
+        message = self._said(start)
         if not target.silent:
             at_once = target.sudden or kill.code == 1
             kill.faults += self._surroundings.left(None if at_once else self.folder)
-            if TO_CONTINUE not in said:
-                kill.faults.append(f"did not say how to go on: {said[-200:]!r}")
+            if TO_CONTINUE not in message:
+                kill.faults.append(f"did not say how to go on: {message[-200:]!r}")
         kill.faults += [
-            f"said {words!r}" for words in ("Traceback", "core_worker") if words in said
+            f"said {words!r}" for words in ("Traceback", "core_worker") if words in message
         ]
 
     def _left(self, family: Family, *, alone: bool = False) -> list[str]:

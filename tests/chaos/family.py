@@ -38,8 +38,8 @@ class Family:
     def named(self, words: str) -> list[psutil.Process]:
         """Those that run and have some words in their command line, the oldest first."""
         self.look()
-        found = [process for process in self.alive() if words in self._seen[process]]
-        return sorted((p for p in found if p != self.root), key=lambda p: (p.create_time(), p.pid))
+        actual = [process for process in self.alive() if words in self._seen[process]]
+        return sorted((p for p in actual if p != self.root), key=lambda p: (p.create_time(), p.pid))
 
     def alive(self) -> list[psutil.Process]:
         """Those that run."""

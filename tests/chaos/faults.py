@@ -110,9 +110,9 @@ def try_one(
     came = Faulted(fault=name, seconds=time.monotonic() - began, hangs=code is None)
     if code is None:
         return came
-    said = (folder / "said.txt").read_text(errors="replace")
+    message = (folder / "said.txt").read_text(errors="replace")
     came.wrong += [f"exit code {code}"] if code else []
-    came.wrong += [f"said {word!r}" for word in ("Traceback", "bug in raykd") if word in said]
+    came.wrong += [f"said {word!r}" for word in ("Traceback", "bug in raykd") if word in message]
     came.wrong += [f"left: {process}" for process in family.gone(GONE_S)]
     runs = list((folder / "runs").iterdir()) if code in (0, 3) else []
     came.wrong += surroundings.left(runs[0] if runs else None)
@@ -153,25 +153,25 @@ def main() -> int:
     parser.add_argument("--sweeps", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--of", action="append", choices=list(FAULTS), help="only these")
-    asked = parser.parse_args()
-    print(f"{asked.sweeps} sweeps, seed {asked.seed}, {processor()}", flush=True)
-    chance, came = random.Random(asked.seed), []
+    requested = parser.parse_args()
+    print(f"{requested.sweeps} sweeps, seed {requested.seed}, {processor()}", flush=True)
+    chance, came = random.Random(requested.seed), []
     with tempfile.TemporaryDirectory(prefix="raykd-faults-") as temporary:
         top = Path(temporary)
         surroundings = Surroundings(top / "cache")
         whole = top / "whole"
         whole.mkdir()
-        code, _ = sweep(whole, space(whole, asked.seed, 1, {}), surroundings)
+        code, _ = sweep(whole, space(whole, requested.seed, 1, {}), surroundings)
         assert code == 0, (whole / "said.txt").read_text()
         (run,) = (whole / "runs").iterdir()
         reference, bag = table(run), list[str]()
-        for k in range(asked.sweeps):
-            bag = bag or chance.sample(asked.of or list(FAULTS), len(asked.of or FAULTS))
+        for k in range(requested.sweeps):
+            bag = bag or chance.sample(requested.of or list(FAULTS), len(requested.of or FAULTS))
             folder = top / str(k)
             folder.mkdir()
             fault = {"fault": bag.pop(), "at": chance.randint(1, 9), "mark": str(folder / "mark")}
             slots = chance.choice((1, 2))
-            came.append(try_one(folder, asked.seed, slots, fault, surroundings, reference))
+            came.append(try_one(folder, requested.seed, slots, fault, surroundings, reference))
             print(came[-1], flush=True)
         surroundings.forget()
     print()

@@ -75,8 +75,8 @@ class Cloud:
 
     def described(self) -> list[dict[str, Any]]:
         """All instances as the cloud describes them, the oldest first."""
-        found = self.ask("ec2", "describe_instances")["Reservations"]
-        return sorted((i for r in found for i in r["Instances"]), key=lambda i: i["LaunchTime"])
+        actual = self.ask("ec2", "describe_instances")["Reservations"]
+        return sorted((i for r in actual for i in r["Instances"]), key=lambda i: i["LaunchTime"])
 
     def _answers(self) -> bool:
         try:

@@ -150,17 +150,17 @@ class Lan:
 
 def members(namespaces: Collection[int]) -> dict[int, str]:
     """Living processes of some pid namespaces: number on this machine and command line."""
-    found = {}
+    actual = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             if (entry / "ns" / "pid").stat().st_ino in namespaces:
                 command = (entry / "cmdline").read_bytes()
-                found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+                actual[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
         except OSError:  # it ended meanwhile
             continue
-    return found
+    return actual
 
 
 def _only_child(parent: subprocess.Popen[bytes] | int) -> int:

@@ -24,10 +24,10 @@ def stored(head: Host) -> dict[str, int]:
     """Bytes that ever were laid into the object store of each living node, by address."""
     head.write("alive.py", _ALIVE)
     # Ray may print warnings of its own before and after.
-    said = head.run("RAY_AUTH_MODE=token python alive.py").splitlines()
-    (answer,) = (line for line in said if line.startswith("{"))
-    found: dict[str, int] = json.loads(answer)
-    return found
+    message = head.run("RAY_AUTH_MODE=token python alive.py").splitlines()
+    (answer,) = (line for line in message if line.startswith("{"))
+    actual: dict[str, int] = json.loads(answer)
+    return actual
 
 
 def wait_for_nodes(head: Host, addresses: Collection[str]) -> None:

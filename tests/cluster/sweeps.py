@@ -76,8 +76,8 @@ class SubmittedSweep:
         )
 
     def __str__(self) -> str:
-        told = self.log.read_text() if self.log.exists() else ""
-        return f"the sweep has said:\n{told[-6000:]}"
+        reported = self.log.read_text() if self.log.exists() else ""
+        return f"the sweep has said:\n{reported[-6000:]}"
 
     @property
     def run(self) -> Path:
@@ -86,8 +86,8 @@ class SubmittedSweep:
         Raises:
             AssertionError: There is none yet.
         """
-        (found,) = (self._head.home / "runs").glob("lan-*")
-        return found
+        (actual,) = (self._head.home / "runs").glob("lan-*")
+        return actual
 
     def result(self) -> SweepResult:
         """What is recorded."""

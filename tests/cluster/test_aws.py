@@ -52,9 +52,9 @@ def make_account(cloud: Cloud) -> str:
 
 def assert_closed(cloud: Cloud, group: str) -> None:
     """SSH from the stated range, everything from the group itself, and nothing else."""
-    (found,) = cloud.ask("ec2", "describe_security_groups", GroupIds=[group])["SecurityGroups"]
+    (actual,) = cloud.ask("ec2", "describe_security_groups", GroupIds=[group])["SecurityGroups"]
     allowed = set()
-    for rule in found["IpPermissions"]:
+    for rule in actual["IpPermissions"]:
         ports = (rule["IpProtocol"], rule.get("FromPort"), rule.get("ToPort"))
         allowed |= {(*ports, r["CidrIp"]) for r in rule.get("IpRanges", [])}
         allowed |= {(*ports, r["GroupId"]) for r in rule.get("UserIdGroupPairs", [])}

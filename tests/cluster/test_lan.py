@@ -22,8 +22,8 @@ def pair(lan: Lan):
 
 def test_a_host_has_its_own_name_address_home_and_processes(lan, pair):
     laptop, server = pair
-    said = laptop.run(f"{SSH} ubuntu@{server.address} 'hostname; echo $HOME; echo $COLOUR'")
-    assert said.split("\n")[:3] == ["server", "/root", "light blue"]
+    message = laptop.run(f"{SSH} ubuntu@{server.address} 'hostname; echo $HOME; echo $COLOUR'")
+    assert message.split("\n")[:3] == ["server", "/root", "light blue"]
     server.write("only-here", "1")
     assert "only-here" in server.run("ls")
     assert "only-here" not in laptop.run("ls")

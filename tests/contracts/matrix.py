@@ -47,8 +47,8 @@ def over(
     """
 
     def made(check: Callable[..., None]) -> Any:
-        found = tuple(dict.fromkeys(case["name"] for case in cases(names)))
-        assert found
+        actual = tuple(dict.fromkeys(case["name"] for case in cases(names)))
+        assert actual
 
         if together:
 
@@ -56,7 +56,7 @@ def over(
                 each(check, cases(names))
         else:
 
-            @pytest.mark.parametrize("name", found)
+            @pytest.mark.parametrize("name", actual)
             def test(name: str) -> None:
                 each(check, cases((name,)))
 

@@ -95,8 +95,8 @@ def steps(kind: str, name: str, world: DistributedContext) -> dict[str, Any]:
     for number, (rows, passes) in enumerate(STEPS):
         at_once = bool(type(method).batch_wide)
         parts = pair.parts(method, rows, world, 1 if at_once else passes)
-        found = step.run(parts, rows)
-        tracker.add(found.terms, found.totals, found.values, number + 1)
+        actual = step.run(parts, rows)
+        tracker.add(actual.terms, actual.totals, actual.values, number + 1)
         logged.append(tracker.means(number + 1))
         optimizer.step(number)
     by_number = step.plan.moments(optimizer.moments(), optimizer.trained)
@@ -161,10 +161,10 @@ def nested(world: DistributedContext) -> dict[str, Any]:
     model = Nested()
     if world.size > 1:
         shard(model, world.device)
-    said = model(torch.linspace(-1, 1, 16).reshape(2, 8))
-    said.square().sum().backward()
+    message = model(torch.linspace(-1, 1, 16).reshape(2, 8))
+    message.square().sum().backward()
     gradients = {n: whole(local_part(p.grad), p.grad) for n, p in model.named_parameters()}
-    return {"said": said.detach(), "gradients": gradients, "blocks": len(blocks(model))}
+    return {"said": message.detach(), "gradients": gradients, "blocks": len(blocks(model))}
 
 
 class Interrupted(Exception):
@@ -200,10 +200,10 @@ def training(
     if adapted:
         lora.merge(model)
     setup = InferenceSetup(job.settings, job.collator, job.world)
-    said = predict(model, pair.task, pair.rows, setup)
+    message = predict(model, pair.task, pair.rows, setup)
     history = [(e.step, dict(e.metrics), dict(e.terms)) for e in result.history]
     return {
-        "history": history, "said": said, "state": weights.capture(model),
+        "history": history, "said": message, "state": weights.capture(model),
         "held": sum(local_part(p).numel() for p in model.parameters()),
         "parts": [is_part(p) for p in model.parameters()],
     }  # fmt: skip
@@ -271,19 +271,19 @@ def texts(kind: str, world: DistributedContext) -> dict[str, Any]:
 
 
 def everything(world: DistributedContext, folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {f"{k}-{n}": steps(k, n, world) for k, n in SOME}
-    found["training"] = training(world)
-    found["again"] = training(world, gradient_checkpointing=True, micro_batch=1)
-    found["adapted"] = training(world, adapted=True)
-    found["resumed"] = training(world, state=folder / "of_others.safetensors")
-    found["trial"] = trial(world)
+    actual: dict[str, Any] = {f"{k}-{n}": steps(k, n, world) for k, n in SOME}
+    actual["training"] = training(world)
+    actual["again"] = training(world, gradient_checkpointing=True, micro_batch=1)
+    actual["adapted"] = training(world, adapted=True)
+    actual["resumed"] = training(world, state=folder / "of_others.safetensors")
+    actual["trial"] = trial(world)
     training(world, state=folder / "of_several.safetensors", interrupt=True)
-    found["teacher"] = {p: teacher(world, p) for p in ("fp32", "bf16")}
-    found["beside"] = beside(world)
-    found["outside"], found["nested"] = outside(world), nested(world)
-    found["finetuned"] = finetuned(world)
-    found["texts"] = {kind: texts(kind, world) for kind in ("causal_lm", "seq2seq")}
-    return found
+    actual["teacher"] = {p: teacher(world, p) for p in ("fp32", "bf16")}
+    actual["beside"] = beside(world)
+    actual["outside"], actual["nested"] = outside(world), nested(world)
+    actual["finetuned"] = finetuned(world)
+    actual["texts"] = {kind: texts(kind, world) for kind in ("causal_lm", "seq2seq")}
+    return actual
 
 
 def a_little(world: DistributedContext, folder: Path) -> dict[str, Any]:
@@ -314,9 +314,9 @@ def _rank(rank: int, size: int, folder: str, work: Work) -> None:
     student_runner.GenerationSettings = likeliest  # type: ignore[misc, assignment]
     meet = f"file://{folder}/meet{size}"
     dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=size)
-    found = work(DistributedContext(rank, size, CPU), Path(folder))
+    actual = work(DistributedContext(rank, size, CPU), Path(folder))
     if rank == 0:
-        Path(folder, "found").write_bytes(pickle.dumps(found))
+        Path(folder, "found").write_bytes(pickle.dumps(actual))
     dist.destroy_process_group()
 
 
@@ -324,8 +324,8 @@ def of_several(size: int, folder: Path, work: Work) -> dict[str, Any]:
     """What the first of several processes found."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     on_processes(_rank, size, size, str(folder), work)
-    found: dict[str, Any] = pickle.loads(Path(folder, "found").read_bytes())
-    return found
+    actual: dict[str, Any] = pickle.loads(Path(folder, "found").read_bytes())
+    return actual
 
 
 def likeliest(**given: Any) -> GenerationSettings:

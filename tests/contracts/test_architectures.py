@@ -64,15 +64,15 @@ LAYERS_OF_TEACHER = 4
 def test_it_is_as_the_table_says(name, kind, tmp_path):
     """Also the contents of a family's promise, where it works."""
     random_init = tried.sizes(name)
-    found = capabilities(tried.config(name, kind))
-    assert tried.entry(found) == registry.tried()[name][kind]
-    if found.refused:
+    actual = capabilities(tried.config(name, kind))
+    assert tried.entry(actual) == registry.tried()[name][kind]
+    if actual.refused:
         with pytest.raises(SpecError, match="cannot be used for"):
             factory_from_random_init(random_init, vocabulary=60, kind=kind, num_labels=3)
         return
     model = build(random_init, kind).eval()
     batch = rows(model, kind)
-    lacks = dict(found.lacks)
+    lacks = dict(actual.lacks)
     opens(model, batch, kind, tmp_path)
     pads(model, batch)
     if LAYERS not in lacks:

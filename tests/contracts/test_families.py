@@ -135,10 +135,12 @@ def test_a_folder_of_another_kind_gives_its_body_and_a_fresh_head(
     weights.save(weights.capture(model), tmp_path)
     again = load_model(str(tmp_path), kind=other, num_labels=2, seed=1).eval()
     rows = token_batch(batch)
-    mine, theirs = (forward(m, rows, output_spec=hidden_states((0, 3))) for m in (again, model))
+    mine, reference = (forward(m, rows, output_spec=hidden_states((0, 3))) for m in (again, model))
     for layer in (0, 3):
         tokens = batch.attention_mask.bool()
-        assert torch.allclose(mine.hidden(layer)[tokens], theirs.hidden(layer)[tokens], atol=1e-6)
+        assert torch.allclose(
+            mine.hidden(layer)[tokens], reference.hidden(layer)[tokens], atol=1e-6
+        )
     sizes = {"span": (4, 2, LENGTH), "masked_lm": (3, 50), "classification": (4, 2)}
     rows = token_batch(batch) if other == "masked_lm" else batch
     assert forward(again, rows).logits.shape == sizes[other]
@@ -177,8 +179,8 @@ def test_dropout_is_the_one_asked_for(random_init):
     model = build(
         RandomInitConfig(family=random_init.family, layers=1, hidden=16, heads=2, dropout=0.3)
     )
-    found = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
-    assert found == {0.3}
+    actual = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
+    assert actual == {0.3}
 
 
 def test_every_weight_is_a_head_weight_a_block_weight_or_shared(random_init):
@@ -210,9 +212,9 @@ def test_the_first_layers_of_a_cut_model_compute_the_same(random_init, batch):
     student = weights.restore(select_layers(weights.capture(model), (0, 2), keep_head=True)).eval()
     assert model_dims(student).layers == 2
     mine = forward(student, batch, output_spec=hidden_states((0, 1)))
-    theirs = forward(model, batch, output_spec=hidden_states((0, 1)))
-    assert torch.equal(mine.hidden(0), theirs.hidden(0))
-    assert torch.equal(mine.hidden(1), theirs.hidden(1))
+    reference = forward(model, batch, output_spec=hidden_states((0, 1)))
+    assert torch.equal(mine.hidden(0), reference.hidden(0))
+    assert torch.equal(mine.hidden(1), reference.hidden(1))
 
 
 @without_units

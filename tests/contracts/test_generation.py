@@ -109,10 +109,10 @@ def test_rows_do_not_see_each_other_or_their_padding(model, batch, kind):
 def test_a_prompt_is_gone_on_with_alike_alone_and_among_others(model):
     generation = GenerationSettings(max_new_tokens=6, end=END, pad=PAD)
     together = until_end(generate(model, PROMPTS, generation), END)
-    for prompt, found in zip(PROMPTS, together, strict=True):
+    for prompt, actual in zip(PROMPTS, together, strict=True):
         (alone,) = until_end(generate(model, [prompt], generation), END)
-        assert found.tolist() == alone.tolist()
-        assert len(found) <= 6
+        assert actual.tolist() == alone.tolist()
+        assert len(actual) <= 6
 
 
 def test_what_is_most_likely_is_written(model, kind):
@@ -120,8 +120,10 @@ def test_what_is_most_likely_is_written(model, kind):
     generated = generate(model, PROMPTS, GenerationSettings(max_new_tokens=1, end=END, pad=PAD))
     apart = kind == "seq2seq"
     for prompt, token in zip(PROMPTS, generated[:, 0].tolist(), strict=True):
-        asked = (prompt, np.asarray([5])) if apart else joined_row(prompt, np.asarray([5]), LENGTH)
-        batch = Collator(PAD, max_length=LENGTH)(of_rows([asked], apart=apart), np.arange(1))
+        requested = (
+            (prompt, np.asarray([5])) if apart else joined_row(prompt, np.asarray([5]), LENGTH)
+        )
+        batch = Collator(PAD, max_length=LENGTH)(of_rows([requested], apart=apart), np.arange(1))
         assert forward(model, batch).logits[0].argmax().item() == token
 
 
@@ -140,11 +142,11 @@ def test_draws_follow_the_seed_and_leave_the_mode(model):
 
 def test_positions_bound_what_is_written(model, random_init):
     long = np.arange(LENGTH - 2) % 40 + 5
-    found = generate(
+    actual = generate(
         model, [long], GenerationSettings(max_new_tokens=99, end=VOCABULARY + 1, pad=PAD)
     )
     positions = "positions" in registry.load("families", random_init.family).fields
-    assert found.shape[1] == (2 if positions else 99)
+    assert actual.shape[1] == (2 if positions else 99)
 
 
 def test_a_response_that_was_written_takes_the_place_of_the_given_one(model, batch, kind):
@@ -202,8 +204,8 @@ def test_a_mixture_draws_what_only_the_teacher_would(model, random_init, kind):
         teacher.lm_head.bias[37] = 50.0
     torch.manual_seed(0)
     generation = GenerationSettings(max_new_tokens=12, end=VOCABULARY + 1, pad=PAD, sample=True)
-    found = generate(model, PROMPTS * 8, generation, teacher, 0.5)
-    share = (found == 37).float().mean().item()
+    actual = generate(model, PROMPTS * 8, generation, teacher, 0.5)
+    share = (actual == 37).float().mean().item()
     assert 0.4 < share < 0.65
 
 
@@ -235,9 +237,9 @@ def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, random_init, 
     student = weights.restore(select_layers(state, (0, 2), keep_head=True)).eval()
     assert model_dims(student).layers == 2
     mine = forward(student, batch, output_spec=hidden_states((0, 1)))
-    theirs = forward(model, batch, output_spec=hidden_states((0, 1)))
-    assert torch.equal(mine.hidden(0), theirs.hidden(0))
-    assert torch.equal(mine.hidden(1), theirs.hidden(1))
+    expected = forward(model, batch, output_spec=hidden_states((0, 1)))
+    assert torch.equal(mine.hidden(0), expected.hidden(0))
+    assert torch.equal(mine.hidden(1), expected.hidden(1))
 
 
 def test_a_tokenizer_trained_for_it_writes_every_text_again(random_init):

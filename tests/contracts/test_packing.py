@@ -42,23 +42,24 @@ GRID = ((1, 1), (1, 2), (2, 1))
 @functools.cache
 def pair() -> SmallPair:
     """Nothing changes it."""
-    found = SmallPair.of(KIND)
+    actual = SmallPair.of(KIND)
     return SmallPair(
-        kind=KIND, task=found.task, teacher=found.teacher.double(), student=found.student.double(),
-        rows=found.rows,
+        kind=KIND, task=actual.task,
+        teacher=actual.teacher.double(), student=actual.student.double(),
+        rows=actual.rows,
     )  # fmt: skip
 
 
 def rows_read(model: nn.Module) -> list[int]:
     """How many rows each pass with gradient reads from now on."""
-    found: list[int] = []
+    actual: list[int] = []
 
     def note(module: nn.Module, args: Any, given: dict[str, Any]) -> None:
         if torch.is_grad_enabled():
-            found.append(len(given["input_ids"]))
+            actual.append(len(given["input_ids"]))
 
     model.register_forward_pre_hook(note, with_kwargs=True)
-    return found
+    return actual
 
 
 def method_of(of: SmallPair, name: str, values: dict[str, Any]) -> Method[Any]:
@@ -78,15 +79,15 @@ def one_step(name: str, values: dict[str, Any], ranks: int, passes: int, *, pack
         model = copy.deepcopy(of.student)
         read = rows_read(model)
         step = of.step(method, world, model, copy.deepcopy(of.teacher), packing=packing)
-        found = step.run(of.parts(method, UNEVEN, world, passes), UNEVEN)
+        actual = step.run(of.parts(method, UNEVEN, world, passes), UNEVEN)
         tracker = LossTracker(world)
-        tracker.add(found.terms, found.totals, found.values, 1)
+        tracker.add(actual.terms, actual.totals, actual.values, 1)
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()]
         return torch.cat([g.flatten() for g in grads]), tracker.means(1), read
 
     torch.manual_seed(0)
-    found = on_ranks(ranks, run)
-    return found[0][0], found[0][1], sum(sum(read) for _, _, read in found)
+    actual = on_ranks(ranks, run)
+    return actual[0][0], actual[0][1], sum(sum(read) for _, _, read in actual)
 
 
 @pytest.mark.parametrize("name", METHODS)

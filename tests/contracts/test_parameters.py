@@ -172,13 +172,13 @@ def outcome(name: str, kind: str, values: Values) -> str:
 
 def values_of(info: ParamInfo) -> Iterator[Scalar]:
     """Values that a parameter may have; the likeliest to matter first."""
-    found: list[Scalar] = [True, False] if info.type is bool else list(info.choices)
-    if not found and info.type is not str:
+    actual: list[Scalar] = [True, False] if info.type is bool else list(info.choices)
+    if not actual and info.type is not str:
         usual = info.default if isinstance(info.default, int | float) else 1
         near = [0.5, 0, usual * 2, usual + 1, usual / 2, 1, info.low, usual]
         near += [usual * 1e3, usual / 1e5] if info.type is float else []
-        found += [info.type(number) for number in near if number is not None]
-    for value in dict.fromkeys([*found, None]):
+        actual += [info.type(number) for number in near if number is not None]
+    for value in dict.fromkeys([*actual, None]):
         if not info.problem(value):
             yield value
 

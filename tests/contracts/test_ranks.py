@@ -129,17 +129,17 @@ def one_step(
             extra.double()
         method.at_epoch(0, 1)
         step = step_of(kind, method, world)
-        found = step.run(pair.parts(method, rows, world, passes), rows)
+        actual = step.run(pair.parts(method, rows, world, passes), rows)
         loss_tracker = LossTracker(world)
-        loss_tracker.add(found.terms, found.totals, found.values, 1)
+        loss_tracker.add(actual.terms, actual.totals, actual.values, 1)
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()]
         return torch.cat([g.flatten() for g in grads]), loss_tracker.means(1)
 
     torch.manual_seed(0)
-    found = on_ranks(size, run)
-    gradient, *others = (g for g, _ in found)
+    actual = on_ranks(size, run)
+    gradient, *others = (g for g, _ in actual)
     assert all(torch.equal(gradient, other) for other in others)
-    return Result(gradient, [terms for _, terms in found])
+    return Result(gradient, [terms for _, terms in actual])
 
 
 def _for(kind: str, name: str) -> dict[str, Scalar]:
@@ -203,7 +203,7 @@ def check_ways(kind, name, values, batches) -> None:
 @pytest.mark.parametrize("name", [n for n in METHODS if n != "ckd_adaptive"])
 def test_blocks_that_are_computed_again_have_the_same_gradient(name):
     kind = kinds_of(name)[0]
-    found = {}
+    actual = {}
     for again in (False, True):
         pair = SmallPair.of(kind, dropout=0.1)
         method = pair.method(name, **NEEDED.get(name, {}))
@@ -214,10 +214,10 @@ def test_blocks_that_are_computed_again_have_the_same_gradient(name):
         step = pair.step(method, alone, pair.student)
         torch.manual_seed(3)
         step.run(pair.parts(method, UNEVEN, alone, 2), UNEVEN)
-        found[again] = {n: p.grad for n, p in step.named_parameters() if p.grad is not None}
-    assert found[True].keys() == found[False].keys()
-    for parameter, gradient in found[False].items():
-        assert torch.allclose(found[True][parameter], gradient, rtol=1e-5, atol=1e-7), parameter
+        actual[again] = {n: p.grad for n, p in step.named_parameters() if p.grad is not None}
+    assert actual[True].keys() == actual[False].keys()
+    for parameter, gradient in actual[False].items():
+        assert torch.allclose(actual[True][parameter], gradient, rtol=1e-5, atol=1e-7), parameter
 
 
 @pytest.mark.parametrize("kind", ["classification", "span"])

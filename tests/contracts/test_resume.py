@@ -69,8 +69,8 @@ def uninterrupted(name: str):
 
 def bits(method: Method, model: torch.nn.Module):
     extra = method.modules()
-    found = dict(model.state_dict())
-    return found | ({f"extra.{k}": v for k, v in extra.state_dict().items()} if extra else {})
+    actual = dict(model.state_dict())
+    return actual | ({f"extra.{k}": v for k, v in extra.state_dict().items()} if extra else {})
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_a_training_that_goes_on_equals_one_that_was_not_cut_off(name, cut, tmp_
     assert [(e.step, dict(e.terms)) for e in result.history] == [
         (e.step, dict(e.terms)) for e in whole.history
     ]
-    expected, found = bits(method, model), bits(again, resumed)
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(found[k], v) for k, v in expected.items())
+    expected, actual = bits(method, model), bits(again, resumed)
+    assert expected.keys() == actual.keys()
+    assert all(torch.equal(actual[k], v) for k, v in expected.items())
 
 
 @pytest.mark.parametrize(("name", "kind"), [("kd", "classification"), ("minillm", "causal_lm")])

@@ -51,17 +51,17 @@ def both(request, tmp_path_factory):
     return one, several
 
 
-def check_steps(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: str) -> None:
-    for number, (one, several) in enumerate(zip(mine["logged"], theirs["logged"], strict=True)):
+def check_steps(mine: Mapping[str, Any], expected: Mapping[str, Any], where: str) -> None:
+    for number, (one, several) in enumerate(zip(mine["logged"], expected["logged"], strict=True)):
         assert several == pytest.approx(one, rel=1e-5, abs=1e-6), (where, number)
     for what in ("weights", "moments"):
-        check_tensors(mine[what], theirs[what], 1e-6, where)
+        check_tensors(mine[what], expected[what], 1e-6, where)
 
 
-def check_tensors(mine: Any, theirs: Any, most: float, where: str) -> None:
-    assert mine.keys() == theirs.keys(), where
+def check_tensors(mine: Any, expected: Any, most: float, where: str) -> None:
+    assert mine.keys() == expected.keys(), where
     for name in mine:
-        one, several = torch.as_tensor(mine[name]), torch.as_tensor(theirs[name])
+        one, several = torch.as_tensor(mine[name]), torch.as_tensor(expected[name])
         assert one.shape == several.shape, (where, name)
         largest = max(1.0, one.abs().max().item())
         assert (several - one).abs().max().item() <= most * largest, (where, name)
@@ -71,23 +71,23 @@ def test_two_ranks_learn_save_and_record_what_one_does(tmp_path):
     """A little of all that the tests below look at."""
     several, one = of_several(2, tmp_path, a_little), a_little(ALONE, tmp_path)
     check_steps(one["steps"], several["steps"], "classification-kd")
-    mine, theirs = one["training"], several["training"]
-    assert [e[0] for e in theirs["history"]] == [e[0] for e in mine["history"]]
-    check_tensors(mine["state"].tensors, theirs["state"].tensors, 1e-4, "training")
-    check_parts(mine, theirs)
+    mine, expected = one["training"], several["training"]
+    assert [e[0] for e in expected["history"]] == [e[0] for e in mine["history"]]
+    check_tensors(mine["state"].tensors, expected["state"].tensors, 1e-4, "training")
+    check_parts(mine, expected)
     check_recorded(one["teacher"], several["teacher"], "fp32")
 
 
 @pytest.mark.parametrize(("kind", "name"), SOME)
 def test_a_sharded_student_learns_what_a_whole_one_does(both, kind, name):
-    one, several = (found[f"{kind}-{name}"] for found in both)
+    one, several = (actual[f"{kind}-{name}"] for actual in both)
     check_steps(one, several, f"{kind}-{name}")
 
 
 @pytest.mark.parametrize(("kind", "name"), SOME)
 def test_only_the_first_rank_keeps_what_a_state_is_made_of(both, kind, name):
     """The others keep what every rank has all of: numbers, and what a method trains along."""
-    one, several = (found[f"{kind}-{name}"] for found in both)
+    one, several = (actual[f"{kind}-{name}"] for actual in both)
     first, *others = several["kept"]
     assert first == pytest.approx(one["kept"][0], rel=0.01)
     assert max(others) < 0.1 * first
@@ -113,12 +113,12 @@ def test_ranks_whose_rows_have_no_rationale_run_the_student_with_the_others(tmp_
 @pytest.mark.parametrize("which", ["training", "again", "adapted", "resumed"])
 def test_evaluations_and_the_saved_student_are_those_of_one_rank(both, which):
     """Also with blocks that are computed again, adapters, and a state of other ranks."""
-    one, several = (found[which] for found in both)
+    one, several = (actual[which] for actual in both)
     assert len(one["history"]) == 3
-    for mine, theirs in zip(one["history"], several["history"], strict=True):
-        assert mine[0] == theirs[0]
-        assert theirs[1] == pytest.approx(mine[1])
-        assert theirs[2] == pytest.approx(mine[2], rel=1e-3)
+    for mine, expected in zip(one["history"], several["history"], strict=True):
+        assert mine[0] == expected[0]
+        assert expected[1] == pytest.approx(mine[1])
+        assert expected[2] == pytest.approx(mine[2], rel=1e-3)
     assert np.allclose(several["said"], one["said"], atol=1e-4)
     assert several["state"].config == one["state"].config
     check_tensors(one["state"].tensors, several["state"].tensors, 1e-4, which)
@@ -143,7 +143,7 @@ def test_the_saved_student_opens_elsewhere_and_says_the_same(both, tmp_path):
 
 
 def test_a_trial_is_scored_and_saved_as_on_one_rank(both):
-    one, several = (found["trial"] for found in both)
+    one, several = (actual["trial"] for actual in both)
     measured = {name for name in one.metrics if "latency" not in name}
     for name in measured:
         assert several.metrics[name] == pytest.approx(one.metrics[name], abs=0.05), name
@@ -154,7 +154,7 @@ def test_a_trial_is_scored_and_saved_as_on_one_rank(both):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_sharded_teacher_is_recorded_bit_for_bit(both, precision):
-    check_recorded(*(found["teacher"][precision] for found in both), precision)
+    check_recorded(*(actual["teacher"][precision] for actual in both), precision)
 
 
 def check_recorded(one: Any, several: Any, precision: str) -> None:
@@ -162,41 +162,41 @@ def check_recorded(one: Any, several: Any, precision: str) -> None:
     assert several.parameters == one.parameters
     assert several.precision_error == one.precision_error
     assert bool(one.precision_error) == (precision == "bf16")
-    mine, theirs = one.cached_outputs, several.cached_outputs
-    assert mine.signals == theirs.signals
+    mine, expected = one.cached_outputs, several.cached_outputs
+    assert mine.signals == expected.signals
     for name, part in mine.parts.items():
-        for a, b in zip(part.chunks, theirs.parts[name].chunks, strict=True):
+        for a, b in zip(part.chunks, expected.parts[name].chunks, strict=True):
             assert np.array_equal(a, b), name
 
 
 def test_adapters_outside_of_the_blocks_are_merged_into_a_model_in_parts(both):
-    one, several = (found["outside"] for found in both)
+    one, several = (actual["outside"] for actual in both)
     assert torch.equal(one["want"], several["want"])
     check_tensors(one["tensors"], several["tensors"], 1e-6, "outside")
     assert any("embeddings_project" in name for name in one["tensors"])
 
 
 def test_blocks_in_lists_of_lists_are_gathered_one_by_one(both):
-    one, several = (found["nested"] for found in both)
+    one, several = (actual["nested"] for actual in both)
     assert one["blocks"] == several["blocks"] == 4
     assert torch.allclose(one["said"], several["said"], atol=1e-6)
     check_tensors(one["gradients"], several["gradients"], 1e-6, "nested")
 
 
 def test_a_sharded_teacher_beside_the_student_says_the_same(both):
-    one, several = (found["beside"] for found in both)
+    one, several = (actual["beside"] for actual in both)
     assert torch.equal(one, several)
 
 
 def test_a_teacher_that_is_fine_tuned_in_parts_is_the_same(both):
-    one, several = (found["finetuned"] for found in both)
+    one, several = (actual["finetuned"] for actual in both)
     check_tensors(one.state.tensors, several.state.tensors, 1e-4, "fine-tuned")
     assert several.scores["test"] == pytest.approx(one.scores["test"], abs=0.05)
 
 
 @pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
 def test_sharded_models_write_the_same(both, kind):
-    one, several = (found["texts"][kind] for found in both)
+    one, several = (actual["texts"][kind] for actual in both)
     assert torch.equal(one["first"], several["first"])
-    for mine, theirs in zip(one["together"], several["together"], strict=True):
-        assert torch.equal(mine, theirs)
+    for mine, expected in zip(one["together"], several["together"], strict=True):
+        assert torch.equal(mine, expected)

@@ -22,12 +22,12 @@ def test_every_metric_has_a_unit(name):
 def test_constant_answers_have_scores_that_the_metric_can_have(task, encoded):  # noqa: F811
     for metric in task.metrics:
         scale = scale_named(unit_of(metric), metric)
-        found = constant_scores(task, encoded, metric)
-        assert all(math.isfinite(v) and scale.low <= v <= scale.high for v in found)
+        actual = constant_scores(task, encoded, metric)
+        assert all(math.isfinite(v) and scale.low <= v <= scale.high for v in actual)
         if task.kind == "classification" and scale.per_row:
-            assert len(found) == task.num_labels
+            assert len(actual) == task.num_labels
         if task.kind == "regression" or scale.unit == "nats":
-            assert found == ()
+            assert actual == ()
 
 
 def test_every_row_is_found_again_and_only_itself(task, rows):  # noqa: F811
@@ -35,5 +35,5 @@ def test_every_row_is_found_again_and_only_itself(task, rows):  # noqa: F811
     assert len(set(own)) == len(own) == len(rows)
     half = rows.take(list(range(0, len(rows), 2)))
     splits = {"train": rows, "validation": half, "test": half}
-    found = shared(task, splits, ("train",))
-    assert found["validation in train"] == (len(half), len(half))
+    actual = shared(task, splits, ("train",))
+    assert actual["validation in train"] == (len(half), len(half))

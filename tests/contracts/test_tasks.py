@@ -232,12 +232,12 @@ def test_right_predictions_score_better_than_constant_ones(task, encoded):
 def test_every_metric_is_the_mean_of_what_the_rows_add_to_it(task, encoded):
     """But for the bias of the jackknife, which few rows make large: it is zero for equal rows."""
     right = perfect(task, encoded)
-    found = task.score(right, encoded)
+    actual = task.score(right, encoded)
     for metric in () if encoded.token_labels else task.metrics:
         outcomes = task.row_outcomes(metric, right, encoded)
         assert outcomes.ndim == 1
         assert len(outcomes) <= len(encoded)
-        assert outcomes.mean() == pytest.approx(found[metric], abs=0.1), metric
+        assert outcomes.mean() == pytest.approx(actual[metric], abs=0.1), metric
 
 
 WRITING = [name for name in TASKS if registry.load("tasks", name).kind in TEXT_KINDS]
@@ -250,11 +250,11 @@ def writing(task, request) -> Task:
 
 @pytest.mark.parametrize("task", WRITING, indirect=True)
 def test_what_is_accepted_is_scored_as_right_and_other_text_as_wrong(writing, rows):
-    found = writing.encode(rows, tokenizer_for(writing, rows), LENGTH)
-    assert found.references is not None
-    answers = found.references.answers
-    right = writing.score_texts([accepted[0] for accepted in answers], found.references)
-    wrong = writing.score_texts(["xyzzy"] * len(answers), found.references)
+    actual = writing.encode(rows, tokenizer_for(writing, rows), LENGTH)
+    assert actual.references is not None
+    answers = actual.references.answers
+    right = writing.score_texts([accepted[0] for accepted in answers], actual.references)
+    wrong = writing.score_texts(["xyzzy"] * len(answers), actual.references)
     assert set(right) == set(writing.text_metrics)
     assert all(value == pytest.approx(1.0) for value in right.values())
     assert all(value == 0.0 for value in wrong.values())
@@ -263,16 +263,16 @@ def test_what_is_accepted_is_scored_as_right_and_other_text_as_wrong(writing, ro
 @pytest.mark.parametrize("task", WRITING, indirect=True)
 def test_labels_are_the_response_and_its_end(writing, rows):
     tokenizer = tokenizer_for(writing, rows)
-    found = writing.encode(rows, tokenizer, 4 * LENGTH)
-    assert found.references is not None
-    assert found.references.tokens is not None
-    offsets = found.label_offsets if writing.kind == "seq2seq" else found.offsets
+    actual = writing.encode(rows, tokenizer, 4 * LENGTH)
+    assert actual.references is not None
+    assert actual.references.tokens is not None
+    offsets = actual.label_offsets if writing.kind == "seq2seq" else actual.offsets
     for row in range(len(rows)):
-        labels = found.labels[offsets[row] : offsets[row + 1]]
-        said = labels[labels != NO_LABEL]
-        assert said[-1] == tokenizer.eos_token_id
-        assert found.references.tokens.decode([said]) == [rows.texts[1][row]]
-        assert tokenizer.decode(found.prompt(row)).strip() in rows.texts[0][row]
+        labels = actual.labels[offsets[row] : offsets[row + 1]]
+        message = labels[labels != NO_LABEL]
+        assert message[-1] == tokenizer.eos_token_id
+        assert actual.references.tokens.decode([message]) == [rows.texts[1][row]]
+        assert tokenizer.decode(actual.prompt(row)).strip() in rows.texts[0][row]
 
 
 @pytest.mark.parametrize("task", WRITING, indirect=True)

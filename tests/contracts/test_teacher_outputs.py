@@ -131,8 +131,8 @@ def of_kind(kind: str) -> tuple[Any, Examples]:
         return task, task.read_table(Table(columns={"words": words, "tags": tags}, origin="made"))
     task = replace(registry.load("tasks", "toy_text/replies"), max_new_tokens=5)
     rows = task.load("train", DataSettings(limit=ROWS))
-    said = tuple(t if k % 3 else t[:3] for k, t in enumerate(rows.texts[1]))
-    return task.read_by(kind), replace(rows, texts=(rows.texts[0], said))
+    message = tuple(t if k % 3 else t[:3] for k, t in enumerate(rows.texts[1]))
+    return task.read_by(kind), replace(rows, texts=(rows.texts[0], message))
 
 
 @functools.cache
@@ -200,10 +200,10 @@ def case(family: str, of: str, other: bool = False, explain: bool = False) -> Ca
     kind = "classification" if of == "choices" else of
     task, rows = of_kind(of)
     tokens = tokenizer(family, False), tokenizer(family, other)
-    theirs, ours = (task.encode(rows, t, LENGTH) for t in tokens)
+    expected, computed = (task.encode(rows, t, LENGTH) for t in tokens)
     if explain:
-        theirs = task.views(rows, tokens[0], LENGTH)[PREDICT]
-    assert other == (not np.array_equal(theirs.input_ids, ours.input_ids)) or explain
+        expected = task.views(rows, tokens[0], LENGTH)[PREDICT]
+    assert other == (not np.array_equal(expected.input_ids, computed.input_ids)) or explain
     more = (PAD_T, PAD_S) if kind in TOKEN_KINDS else (0, 0)
     sizes = [id_count(t) + n for t, n in zip(tokens, more, strict=True)]
     teacher, student = (
@@ -212,7 +212,7 @@ def case(family: str, of: str, other: bool = False, explain: bool = False) -> Ca
     few = [task.encode(rows.take(np.arange(2)), t, LENGTH) for t in tokens]
     splits = [
         {"train": replace(train, references=None), "validation": scored, "test": scored}
-        for train, scored in zip((theirs, ours), few, strict=True)
+        for train, scored in zip((expected, computed), few, strict=True)
     ]
     inputs = TaskInputs(
         task=task, teacher_splits=splits[0], student_splits=splits[1], teacher=teacher,
@@ -240,30 +240,30 @@ PAIRS = [
 
 
 def compare(
-    found: Outputs, want: list[Outputs], of: Case, batch: Any, output_spec: OutputSpec
+    actual: Outputs, want: list[Outputs], of: Case, batch: Any, output_spec: OutputSpec
 ) -> None:
     """Outputs of a batch with those of its rows alone."""
     shared = of.inputs.context().compared_vocabulary
     lengths = of.inputs.teacher_splits["train"].lengths()[batch.index.numpy()]
     if Logits() in output_spec:
-        if found.logits.dim() == 3:
-            assert found.logits.shape[2] == batch.input_ids.shape[1]
-            for mine, alone, n in zip(found.logits, want, lengths, strict=True):
+        if actual.logits.dim() == 3:
+            assert actual.logits.shape[2] == batch.input_ids.shape[1]
+            for mine, alone, n in zip(actual.logits, want, lengths, strict=True):
                 assert torch.allclose(mine[:, :n], alone.logits[0, :, :n], atol=TOLERANCE)
         else:
             alone = torch.cat([out.logits[..., :shared] for out in want])
-            assert found.logits.shape == alone.shape
-            assert torch.allclose(found.logits, alone, atol=TOLERANCE)
+            assert actual.logits.shape == alone.shape
+            assert torch.allclose(actual.logits, alone, atol=TOLERANCE)
     for signal in (s for s in output_spec.by_position if not isinstance(s, AttentionMap)):
         for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
             upto = (
                 min(n + output_spec.context_padding, LENGTH) if signal.uses_context_padding else n
             )
-            mine, theirs = found.read(signal)[row, :upto], alone.read(signal)[0, :upto]
-            assert torch.allclose(mine, theirs, atol=TOLERANCE)
+            mine, expected = actual.read(signal)[row, :upto], alone.read(signal)[0, :upto]
+            assert torch.allclose(mine, expected, atol=TOLERANCE)
     for block in (s.block for s in output_spec if isinstance(s, AttentionMap)):
         for row, (alone, n) in enumerate(zip(want, lengths, strict=True)):
-            mine = found.attention(block)[row, :, :n, :n]
+            mine = actual.attention(block)[row, :, :n, :n]
             assert torch.allclose(mine, alone.attention(block)[0, :, :n, :n], atol=TOLERANCE)
 
 
@@ -296,11 +296,11 @@ def test_what_padding_holds_depends_on_its_row_alone(family):
 def test_a_teacher_with_other_tokens_reads_its_own(family, kind, mode):
     """Also rows that are cut for one of the two only, and longer or shorter ones."""
     of = case(family, kind, other=True)
-    theirs, ours = (
+    expected, computed = (
         s["train"].lengths() for s in (of.inputs.teacher_splits, of.inputs.student_splits)
     )
-    assert (theirs < ours).any()
-    assert len(theirs) == len(ours)
+    assert (expected < computed).any()
+    assert len(expected) == len(computed)
     prepared, teacher = of.served(mode)
     for batch in of.batches(prepared):
         want = [of.plain(row) for row in batch.index.tolist()]
@@ -312,11 +312,11 @@ def test_a_teacher_with_other_tokens_reads_its_own(family, kind, mode):
 def test_rows_whose_teacher_text_is_longer_than_the_students(family, kind, mode):
     """A teacher that learnt to explain reads the name of the task before every prompt."""
     of = case(family, kind, explain=True)
-    theirs, ours = (
+    expected, computed = (
         s["train"].lengths() for s in (of.inputs.teacher_splits, of.inputs.student_splits)
     )
-    assert (theirs >= ours).all()
-    assert (theirs > ours).any()
+    assert (expected >= computed).all()
+    assert (expected > computed).any()
     counts = of.inputs.teacher_splits["train"].label_counts()
     kept = counts == of.inputs.student_splits["train"].label_counts()
     prepared, teacher = of.served(mode)
@@ -330,21 +330,21 @@ def test_rows_whose_teacher_text_is_longer_than_the_students(family, kind, mode)
 def test_feature_transforms_are_those_of_the_hidden_states(mode):
     of = case("bert", "classification")
     words = WordGram((0, LAYERS), CONTEXT_PADDING)
-    asked = OutputSpec(Logits(), *hidden_states((0, LAYERS)), context_padding=CONTEXT_PADDING)
+    requested = OutputSpec(Logits(), *hidden_states((0, LAYERS)), context_padding=CONTEXT_PADDING)
     recorded = OutputSpec(
         Logits(), *(Transformed(of) for of in (words,)), context_padding=CONTEXT_PADDING
     )
     prepared, teacher = of.served(mode, output_spec=recorded)
     for batch in of.batches(prepared, CONTEXT_PADDING):
         mask = batch.attention_mask
-        found = teacher.outputs_fn(asked, (words,))(batch).transformed(words, mask).inner
+        actual = teacher.outputs_fn(requested, (words,))(batch).transformed(words, mask).inner
         for row, number in enumerate(batch.index.tolist()):
             n = int(mask[row].sum())
             alone = of.plain(number, CONTEXT_PADDING)
             length = alone.hidden(0).shape[1]
             want = alone.transformed(words, (torch.arange(length) < n).long()[None]).inner
             places = slice(row, None, len(mask))
-            assert torch.allclose(found[places, :n, :n], want[:, :n, :n], atol=1e-4)
+            assert torch.allclose(actual[places, :n, :n], want[:, :n, :n], atol=1e-4)
 
 
 @pytest.mark.parametrize("cache", ["hidden", "top_k:64", "top_k:1000", "sampled:3000"])
@@ -361,15 +361,15 @@ def test_caches_of_a_vocabulary_say_what_the_scores_do(family, kind, cache):
     read = teacher.outputs_fn(output_spec.without(VocabularyScores))
     for batch in of.batches(prepared, output_spec.context_padding):
         want = [of.plain(row, output_spec.context_padding) for row in batch.index.tolist()]
-        found = read(batch)
-        compare(found, want, of, batch, output_spec.without(Logits))
-        theirs = torch.cat([out.logits[:, :shared] for out in want])
+        actual = read(batch)
+        compare(actual, want, of, batch, output_spec.without(Logits))
+        expected = torch.cat([out.logits[:, :shared] for out in want])
         torch.manual_seed(0)
-        mine = torch.randn(len(theirs), prepared.student.dims.vocabulary)
-        got = found.target.distance(mine, slice(0, len(mine)), Divergence())
-        full = forward_kl(mine[:, :shared], theirs)
+        mine = torch.randn(len(expected), prepared.student.dims.vocabulary)
+        got = actual.target.distance(mine, slice(0, len(mine)), Divergence())
+        full = forward_kl(mine[:, :shared], expected)
         if cache.startswith("sampled"):
-            entropy = -(theirs.softmax(-1) * theirs.log_softmax(-1)).sum(-1)
+            entropy = -(expected.softmax(-1) * expected.log_softmax(-1)).sum(-1)
             assert torch.allclose(got, full + entropy, atol=0.15)
         elif cache == "top_k:64":
             assert (got <= full + 1e-3).all()
@@ -395,16 +395,16 @@ def test_text_that_the_teacher_wrote_is_the_same_however_it_is_served(family, ki
 def test_scores_of_text_that_the_teacher_wrote_are_of_that_text():
     """A method that trains on it needs the online teacher: the cache is of other responses."""
     of = case("gpt2", "causal_lm")
-    asked = OutputSpec(Generations(), Logits())
-    assert needs_running_model(asked)
-    prepared, teacher = of.served("weights", output_spec=asked)
+    requested = OutputSpec(Generations(), Logits())
+    assert needs_running_model(requested)
+    prepared, teacher = of.served("weights", output_spec=requested)
     for batch in of.batches(prepared, role=Generations.texts):
         rows = prepared.splits[Generations.texts]
         want = [of.plain(row, rows=rows) for row in batch.index.tolist()]
-        compare(teacher.outputs_fn(asked)(batch), want, of, batch, asked)
-    _, recorded = of.served("outputs", output_spec=asked)
+        compare(teacher.outputs_fn(requested)(batch), want, of, batch, requested)
+    _, recorded = of.served("outputs", output_spec=requested)
     with pytest.raises(LookupError, match="text that is not recorded"):
-        recorded.outputs_fn(asked)
+        recorded.outputs_fn(requested)
 
 
 class Biased(ModelFactory):
@@ -452,9 +452,9 @@ def test_token_states_are_kept_as_hidden_states_are(dtype, error):
 def test_a_student_whose_matrix_is_larger_or_smaller_is_compared_over_what_both_have():
     """Cut on both sides with the mass that is left made 1, for every divergence."""
     of = case("gpt2", "causal_lm")
-    for ours, theirs in ((PAD_S, PAD_T), (PAD_T, PAD_S), (0, PAD_T), (PAD_T, 0)):
+    for computed, expected in ((PAD_S, PAD_T), (PAD_T, PAD_S), (0, PAD_T), (PAD_T, 0)):
         given = of.inputs
-        sizes = [given.vocabulary + n for n in (ours, theirs)]
+        sizes = [given.vocabulary + n for n in (computed, expected)]
         student, teacher = (
             factory("gpt2", "causal_lm", given.task, n, hidden)
             for n, hidden in zip(sizes, (8, 16), strict=True)
@@ -464,10 +464,10 @@ def test_a_student_whose_matrix_is_larger_or_smaller_is_compared_over_what_both_
             prepared, opened = pair.served(mode)
             batch = next(pair.batches(prepared))
             target = opened.outputs_fn(LOGITS)(batch).target
-            said = torch.cat([pair.plain(row).logits for row in batch.index.tolist()])
-            mine = torch.randn(len(said), sizes[0], generator=torch.Generator().manual_seed(0))
+            message = torch.cat([pair.plain(row).logits for row in batch.index.tolist()])
+            mine = torch.randn(len(message), sizes[0], generator=torch.Generator().manual_seed(0))
             got = target.distance(mine, slice(0, len(mine)), Divergence(kind="reverse_kl"))
-            q, p = (F.log_softmax(x[:, : given.vocabulary], -1) for x in (mine, said))
+            q, p = (F.log_softmax(x[:, : given.vocabulary], -1) for x in (mine, message))
             assert torch.allclose(got, (q.exp() * (q - p)).sum(-1), atol=1e-5)
 
 
@@ -531,8 +531,8 @@ def test_masked_words_are_compared_over_the_words_that_both_know(mode):
     terms = method.step(batch, student, teacher.outputs_fn(LOGITS))
     logits = forward(model, batch).logits
     labels = batch.labels[batch.labels != NO_LABEL]
-    theirs = torch.cat([of.plain(row).logits for row in batch.index.tolist()])
-    q, p = ((x[:, :shared] / 3.0).log_softmax(-1) for x in (logits, theirs))
+    expected = torch.cat([of.plain(row).logits for row in batch.index.tolist()])
+    q, p = ((x[:, :shared] / 3.0).log_softmax(-1) for x in (logits, expected))
     # Labels are told from all that the student has.
     want = 0.6 * F.cross_entropy(logits, labels) + 0.4 * 9 * (p.exp() * (p - q)).sum(-1).mean()
     assert torch.allclose(terms.total(), want, atol=1e-4)
@@ -554,8 +554,8 @@ def test_tokens_are_what_the_library_makes_of_them(family):
             input_ids=batch.input_ids, attention_mask=batch.attention_mask,
             output_hidden_states=True, **marks,
         )  # fmt: skip
-        found = forward(of.model, batch, output_spec=hidden_states(range(LAYERS + 1)))
-    assert torch.equal(found.logits, plain.logits)
+        actual = forward(of.model, batch, output_spec=hidden_states(range(LAYERS + 1)))
+    assert torch.equal(actual.logits, plain.logits)
     is_token = batch.attention_mask.bool()
     for layer in range(LAYERS + 1):
-        assert torch.equal(found.hidden(layer)[is_token], plain.hidden_states[layer][is_token])
+        assert torch.equal(actual.hidden(layer)[is_token], plain.hidden_states[layer][is_token])

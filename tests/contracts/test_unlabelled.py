@@ -51,10 +51,10 @@ def step(pair: SmallPair, name: str, rows: TokenizedDataset, passes: int = 1):
     method.at_epoch(0, 1)
     own = dataclasses.replace(pair, rows=rows)
     world, numbers = DistributedContext(), np.arange(ROWS)
-    found = own.step(method, world, model).run(own.parts(method, numbers, world, passes), numbers)
+    actual = own.step(method, world, model).run(own.parts(method, numbers, world, passes), numbers)
     gradient = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
-    names = (*found.terms.names,)
-    return method, dict(zip(names, found.values.tolist(), strict=False)), torch.cat(gradient)
+    names = (*actual.terms.names,)
+    return method, dict(zip(names, actual.values.tolist(), strict=False)), torch.cat(gradient)
 
 
 @over(METHODS, on_rows)

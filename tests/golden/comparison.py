@@ -66,9 +66,9 @@ def compare_gradient(key: str, got: Array, golden: Array, atol: float) -> Compar
     """Compare a gradient; `atol` is relative to the largest entry of the golden one."""
     if got.shape != golden.shape:
         return Comparison(key, "gradient", float("inf"), atol)
-    ours, want = got.astype(np.float64), golden.astype(np.float64)
+    actual, want = got.astype(np.float64), golden.astype(np.float64)
     largest = float(np.abs(want).max(initial=0.0))
-    error = float(np.abs(ours - want).max(initial=0.0)) / max(largest, 1e-12)
+    error = float(np.abs(actual - want).max(initial=0.0)) / max(largest, 1e-12)
     return Comparison(key, "gradient", _finite(error), atol)
 
 

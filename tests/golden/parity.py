@@ -34,18 +34,18 @@ def check_file(path: Path, checker: str) -> tuple[int, bool]:
     """Check and describe one file: how many numbers were compared, and whether all is well."""
     module = importlib.import_module(f"tests.golden.checkers.{checker}")
     try:
-        found = list(module.check(path))
+        actual = list(module.check(path))
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as exc:
         print(f"{path.name}: cannot be read: {exc}")
         return 0, False
-    compared = [f for f in found if isinstance(f, Comparison)]
-    unknown = [f for f in found if isinstance(f, Unknown)]
+    compared = [f for f in actual if isinstance(f, Comparison)]
+    unknown = [f for f in actual if isinstance(f, Unknown)]
     wrong = [c for c in compared if not c.passes]
     parts = [_worst([c for c in compared if c.kind == k], k) for k in _kinds(compared)]
     print(f"{path.name}: " + ("; ".join(parts) or "nothing compared"))
     lines = [f"{c.key}: {c.kind} error {c.error:.2e} > {c.tolerance:.0e}" for c in wrong]
     lines += [f"{u.key}: not understood: {u.why}" for u in unknown]
-    left = [f.why for f in found if isinstance(f, NotOffered)]
+    left = [f.why for f in actual if isinstance(f, NotOffered)]
     for why in dict.fromkeys(left):
         print(f"  {left.count(why)} numbers left out: {why}")
     for line in lines[:_SHOWN]:

@@ -132,9 +132,9 @@ class Inputs:
         model = self.teacher()
 
         def losses(batch: Batch) -> dict[str, Tensor]:
-            found = self.losses(batch, forward(model, batch).logits)
+            actual = self.losses(batch, forward(model, batch).logits)
             # The authors' loss weighs both halves equally; the labels' half has no gradient.
-            return {"E": found["E"], "F": found["F"] / 2}
+            return {"E": actual["E"], "F": actual["F"] / 2}
 
         return sensitivity(model, self.batches, losses)
 

@@ -164,9 +164,9 @@ def test_a_wrong_sparse_teacher_is_noticed(tmp_path, capsys, key, why):
         first += 1
     rewrite(tmp_path, name, **{key: array})
     assert parity.main([str(tmp_path)]) == 1
-    assert f"FAIL {key}" in (found := capsys.readouterr().out)
-    assert why in found
-    assert found.count("FAIL") <= 3
+    assert f"FAIL {key}" in (actual := capsys.readouterr().out)
+    assert why in actual
+    assert actual.count("FAIL") <= 3
 
 
 @pytest.mark.parametrize(

@@ -27,16 +27,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(ALL)}; all by default")
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--small", action="store_true", help="tiny sizes and few methods")
-    asked = parser.parse_args(argv)
-    if unknown := set(asked.names) - set(ALL):
+    requested = parser.parse_args(argv)
+    if unknown := set(requested.names) - set(ALL):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
-    device = torch.device(asked.device)
+    device = torch.device(requested.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         print(f"no CUDA device for torch {torch.__version__}; --device cpu --small tries the code")
         return 2
     print(f"{_named(device)}, torch {torch.__version__}, transformers {transformers.__version__}")
-    given = Given(device, small=asked.small)
-    failed = [name for name in asked.names or ALL if not _holds(name, given)]
+    given = Given(device, small=requested.small)
+    failed = [name for name in requested.names or ALL if not _holds(name, given)]
     print(f"failed: {', '.join(failed)}" if failed else "all of it holds")
     return 1 if failed else 0
 
@@ -48,13 +48,13 @@ def _named(device: torch.device) -> str:
 def _holds(name: str, given: Given) -> bool:
     began = time.perf_counter()
     try:
-        said, holds = ALL[name](given), True
+        message, holds = ALL[name](given), True
     except Exception as exc:
         last = traceback.extract_tb(exc.__traceback__)[-1]
         where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-        said, holds = [f"{type(exc).__name__} at {where}: {exc}"], False
+        message, holds = [f"{type(exc).__name__} at {where}: {exc}"], False
     seconds = time.perf_counter() - began
-    for number, line in enumerate(said):
+    for number, line in enumerate(message):
         verdict = "" if number else f"{'ok' if holds else 'FAILED':6} {seconds:6.1f} s"
         print(f"{name if not number else '':18} {verdict:15}  {line}", flush=True)
     return holds

@@ -58,8 +58,8 @@ def parity(given: Given) -> list[str]:
     for name in given.methods:
         for kind in kinds_of(name)[: 1 if given.small else None]:
             with _the_likeliest_text():
-                want, found = (Stepper.of(name, kind, device) for device in (CPU, given.device))
-                most[f"{name} on {kind}"] = _difference(want.step(), found.step())
+                want, actual = (Stepper.of(name, kind, device) for device in (CPU, given.device))
+                most[f"{name} on {kind}"] = _difference(want.step(), actual.step())
     return _within(most, "the CPU")
 
 
@@ -156,10 +156,10 @@ CHECKS: dict[str, Callable[[Given], list[str]]] = {
 }
 
 
-def _difference(want: list[Tensor], found: list[Tensor]) -> float:
-    if len(want) != len(found):
-        raise CheckFailed(f"{len(found)} terms and gradients in place of {len(want)}")
-    pairs = [(a.cpu(), b.cpu()) for a, b in zip(want, found, strict=True)]
+def _difference(want: list[Tensor], actual: list[Tensor]) -> float:
+    if len(want) != len(actual):
+        raise CheckFailed(f"{len(actual)} terms and gradients in place of {len(want)}")
+    pairs = [(a.cpu(), b.cpu()) for a, b in zip(want, actual, strict=True)]
     largest = max(float(a.abs().max()) for a, _ in pairs[1:])
     off = [float((a - b).abs().max()) / largest for a, b in pairs[1:]]
     terms = [float((a - b).abs().max() / a.abs().max().clamp_min(1e-6)) for a, b in pairs[:1]]

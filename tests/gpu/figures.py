@@ -154,7 +154,7 @@ class Trial:
             for number in range(self.size.steps):
                 yield np.arange(self.size.rows) + self.size.rows * number
 
-        found = []
+        actual = []
         for round_ in range(ROUNDS + 1):
             began = time.perf_counter()
             for rows in batches():
@@ -162,8 +162,8 @@ class Trial:
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
             if round_:
-                found.append((time.perf_counter() - began) / self.size.steps)
-        return statistics.median(found)
+                actual.append((time.perf_counter() - began) / self.size.steps)
+        return statistics.median(actual)
 
 
 def _by_hand(logits: torch.Tensor, known: torch.Tensor | None, labels: torch.Tensor) -> Any:
@@ -195,24 +195,24 @@ def _rows(size: Size, num_labels: int) -> TokenizedDataset:
 
 def step_rate(given: Given) -> list[str]:
     """Steps with a recorded teacher against a bare loop without one."""
-    said = []
+    message = []
     for name, size in (SMALL if given.small else SIZES).items():
         trial = Trial(size, given.device)
-        bare, ours = trial.bare_seconds(), trial.seconds("kd", recorded=True)
-        said.append(f"{name}: bare {1e3 * bare:.1f} ms, kd {1e3 * ours:.1f} ms, "
-                    f"ratio {bare / ours:.2f}")  # fmt: skip
-    return said
+        bare, result = trial.bare_seconds(), trial.seconds("kd", recorded=True)
+        message.append(f"{name}: bare {1e3 * bare:.1f} ms, kd {1e3 * result:.1f} ms, "
+                    f"ratio {bare / result:.2f}")  # fmt: skip
+    return message
 
 
 def naive_sweep(given: Given) -> list[str]:
     """Steps with a recorded teacher against a loop by hand that runs the teacher in each."""
-    said = []
+    message = []
     for name, size in (SMALL if given.small else SIZES).items():
         trial = Trial(size, given.device)
-        naive, ours = trial.bare_seconds(live=True), trial.seconds("kd", recorded=True)
-        said.append(f"{name}: by hand {1e3 * naive:.1f} ms, kd {1e3 * ours:.1f} ms, "
-                    f"{naive / ours:.2f} times as many trials")  # fmt: skip
-    return said
+        naive, result = trial.bare_seconds(live=True), trial.seconds("kd", recorded=True)
+        message.append(f"{name}: by hand {1e3 * naive:.1f} ms, kd {1e3 * result:.1f} ms, "
+                    f"{naive / result:.2f} times as many trials")  # fmt: skip
+    return message
 
 
 def vocabulary(given: Given) -> list[str]:

@@ -85,8 +85,8 @@ class PretendedCuda(TorchFunctionMode):
         if any(held):
             self._check(name, args, kwargs, tensors, held)
         with torch._C.DisableTorchFunctionSubclass(), self._unchecked(func is torch.autograd.grad):
-            found = func(*args, **kwargs)
-        return tree_map(on_cuda, found) if made or any(held) else found
+            actual = func(*args, **kwargs)
+        return tree_map(on_cuda, actual) if made or any(held) else actual
 
     def _attribute(self, func: Any, args: Any) -> Any:
         if func == Tensor.device.__get__:
@@ -94,8 +94,8 @@ class PretendedCuda(TorchFunctionMode):
         if func in (Tensor.is_cuda.__get__, Tensor.is_cpu.__get__):
             return func == Tensor.is_cuda.__get__
         with torch._C.DisableTorchFunctionSubclass():
-            found = func(*args)
-        return on_cuda(found) if isinstance(found, Tensor) else found
+            actual = func(*args)
+        return on_cuda(actual) if isinstance(actual, Tensor) else actual
 
     def _moved(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Tensor:
         here, *rest = args
@@ -118,10 +118,10 @@ class PretendedCuda(TorchFunctionMode):
         elif not was and target == DEVICE and (waits or not hasattr(here, "is_page_locked")):
             self._note("blocking copy to the device")
         with torch._C.DisableTorchFunctionSubclass():
-            found = here.to(*rest, **kwargs) if name == "to" else here
+            actual = here.to(*rest, **kwargs) if name == "to" else here
         if target == DEVICE:
-            return on_cuda(found)
-        return found.as_subclass(Tensor) if was else found
+            return on_cuda(actual)
+        return actual.as_subclass(Tensor) if was else actual
 
     def _check(self, name: str, args: Any, kwargs: Any, tensors: Any, held: list[bool]) -> None:
         if name in ("numpy", "__array__"):
@@ -198,19 +198,19 @@ def module_to(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
                 if value is None:
                     continue
                 if id(value) not in seen:
-                    found = value.detach().to(*args, **kwargs)
+                    actual = value.detach().to(*args, **kwargs)
                     if isinstance(value, nn.Parameter):
-                        found = nn.Parameter(found, value.requires_grad)
-                    seen[id(value)] = found, value
+                        actual = nn.Parameter(actual, value.requires_grad)
+                    seen[id(value)] = actual, value
                 kept[name] = seen[id(value)][0]
     return module
 
 
 def _grouped(tensors: Any, with_indices: bool = False) -> Any:
     """Tensors by device and type: all of a group are on one device."""
-    found = _GROUPED(tensors, with_indices)
+    actual = _GROUPED(tensors, with_indices)
     held = any(isinstance(x, OnCuda) for x in tree_leaves(tensors))
-    return {(DEVICE if held else key[0], key[1]): group for key, group in found.items()}
+    return {(DEVICE if held else key[0], key[1]): group for key, group in actual.items()}
 
 
 def _on_the_cpu(function: Callable[[str], Any]) -> Callable[..., Any]:

@@ -29,7 +29,7 @@ def trial_scores(device: torch.device, slots: int) -> dict[str, float]:
         options = SweepOptions(out=Path(folder) / "runs", cache=Path(folder) / "cache")
         with mock.patch.dict(os.environ, RAY_OVERRIDE_RESOURCES=str(here).replace("'", '"')):
             run = run_sweep(spec, "", options, lambda event: None)
-        found = load_results(run)
+        actual = load_results(run)
     return {
-        f"{trial.arm} {trial.number}": round(trial.objective or 0.0, 2) for trial in found.trials
+        f"{trial.arm} {trial.number}": round(trial.objective or 0.0, 2) for trial in actual.trials
     }

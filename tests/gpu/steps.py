@@ -118,11 +118,11 @@ class Stepper:
         """One step: its terms and all gradients, on the device."""
         rows = (np.arange(self.rows) + 5 * (self.steps % 2)) % 10
         batch = self.pair.collator(self.method)(self.pair.read_by(self.method), rows)
-        found = self.module.run([MicroBatch(batch=batch.to(self.device), rows=rows)], rows)
+        actual = self.module.run([MicroBatch(batch=batch.to(self.device), rows=rows)], rows)
         gradients = [p.grad.clone() for p in self.module.parameters() if p.grad is not None]
         self.optimizer.step(self.steps)
         self.steps += 1
-        return [found.values, *gradients]
+        return [actual.values, *gradients]
 
 
 def recorded_outputs(

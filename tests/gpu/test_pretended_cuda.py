@@ -30,11 +30,11 @@ def compare(name: str, kind: str, recorded: bool, packing: bool = False) -> None
         stepper = Stepper.of(name, kind, DEVICE, recorded=recorded, packing=packing)
         for _ in range(steps):
             device.waits.clear()
-            found = stepper.step()
+            actual = stepper.step()
         waits = tuple(device.waits)
-    assert all(isinstance(one, OnCuda) for one in found)
-    assert len(found) == len(want)
-    assert all(torch.equal(a.as_subclass(Tensor), b) for a, b in zip(found, want, strict=True))
+    assert all(isinstance(one, OnCuda) for one in actual)
+    assert len(actual) == len(want)
+    assert all(torch.equal(a.as_subclass(Tensor), b) for a, b in zip(actual, want, strict=True))
     assert not waits
 
 

@@ -120,9 +120,9 @@ class Bench:
         return job
 
     def events(self, job: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        follow(self.coordinator, [job], lambda _, event: found.append(dict(event)))
-        return found
+        actual: list[dict[str, Any]] = []
+        follow(self.coordinator, [job], lambda _, event: actual.append(dict(event)))
+        return actual
 
     def run(self, config: TrialConfig, max_failures: int = 0) -> list[dict[str, Any]]:
         return self.events(self.submit(config, max_failures))

@@ -62,14 +62,14 @@ def sweep(
         stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
         env={**os.environ, "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"},
     )  # fmt: skip
-    found = []
+    actual = []
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("{"):
-            found.append(json.loads(line))
-            on_event(found[-1])
+            actual.append(json.loads(line))
+            on_event(actual[-1])
     assert process.wait() == 0
-    return found
+    return actual
 
 
 def of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

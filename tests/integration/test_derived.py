@@ -36,7 +36,7 @@ def config(factor: float, name: str):
     )  # fmt: skip
 
 
-def told(bench: Bench) -> list[dict]:
+def reported(bench: Bench) -> list[dict]:
     notifications = answer(bench.coordinator.notifications.remote(0, 0.0))
     return [n for n in notifications if n["kind"] == "derived_teacher"]
 
@@ -56,7 +56,7 @@ def test_trials_with_the_same_choice_share_one_teacher(
     follow(bench.coordinator, list(jobs), note)
     assert {end["kind"] for end in ends.values()} == {"done"}, ends
     assert ends["a"]["metrics"] == ends["b"]["metrics"] == ends["d"]["metrics"]
-    seen = told(bench)
+    seen = reported(bench)
     assert {n["trial_id"]: n["key"] for n in seen} == {
         "a": "x2", "b": "x2", "c": "x3", "d": "x2",
     }  # fmt: skip

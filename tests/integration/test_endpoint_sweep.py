@@ -36,8 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("writer")
     prepare_task(given.sweep(place, given.MODEL, "kd", alpha=0.7), given.NAME, place / "cache",
                  lambda *_: None)  # fmt: skip
-    (found,) = (place / "cache").glob("*/teacher")
-    return found
+    (actual,) = (place / "cache").glob("*/teacher")
+    return actual
 
 
 def sweep_of(place: Path, url: str, model: str, **ask: Any) -> SweepSpec:
@@ -62,16 +62,16 @@ def test_a_sweep_asks_once_and_says_nothing_of_the_key(
         spec = sweep_of(tmp_path, server.url, MODEL)
         options = SweepOptions(out=tmp_path / "runs", cache=tmp_path / "cache")
         result = load_results(run_sweep(spec, to_yaml(spec), options, events.append))
-        asked = len(server.requests)
+        requested = len(server.requests)
         # Another sweep with another student asks nothing.
         other = spec.as_dict()
         other["student"]["model"]["hidden"] = 16
         again = spec_from_dict(other)
         second = load_results(run_sweep(again, to_yaml(again), options, events.append))
-        assert len(server.requests) == asked == given.ROWS
-    for found in (result, second):
-        assert {t.arm for t in found.trials} == {"seqkd", "sft"}
-        assert all(t.status is Status.COMPLETED for t in found.trials)
+        assert len(server.requests) == requested == given.ROWS
+    for actual in (result, second):
+        assert {t.arm for t in actual.trials} == {"seqkd", "sft"}
+        assert all(t.status is Status.COMPLETED for t in actual.trials)
     first, then = result.teachers[0], second.teachers[0]
     assert (first.usage["requests"], then.usage["requests"]) == (given.ROWS, 0)
     assert first.usage["completion_tokens"] == then.usage["cached_completion_tokens"] > 0
@@ -122,10 +122,10 @@ def test_the_server_of_transformers_writes_responses(folder: Path, tmp_path: Pat
     assert 0 < setup.usage["completion_tokens"] <= 6 * given.ROWS
     # Greedy text of the same model, as the server of these tests writes it.
     with running(folder) as own:
-        said = [
+        message = [
             own.completions({"prompt": row["q"], "max_tokens": 6})["choices"][0]["text"]
             for row in given.rows()
         ]
     tokenizer = setup.tokenizers.student
     rows = [tokenizer.decode(row, skip_special_tokens=True) for row in encoded.label_rows()]
-    assert [row.strip() for row in rows] == [text.strip() for text in said]
+    assert [row.strip() for row in rows] == [text.strip() for text in message]

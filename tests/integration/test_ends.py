@@ -194,7 +194,7 @@ def test_two_slots_search_what_one_searches(
     cache_folder: Path, prepared: object, tmp_path: Path
 ) -> None:
     """Suggestions of TPE, what ASHA stops, and every score, to the bit."""
-    found = []
+    actual = []
     for slots in (1, 2):
         folder = tmp_path / str(slots)
         folder.mkdir()
@@ -210,8 +210,8 @@ def test_two_slots_search_what_one_searches(
         code, errors = _ended(sweep)
         assert code == 0, errors
         (run,) = (folder / "runs").iterdir()
-        found.append(load_results(run))
-    one, two = found
+        actual.append(load_results(run))
+    one, two = actual
     assert _table(one) == _table(two)
     assert {t.slot for t in two.trials} == {0, 1}
     assert Status.PRUNED in {t.status for t in one.trials}

@@ -43,20 +43,20 @@ def test_every_event_of_every_job_arrives_in_order_until_all_are_over(coordinato
 
     worker = threading.Thread(target=work)
     worker.start()
-    found: dict[str, list[object]] = {job: [] for job in jobs}
-    follow(coordinator, jobs, lambda job, e: found[job].append(e.get("epoch", e["kind"])))
+    actual: dict[str, list[object]] = {job: [] for job in jobs}
+    follow(coordinator, jobs, lambda job, e: actual[job].append(e.get("epoch", e["kind"])))
     worker.join()
-    assert found == {"a": [1, 2, "done"], "b": [1, 2, "failed"], "c": ["cancelled"]}
+    assert actual == {"a": [1, 2, "done"], "b": [1, 2, "failed"], "c": ["cancelled"]}
 
 
 def test_following_ends_when_the_coordinator_is_closed(coordinator) -> None:
     answer(coordinator.submit.remote("a", None, 0))
     closing = threading.Timer(0.2, lambda: answer(coordinator.close.remote()))
     closing.start()
-    found: list[str] = []
-    follow(coordinator, ["a"], lambda job, event: found.append(event["kind"]))
-    assert found == ["cancelled"]
+    actual: list[str] = []
+    follow(coordinator, ["a"], lambda job, event: actual.append(event["kind"]))
+    assert actual == ["cancelled"]
     answer(coordinator.submit.remote("late", None, 0))
-    follow(coordinator, ["late"], lambda job, event: found.append(event["kind"]))
-    assert found == ["cancelled", "cancelled"]
+    follow(coordinator, ["late"], lambda job, event: actual.append(event["kind"]))
+    assert actual == ["cancelled", "cancelled"]
     closing.join()

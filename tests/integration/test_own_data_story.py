@@ -43,5 +43,5 @@ def test_init_validate_sweep_report_export(
     assert main(["export", run, "student", "--arm", arm]) == 0
     assert (tmp_path / "student" / "README.md").is_file()
     assert str(tmp_path) not in (tmp_path / "student" / "README.md").read_text()
-    said = pipeline("text-classification", model="student")("the film\u2028was good; 3\nor so")
-    assert said[0]["label"] in NAMES
+    message = pipeline("text-classification", model="student")("the film\u2028was good; 3\nor so")
+    assert message[0]["label"] in NAMES

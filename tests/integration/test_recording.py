@@ -109,14 +109,14 @@ def wait_for_slots(bench: Bench, count: int) -> None:
 @pytest.mark.slow
 def test_slots_record_together_what_one_records_alone(two_slots: Bench, inputs: TaskInputs) -> None:
     wait_for_slots(two_slots, 2)
-    found, blocks = done(two_slots, inputs)
+    actual, blocks = done(two_slots, inputs)
     assert len(blocks) == 3
     # On one thread or two the products may round differently; the rows are the same.
-    assert found.cached_outputs is not None
-    assert len(found.cached_outputs.all_logits()) == ROWS
+    assert actual.cached_outputs is not None
+    assert len(actual.cached_outputs.all_logits()) == ROWS
     want = alone(inputs).cached_outputs
     assert want is not None
-    assert [len(b[0]) for b in want.chunks()] == [len(b[0]) for b in found.cached_outputs.chunks()]
+    assert [len(b[0]) for b in want.chunks()] == [len(b[0]) for b in actual.cached_outputs.chunks()]
     taken = leases(two_slots)
     helped = [job for job in taken if job.startswith("record.")]
     assert helped
@@ -191,16 +191,18 @@ def test_weights_of_a_file_reach_nodes_that_do_not_reach_the_file(
     shutil.rmtree(tmp_path / "teacher")
 
     @ray.remote(num_cpus=0)
-    def read(found: TaskInputs) -> str:
-        found.teacher.frozen()
-        return digest_of(found.teacher.state.tensors)
+    def read(actual: TaskInputs) -> str:
+        actual.teacher.frozen()
+        return digest_of(actual.teacher.state.tensors)
 
     assert ray.get(read.remote(ref)) == wanted
 
 
 def test_nodes_are_asked_which_number_formats_they_have(cluster: None) -> None:
-    found = nodes.alive()
-    assert node_capabilities._bf16_of(found, "cpu") == [has_bf16(torch.device("cpu"))] * len(found)
+    actual = nodes.alive()
+    assert node_capabilities._bf16_of(actual, "cpu") == [has_bf16(torch.device("cpu"))] * len(
+        actual
+    )
 
 
 @ray.remote(num_cpus=0)
@@ -222,12 +224,12 @@ def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
     ray.kill(owner)
     time.sleep(1.0)
     job = Bench(bench.coordinator, handle).submit(trial_config())
-    told: list[dict[str, Any]] = []
-    while not told:
+    reported: list[dict[str, Any]] = []
+    while not reported:
         notifications = answer(bench.coordinator.notifications.remote(0, 1.0))
-        told = [n for n in notifications if n["kind"] == "lost"]
+        reported = [n for n in notifications if n["kind"] == "lost"]
         time.sleep(0.05)
-    assert (told[0]["key"], told[0]["version"]) == ("lost", 0)
+    assert (reported[0]["key"], reported[0]["version"]) == ("lost", 0)
     _, kept, cached = prepare_task(tiny_spec(), TASK, cache_folder, lambda *progress: None)
     assert cached
     again = object_store.publish(replace(kept, fingerprint="lost"), handle.task, version=1)

@@ -124,14 +124,14 @@ def test_a_trial_that_never_reports_is_stopped_too(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"), [("exit", "SystemExit: 3"), ("interrupt", "KeyboardInterrupt")]
+    ("how", "message"), [("exit", "SystemExit: 3"), ("interrupt", "KeyboardInterrupt")]
 )
 def test_a_method_that_ends_its_process_is_a_failure_with_a_name(
-    bench: Bench, how: str, said: str
+    bench: Bench, how: str, message: str
 ) -> None:
     config = trial_config(method="tests.integration.stuck_method", coefficients={"how": how})
     (end,) = bench.run(config)
-    assert (end["kind"], end["error"]) == ("failed", said)
+    assert (end["kind"], end["error"]) == ("failed", message)
     assert "ends its process" in end["hint"]
     assert bench.run(trial_config())[-1]["kind"] == "done"
 
@@ -221,12 +221,12 @@ def test_trial_of_a_killed_worker_is_run_again(bench: Bench) -> None:
 
 def worker_pids(name: str = "RayTrainWorker") -> list[int]:
     """The processes of slots of this cluster, or other actors of a name."""
-    found = []
+    actual = []
     for pid in descendants(os.getpid()):
         with contextlib.suppress(OSError):  # it ended meanwhile
             if f"ray::{name}" in Path(f"/proc/{pid}/cmdline").read_text():
-                found.append(pid)
-    return found
+                actual.append(pid)
+    return actual
 
 
 def _places() -> int:

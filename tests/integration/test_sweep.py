@@ -139,16 +139,16 @@ def test_early_stopping_on_one_slot_never_blocks_the_next_trial(
 def test_studies_hold_stopped_trials_as_pruned(stopped_early: tuple[SweepResult, Path]) -> None:
     result, folder = stopped_early
     run = folder / "runs" / result.run
-    told = {Status.COMPLETED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
+    notified = {Status.COMPLETED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
     for arm in ("none", "kd", "mine"):
         study = optuna.load_study(study_name=f"toy/sentiment {arm}", storage=open_storage(run))
         trials = {t.number: t for t in result.of("toy/sentiment", arm, "search")}
         assert len(study.trials) == TRIALS
         for trial in study.trials:
-            ours = trials[trial.number]
-            assert trial.state is told[ours.status]
-            assert trial.params == {k: ours.params[k] for k in ours.searched}
-            reported = [e.metrics["accuracy"] for e in ours.history]
+            actual = trials[trial.number]
+            assert trial.state is notified[actual.status]
+            assert trial.params == {k: actual.params[k] for k in actual.searched}
+            reported = [e.metrics["accuracy"] for e in actual.history]
             assert list(trial.intermediate_values.values()) == reported
 
 
@@ -159,10 +159,10 @@ def test_loggers_have_everything_once_also_what_came_before_the_kill(
     with (place / "csv" / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     for trial in result.trials:
-        told = [row for row in rows if row["trial"] == trial.trial_id]
-        evaluated = [int(r["step"]) for r in told if r["name"] == "validation/accuracy"]
+        notified = [row for row in rows if row["trial"] == trial.trial_id]
+        evaluated = [int(r["step"]) for r in notified if r["name"] == "validation/accuracy"]
         assert evaluated == [e.step for e in trial.history]
-        steps = [int(row["step"]) for row in told if row["name"] == "train/tokens_per_s"]
+        steps = [int(row["step"]) for row in notified if row["name"] == "train/tokens_per_s"]
         assert steps == sorted(set(steps))
         if trial.trial_id in killed.before:
             due = list(range(7, trial.history[-1].step + 1, 7))
@@ -170,8 +170,8 @@ def test_loggers_have_everything_once_also_what_came_before_the_kill(
     events = [p for p in (place / "tensorboard").iterdir() if list(p.glob("events.out.*"))]
     assert {p.name for p in events} == {t.trial_id for t in result.trials} | {"sweep"}
     with (place / "csv" / "verdicts.csv").open() as file:
-        (said,) = csv.DictReader(file)
-    assert said["verdict"].startswith(verdict(result, "toy/sentiment").headline)
+        (message,) = csv.DictReader(file)
+    assert message["verdict"].startswith(verdict(result, "toy/sentiment").headline)
     assert {logger.unsent for logger in result.loggers.values()} == {0}
     report = (killed.folder / "report.html").read_text()
     assert "Everything was logged: csv, tensorboard" in report
@@ -232,7 +232,7 @@ class Interrupted:
     Attributes:
         code: What the command ended with.
         seconds: What it took to end.
-        said: What it wrote to stderr.
+        message: What it wrote to stderr.
         folder: Where its runs and its report are.
         run: Its run folder.
         result: What is in there.
@@ -240,7 +240,7 @@ class Interrupted:
 
     code: int
     seconds: float
-    said: str
+    message: str
     folder: Path
     run: Path
     result: SweepResult
@@ -264,11 +264,16 @@ def interrupted(
     )  # fmt: skip
     out = folder / "runs"
     with _ctrl_c_after(out, "trial_finished", 2) as sent:
-        code, said = _here("sweep", str(file), "--out", str(out), cache=cache_folder)
+        code, message = _here("sweep", str(file), "--out", str(out), cache=cache_folder)
     seconds = time.monotonic() - sent[0]
     (run,) = out.iterdir()
     return Interrupted(
-        code=code, seconds=seconds, said=said, folder=folder, run=run, result=load_results(run)
+        code=code,
+        seconds=seconds,
+        message=message,
+        folder=folder,
+        run=run,
+        result=load_results(run),
     )
 
 
@@ -423,13 +428,13 @@ def test_a_sweep_finds_the_teacher_that_another_process_made_in_the_cache(
 
 @pytest.mark.slow
 def test_interrupt_keeps_results_and_writes_the_report(interrupted: Interrupted) -> None:
-    assert interrupted.code == 130, interrupted.said
+    assert interrupted.code == 130, interrupted.message
     assert interrupted.seconds < 60
     result = interrupted.result
     assert result.interrupted
     assert len([t for t in result.trials if t.status is Status.COMPLETED]) >= 2
     assert (interrupted.folder / "report.html").stat().st_size > 100_000
-    assert f"raykd sweep --resume {interrupted.run}" in interrupted.said
+    assert f"raykd sweep --resume {interrupted.run}" in interrupted.message
 
 
 def test_request_that_no_node_can_hold_is_refused_with_the_arithmetic(

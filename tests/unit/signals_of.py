@@ -8,8 +8,8 @@ from raykd.models.signals.hidden_states import HiddenState
 
 def layers(output_spec):
     """Numbers of the hidden states, or ``("all",)``."""
-    found = [s.layer for s in output_spec if isinstance(s, HiddenState)]
-    return tuple(found) if "all" in found else tuple(sorted(found))
+    actual = [s.layer for s in output_spec if isinstance(s, HiddenState)]
+    return tuple(actual) if "all" in actual else tuple(sorted(actual))
 
 
 def blocks(output_spec):

@@ -41,9 +41,9 @@ def test_an_error_survives_pickling(kind):
 
 
 def test_a_spec_error_keeps_its_problems_when_pickled():
-    found = [Problem(message="no", path="a.b", file="f.yaml", line=3, column=2, source="b: 1")]
-    copy = pickle.loads(pickle.dumps(SpecError(problems=found)))
-    assert list(copy.problems()) == found
+    actual = [Problem(message="no", path="a.b", file="f.yaml", line=3, column=2, source="b: 1")]
+    copy = pickle.loads(pickle.dumps(SpecError(problems=actual)))
+    assert list(copy.problems()) == actual
     assert str(copy) == "no"
 
 
@@ -54,12 +54,12 @@ def test_an_error_without_places_is_one_problem():
 
 
 def test_problems_are_shown_in_the_order_of_the_file():
-    found = [
+    actual = [
         Problem(message="third", file="b", line=1),
         Problem(message="second", file="a", line=9, column=5),
         Problem(message="first", file="a", line=9, column=1),
     ]
-    shown = [p.message for p in SpecError(problems=found).problems()]
+    shown = [p.message for p in SpecError(problems=actual).problems()]
     assert shown == ["first", "second", "third"]
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 CODE = "from tests.unit.test_other_process import found\nimport json\nprint(json.dumps(found()))"
 
 
-def found() -> dict[str, Any]:
+def actual() -> dict[str, Any]:
     return {
         "fingerprint": fingerprint(),
         "vocabulary": sorted(train_tokenizer(TEXTS, 80).get_vocab().items()),
@@ -36,7 +36,7 @@ def both() -> tuple[dict[str, Any], dict[str, Any]]:
         env={**os.environ, "PYTHONHASHSEED": "5"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return json.loads(json.dumps(found())), json.loads(done.stdout.splitlines()[-1])
+    return json.loads(json.dumps(actual())), json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def one_more() -> None:
 def test_where_the_file_system_has_no_locks_folders_are_made_all_the_same(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_locks(*asked: object) -> None:
+    def no_locks(*requested: object) -> None:
         raise OSError(errno.ENOSYS, "no locks here")
 
     monkeypatch.setattr(module.fcntl, "flock", no_locks)

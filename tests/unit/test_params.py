@@ -102,10 +102,10 @@ def test_building_fills_in_defaults_and_makes_whole_numbers_real():
 def test_every_problem_is_told_at_once_with_its_place():
     with pytest.raises(SpecError) as caught:
         params.build(Params, {"alpha": 2, "tempurature": 1.0, "kind": "dot", "centre": True})
-    found = {p.path: p for p in caught.value.problems()}
-    assert set(found) == {"alpha", "tempurature", "kind"}
-    assert found["tempurature"].message == "there is no parameter 'tempurature'"
-    assert found["tempurature"].hint == "did you mean 'temperature'?"
+    actual = {p.path: p for p in caught.value.problems()}
+    assert set(actual) == {"alpha", "tempurature", "kind"}
+    assert actual["tempurature"].message == "there is no parameter 'tempurature'"
+    assert actual["tempurature"].hint == "did you mean 'temperature'?"
 
 
 def test_an_unknown_key_says_where_all_are_shown():

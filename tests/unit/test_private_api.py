@@ -43,10 +43,10 @@ PACKAGE = Path(ray_private.__file__).parent.parent
 def forget(monkeypatch: pytest.MonkeyPatch, part: PrivateName) -> None:
     """Take a part out of Ray, as a new version may."""
     *owner, name = part.name.split(".")
-    found = importlib.import_module(part.module)
+    actual = importlib.import_module(part.module)
     for step in owner:
-        found = getattr(found, step)
-    monkeypatch.delattr(found, name)
+        actual = getattr(actual, step)
+    monkeypatch.delattr(actual, name)
 
 
 def test_the_installed_versions_have_everything():
@@ -185,9 +185,12 @@ def test_nothing_stays_of_a_group_that_is_ended(monkeypatch):
 
 
 def test_a_worker_that_has_only_variables_asks_for_nothing_else():
-    asked = json.loads(RuntimeEnvContext(env_vars={"A": "b"}).serialize())
-    assert (asked.pop("env_vars"), asked.pop("py_executable")) == ({"A": "b"}, sys.executable)
-    assert not any(asked.values())
+    requested = json.loads(RuntimeEnvContext(env_vars={"A": "b"}).serialize())
+    assert (requested.pop("env_vars"), requested.pop("py_executable")) == (
+        {"A": "b"},
+        sys.executable,
+    )
+    assert not any(requested.values())
 
 
 def test_trials_are_given_no_credentials(monkeypatch):
@@ -219,28 +222,28 @@ def test_a_model_is_not_built(monkeypatch):
 
 def private_names(source: str) -> list[str]:
     """What code uses of the three libraries by a name with an underscore in front."""
-    found = []
+    actual = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
-            found += [f"{node.module}.{alias.name}" for alias in node.names]
+            actual += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            actual += [alias.name for alias in node.names]
         elif isinstance(node, ast.Attribute):
-            found.append(ast.unparse(node))
+            actual.append(ast.unparse(node))
     return [
         n
-        for n in found
+        for n in actual
         if n.startswith(("ray.", "optuna.", "transformers.")) and "._" in n.replace(".__", ".")
     ]
 
 
 def test_no_other_file_names_private_api():
-    found = {p.name: private_names(p.read_text(encoding="utf-8")) for p in PACKAGE.rglob("*.py")}
-    assert not {name: names for name, names in found.items() if names}
+    actual = {p.name: private_names(p.read_text(encoding="utf-8")) for p in PACKAGE.rglob("*.py")}
+    assert not {name: names for name, names in actual.items() if names}
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "actual"),
     [
         ("from ray._private import worker", ["ray._private.worker"]),
         ("ray._raylet", ["ray._raylet"]),
@@ -249,14 +252,14 @@ def test_no_other_file_names_private_api():
         ("ray.__version__; raykd._x; from ray import tune", []),
     ],
 )
-def test_the_search_for_private_names_finds_them(source, found):
-    assert private_names(source.replace("; ", "\n")) == found
+def test_the_search_for_private_names_finds_them(source, actual):
+    assert private_names(source.replace("; ", "\n")) == actual
 
 
 def test_what_ray_would_print_is_heard_and_does_not_stand_among_results(capsys):
     def say():
-        said = {"lines": ["A worker died.", "Why?"], "pid": "raylet", "is_err": False}
-        ray._private.worker.print_to_stdstream(said, ignore_prefix=False)
+        output = {"lines": ["A worker died.", "Why?"], "pid": "raylet", "is_err": False}
+        ray._private.worker.print_to_stdstream(output, ignore_prefix=False)
 
     heard: list[str] = []
     before = ray._private.worker.print_to_stdstream

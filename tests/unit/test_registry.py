@@ -57,7 +57,7 @@ def test_a_dotted_name_reaches_a_module_outside(extensions):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "said", "hinted"),
+    ("kind", "name", "output", "hinted"),
     [
         ("methods", "ckdd", "unknown method 'ckdd'", "did you mean 'ckd'? (all of them: raykd ls "),
         ("methods", "zzz", "unknown method 'zzz'", "(all of them: raykd ls methods)"),
@@ -69,10 +69,10 @@ def test_a_dotted_name_reaches_a_module_outside(extensions):
         ("methods", "no_such_package.kd", "unknown method 'no_such_package.kd'", ""),
     ],
 )
-def test_an_unknown_name_is_told_with_near_ones(extensions, kind, name, said, hinted):
+def test_an_unknown_name_is_told_with_near_ones(extensions, kind, name, output, hinted):
     with pytest.raises(UnknownName) as caught:
         registry.load(kind, name)
-    assert caught.value.message == said
+    assert caught.value.message == output
     assert hinted in caught.value.hint
 
 
@@ -93,12 +93,12 @@ def test_an_error_in_an_extension_is_not_hidden(extensions):
 
 
 @pytest.mark.parametrize(
-    ("name", "candidates", "said"),
+    ("name", "candidates", "output"),
     [
         ("tempurature", ["temperature", "alpha"], "did you mean 'temperature'?"),
         ("xyz", ["temperature", "alpha"], ""),
         ("alpha", [], ""),
     ],
 )
-def test_suggestions_are_close_or_none(name, candidates, said):
-    assert registry.suggestion(name, candidates) == said
+def test_suggestions_are_close_or_none(name, candidates, output):
+    assert registry.suggestion(name, candidates) == output

@@ -53,9 +53,9 @@ def test_looking_at_a_file_runs_none_of_it(foreign, capsys, command, which):
     file, mark = foreign(which)
     assert main([command, file]) == 2
     assert not mark.exists()
-    said = capsys.readouterr().err
-    assert "is code, which lies in" in said
-    assert "--allow-imports" in said
+    message = capsys.readouterr().err
+    assert "is code, which lies in" in message
+    assert "--allow-imports" in message
 
 
 @pytest.mark.parametrize("command", [["sweep"], ["sweep", "--dry-run"], ["trial", "--arm", "own"]])

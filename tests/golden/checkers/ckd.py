@@ -84,8 +84,8 @@ class Inputs:
 
     def gradients(self) -> dict[str, Array]:
         """Of every student tensor that was reached."""
-        found = {n: t.grad for n, t in self._tensors.items() if t.grad is not None}
-        return {name: grad.numpy() for name, grad in found.items()}
+        actual = {n: t.grad for n, t in self._tensors.items() if t.grad is not None}
+        return {name: grad.numpy() for name, grad in actual.items()}
 
     def matched(self, strategy: str, *, maps: str = "hidden") -> tuple[list[Tensor], list[Tensor]]:
         """The paired layers of student and teacher."""

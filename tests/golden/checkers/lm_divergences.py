@@ -96,23 +96,23 @@ def _check(key: str, golden: Array, arrays: dict[str, Array]) -> Comparison | Un
         return _kept(key, golden, arrays)
     name = key.removeprefix("grad__")
     given = Inputs(arrays, "inf_labels" if name.startswith("inf_") else "labels")
-    found = _term(name.removeprefix("inf_"), given)
-    if found is None:
+    actual = _term(name.removeprefix("inf_"), given)
+    if actual is None:
         return Unknown(key, "follows no documented pattern")
     if key.startswith("grad__"):
-        found.backward()
+        actual.backward()
         return compare_gradient(key, given.whole.grad.numpy(), golden, ATOL)
     if golden.size > 1:
-        return compare_gradient(key, found.detach().numpy(), golden, RTOL)
-    return compare_value(key, found.item(), golden, RTOL)
+        return compare_gradient(key, actual.detach().numpy(), golden, RTOL)
+    return compare_value(key, actual.item(), golden, RTOL)
 
 
 def _kept(key: str, golden: Array, arrays: dict[str, Array]) -> Comparison:
     teacher = torch.from_numpy(np.array(arrays["teacher_logits"])).log_softmax(-1)
-    found = teacher.topk(golden.shape[-1], dim=-1)
+    actual = teacher.topk(golden.shape[-1], dim=-1)
     if key == "topk_ids":
-        return compare_indices(key, tuple(found.indices.reshape(-1).tolist()), golden)
-    return compare_gradient(key, found.values.numpy(), golden, RTOL)
+        return compare_indices(key, tuple(actual.indices.reshape(-1).tolist()), golden)
+    return compare_gradient(key, actual.values.numpy(), golden, RTOL)
 
 
 def _term(name: str, x: Inputs) -> Tensor | None:
@@ -138,8 +138,8 @@ def _term(name: str, x: Inputs) -> Tensor | None:
     if base == "tvd":
         return div.total_variation(x.student, x.target).mean()
     if base == "sfkl_ce":
-        found = div.skew_forward_kl(x.student, x.target, lam=lam)
-        return (found + x.entropy()).mean()
+        actual = div.skew_forward_kl(x.student, x.target, lam=lam)
+        return (actual + x.entropy()).mean()
     if base == "srkl":
         return div.skew_reverse_kl(x.student, x.target, lam=lam).mean()
     if base.startswith("gjsd"):

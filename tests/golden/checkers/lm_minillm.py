@@ -44,8 +44,8 @@ class Rollout:
         ids, start = given["response_ids"], given["query_ids"].shape[1]
         part = slice(start - 1, start - 1 + ids.shape[1])
         self.params = _params(given, ids.shape[1])
-        self.found: dict[str, Tensor] = {}
-        f = self.found
+        self.values: dict[str, Tensor] = {}
+        f = self.values
         both = torch.cat([given["query_ids"], ids], dim=1)
         f["attention_mask"] = (both != given["pad_id"]).long()
         f["position_ids"] = (f["attention_mask"].cumsum(1) - 1).masked_fill(
@@ -72,7 +72,7 @@ class Rollout:
 
     def _sampled(self, ids: Tensor, old: Tensor) -> None:
         """What is known of the responses when they are sampled."""
-        f, p, mask = self.found, self.params, self.found["mask"]
+        f, p, mask = self.values, self.params, self.values["mask"]
         written = Batch(
             input_ids=ids, attention_mask=mask, token_type_ids=ids, index=ids[:, 0],
             labels=ids.masked_fill(mask == 0, NO_LABEL),
@@ -92,7 +92,7 @@ class Rollout:
 
     def _learnt(self) -> None:
         """What a step minimises."""
-        f = self.found
+        f = self.values
         now, teacher_logits = (self._scores(t, filtered=True) for t in (self.now, self.teacher))
         f["new_logprob"] = self._spread(chosen(now, self.rollout.ids, self.params.temperature))
         f["pg_loss"] = policy_terms(self.rollout, now, None, self.params)[0]
@@ -105,7 +105,7 @@ class Rollout:
 
     def _plain(self, given: dict[str, Tensor]) -> None:
         """Plain text with the teacher; the authors take the soft cross-entropy."""
-        f, ratio = self.found, float(given["hp_kd_ratio"])
+        f, ratio = self.values, float(given["hp_kd_ratio"])
         self.plain = given["pt_student_logits"].requires_grad_()
         has_label = given["pt_labels"] != NO_LABEL
         labels, teacher = given["pt_labels"][has_label], given["pt_teacher_logits"][has_label]
@@ -122,8 +122,8 @@ class Rollout:
         if name not in losses:
             return None
         leaf = self.plain if name == "pt" else self.new
-        (found,) = torch.autograd.grad(self.found[losses[name]], leaf, retain_graph=True)
-        array: Array = found.numpy()
+        (actual,) = torch.autograd.grad(self.values[losses[name]], leaf, retain_graph=True)
+        array: Array = actual.numpy()
         return array
 
 
@@ -168,11 +168,11 @@ def check(path: Path) -> Iterator[Comparison | NotOffered | Unknown]:
                 if got is None
                 else compare_gradient(key, got, golden, ATOL)
             )
-        elif key not in rollout.found:
+        elif key not in rollout.values:
             yield Unknown(key, "follows no documented pattern")
         elif golden.dtype.kind in "iu":
-            yield compare_indices(key, tuple(rollout.found[key].reshape(-1).tolist()), golden)
+            yield compare_indices(key, tuple(rollout.values[key].reshape(-1).tolist()), golden)
         elif golden.size == 1:
-            yield compare_value(key, rollout.found[key].item(), golden, RTOL)
+            yield compare_value(key, rollout.values[key].item(), golden, RTOL)
         else:
-            yield compare_gradient(key, rollout.found[key].detach().numpy(), golden, RTOL)
+            yield compare_gradient(key, rollout.values[key].detach().numpy(), golden, RTOL)

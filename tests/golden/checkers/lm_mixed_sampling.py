@@ -30,5 +30,5 @@ def check(path: Path) -> Iterator[Comparison | NotOffered | Unknown]:
         if int(m[3]) or float(m[4]) < 1.0:
             yield NotOffered(key, "responses are sampled from all tokens")
             continue
-        found = mixed_probabilities(student, teacher, alpha=float(m[1]), temperature=float(m[2]))
-        yield compare_gradient(key, found.numpy(), golden, 1e-5)
+        actual = mixed_probabilities(student, teacher, alpha=float(m[1]), temperature=float(m[2]))
+        yield compare_gradient(key, actual.numpy(), golden, 1e-5)

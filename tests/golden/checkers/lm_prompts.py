@@ -30,10 +30,10 @@ def check(path: Path) -> Iterator[Comparison | Unknown]:
         yield compare_indices(f"records[{row}].kept", (int(kept),), np.asarray(given["kept"]))
         if not given["kept"]:
             continue
-        found = {
+        actual = {
             "prompt": (tuple(prompt), given["prompt"].encode()),
             "prompt_len": ((len(prompt),), [given["prompt_len"]]),
             "response_ids": ((*example.response.encode(), END), given["response_ids"]),
         }
-        for key, (got, wanted) in found.items():
+        for key, (got, wanted) in actual.items():
             yield compare_indices(f"records[{row}].{key}", got, np.asarray(list(wanted)))

@@ -38,10 +38,10 @@ def check(path: Path) -> Iterator[Comparison | Unknown]:
         # The authors stop at the shorter of two lists; raykd refuses lists of different lengths.
         part = pairs[:3] if key == _TRUNCATED else pairs
         score = TextMeasure(names=("rouge_l", "exact_match"))
-        found = score([p["prediction"] for p in part], [p["references"] for p in part])
-        yield _compare(f"{key}.rougeL", round(100 * found["rouge_l"], 4), wanted["rougeL"])
+        actual = score([p["prediction"] for p in part], [p["references"] for p in part])
+        yield _compare(f"{key}.rougeL", round(100 * actual["rouge_l"], 4), wanted["rougeL"])
         yield _compare(
-            f"{key}.exact_match", round(100 * found["exact_match"], 4), wanted["exact_match"]
+            f"{key}.exact_match", round(100 * actual["exact_match"], 4), wanted["exact_match"]
         )
 
 

@@ -41,8 +41,8 @@ class Part:
         """As the method sees it; the student's scores are their own states."""
         target: TeacherTarget = FullTeacherTarget(self.teacher)
         if kind == "topk_tail":
-            found = self.teacher.log_softmax(-1).topk(self.count)
-            target = TopKTeacherTarget(found.indices, found.values)
+            actual = self.teacher.log_softmax(-1).topk(self.count)
+            target = TopKTeacherTarget(actual.indices, actual.values)
         eye = torch.eye(self.student.shape[-1], dtype=torch.float64)
         scores = LazyLogits(self.student, eye, dtype=torch.float64)
         return Half(scores=scores, labels=self.labels, target=target, share=share)

@@ -35,8 +35,8 @@ def check(path: Path) -> Iterator[Comparison | Unknown]:
             continue
         if re.fullmatch(r"(pred|expl)_(labels|logits)", key):
             continue
-        found = _check(key, golden, arrays)
-        yield Unknown(key, "follows no documented pattern") if found is None else found
+        actual = _check(key, golden, arrays)
+        yield Unknown(key, "follows no documented pattern") if actual is None else actual
 
 
 def _check(key: str, golden: Array, arrays: dict[str, Array]) -> Comparison | None:

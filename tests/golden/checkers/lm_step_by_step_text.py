@@ -26,8 +26,8 @@ def check(path: Path) -> Iterator[Comparison | Unknown]:
     """Parse every text of a file."""
     content = json.loads(path.read_text())
     for row, case in enumerate(content.pop("parse")):
-        found = PARSERS[_NAMES.get(case["dataset"], case["dataset"])](case["text"])
-        for key, got in (("rationale", found.rationale), ("label", found.label)):
+        actual = PARSERS[_NAMES.get(case["dataset"], case["dataset"])](case["text"])
+        for key, got in (("rationale", actual.rationale), ("label", actual.label)):
             wanted = case.get(key, "").strip() if "raises" not in case else ""
             yield _same(f"parse[{row}].{key}", got, wanted)
     for row, case in enumerate(content.pop("equation")):

@@ -49,7 +49,7 @@ class Case:
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self.arrays = arrays
         self.hidden = self._tensor("student_hidden").requires_grad_()
-        self.theirs = self._tensor("teacher_hidden")
+        self.teacher_hidden = self._tensor("teacher_hidden")
         self.tokens = self._tensor("attention_mask").bool()
         if "student_logits" in arrays:
             self.logits = self._tensor("student_logits").requires_grad_()
@@ -68,13 +68,14 @@ class Case:
 
     def pair(self) -> tuple[Tensor, Tensor]:
         """Hidden states of the tokens; the teacher's neurons as assigned."""
-        ours, theirs = self.hidden[self.tokens], self.theirs[self.tokens]
+        actual, expected = self.hidden[self.tokens], self.teacher_hidden[self.tokens]
         if "assignment" in self.arrays:
-            theirs = theirs[:, self.assignment()]
-        return ours, theirs
+            expected = expected[:, self.assignment()]
+        return actual, expected
 
     def assignment(self) -> Tensor:
-        return best_assignment(pearson(self.hidden.detach()[self.tokens], self.theirs[self.tokens]))
+        student = self.hidden.detach()[self.tokens]
+        return best_assignment(pearson(student, self.teacher_hidden[self.tokens]))
 
 
 def check(path: Path) -> Iterator[Comparison | Unknown]:
@@ -104,8 +105,8 @@ def _check(key: str, rest: str, golden: Array, case: Case) -> Comparison | Unkno
     if rest == "assignment":
         return compare_indices(key, tuple(case.assignment().tolist()), golden)
     if rest == "pearson":
-        ours = pearson(case.hidden.detach()[case.tokens], case.theirs[case.tokens])
-        return compare_gradient(key, ours.numpy(), golden, ATOL_GRADIENT)
+        actual = pearson(case.hidden.detach()[case.tokens], case.teacher_hidden[case.tokens])
+        return compare_gradient(key, actual.numpy(), golden, ATOL_GRADIENT)
     for prefix in ("grad_hidden_", "grad_logits_"):
         if rest.startswith(prefix):
             value = _value(rest.removeprefix(prefix), case)
@@ -125,18 +126,18 @@ def _check(key: str, rest: str, golden: Array, case: Case) -> Comparison | Unkno
 
 
 def _corr(case: Case, *, fixed: bool, masked: bool) -> Tensor:
-    ours, theirs = case.pair()
-    divisor = float(len(ours) if fixed else ours.numel())
+    actual, expected = case.pair()
+    divisor = float(len(actual) if fixed else actual.numel())
     if masked:
-        ours, theirs = ours[:, case.neurons], theirs[:, case.neurons]
-    return correlation_loss(ours, theirs, divisor=divisor)[0]
+        actual, expected = actual[:, case.neurons], expected[:, case.neurons]
+    return correlation_loss(actual, expected, divisor=divisor)[0]
 
 
 def _mse(case: Case, *, kept: bool = False) -> Tensor:
-    ours, theirs = case.pair()
+    actual, expected = case.pair()
     if kept:  # the authors' code goes on with the masked neurons
-        ours, theirs = ours[:, case.neurons], theirs[:, case.neurons]
-    return neuron_mse(ours, theirs)
+        actual, expected = actual[:, case.neurons], expected[:, case.neurons]
+    return neuron_mse(actual, expected)
 
 
 def _hard(case: Case) -> Tensor:

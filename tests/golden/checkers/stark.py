@@ -170,9 +170,9 @@ def _order(key: str, scores: Array, golden: Array) -> Comparison:
     want = golden.astype(np.int64)
     if want.shape != scores.shape or (np.sort(want, axis=1) != np.arange(want.shape[1])).any():
         return Comparison(key, "index", float("inf"), 0.0)
-    ours = np.take_along_axis(scores, order(scores), axis=1)
-    theirs = np.take_along_axis(scores, want, axis=1)
-    wrong = np.abs(ours - theirs) > NEAR * np.maximum(np.abs(ours), np.abs(theirs))
+    actual = np.take_along_axis(scores, order(scores), axis=1)
+    expected = np.take_along_axis(scores, want, axis=1)
+    wrong = np.abs(actual - expected) > NEAR * np.maximum(np.abs(actual), np.abs(expected))
     return Comparison(key, "index", float(wrong.sum()), 0.0)
 
 

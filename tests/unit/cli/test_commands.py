@@ -197,5 +197,5 @@ def test_the_shell_completes_names(tmp_path, monkeypatch, words, incomplete, off
     (tmp_path / "runs" / "mine" / "env.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     completion = BashComplete(get_command(_app()), {}, "raykd", "_RAYKD_COMPLETE")
-    found = {item.value for item in completion.get_completions(words, incomplete)}
-    assert found == offered
+    actual = {item.value for item in completion.get_completions(words, incomplete)}
+    assert actual == offered

@@ -38,8 +38,8 @@ def test_the_best_follows_the_direction_of_the_metric(mode, best):
 def test_a_trial_beyond_a_constraint_is_done_and_not_the_best():
     state = after(BEGIN)
     for k, (value, violated) in enumerate([(0.6, ()), (0.9, ("latency_ms <= 5",))]):
-        found = result("kd", k, "completed", value, violated=violated)
-        state.update(event("trial_finished", 2, result=found))
+        actual = result("kd", k, "completed", value, violated=violated)
+        state.update(event("trial_finished", 2, result=actual))
     arm = state.arm("glue/rte", "kd")
     assert (arm.done, arm.best) == (2, 0.6)
 

@@ -55,9 +55,9 @@ CASES = [
 
 
 def test_a_file_without_a_fault(checked):
-    found = checked(AWS)
-    assert (found.provider, found.max_workers, found.problems) == ("aws", 3, ())
-    assert found.estimate.slots == 6
+    actual = checked(AWS)
+    assert (actual.provider, actual.max_workers, actual.problems) == ("aws", 3, ())
+    assert actual.estimate.slots == 6
 
 
 def test_every_rule_is_asked():
@@ -68,11 +68,11 @@ def test_every_rule_is_asked():
 def test_problems_are_in_the_order_of_the_file(checked):
     types = copy.deepcopy(AWS["available_node_types"])
     del types["gpu"]["node_config"]["InstanceMarketOptions"]
-    found = checked(AWS | {"idle_timeout_minutes": 90, "available_node_types": types,
+    actual = checked(AWS | {"idle_timeout_minutes": 90, "available_node_types": types,
                            "file_mounts": {}})  # fmt: skip
-    assert [p.line for p in found.problems] == sorted(p.line for p in found.problems)
-    assert [p.path for p in found.errors] == ["file_mounts"]
-    assert [p.path for p in found.warnings] == [
+    assert [p.line for p in actual.problems] == sorted(p.line for p in actual.problems)
+    assert [p.path for p in actual.errors] == ["file_mounts"]
+    assert [p.path for p in actual.warnings] == [
         "idle_timeout_minutes",
         "available_node_types.gpu.node_config",
     ]

@@ -69,7 +69,7 @@ def test_no_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "line"),
+    ("text", "output", "line"),
     [
         ("a: [1\n", "cannot be read as YAML: expected ',' or ']'", 2),
         ("a: 1\n\tb: 2\n", "cannot be read as YAML: found character '\\t'", 2),
@@ -79,9 +79,9 @@ def test_no_file(tmp_path):
         ("a: &a [*a]\n", "anchor holds itself", 0),
     ],
 )
-def test_what_is_no_yaml_for_ray(read, text, said, line):
+def test_what_is_no_yaml_for_ray(read, text, output, line):
     (problem,) = refused(read, text)
-    assert said in problem.message
+    assert output in problem.message
     assert problem.line == line
 
 

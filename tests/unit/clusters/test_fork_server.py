@@ -100,10 +100,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert made.end() == 0
 
 
-def first_line(asked: subprocess.Popen[str]) -> dict[str, object]:
-    assert asked.stdout is not None
-    found: dict[str, object] = json.loads(asked.stdout.readline())
-    return found
+def first_line(requested: subprocess.Popen[str]) -> dict[str, object]:
+    assert requested.stdout is not None
+    actual: dict[str, object] = json.loads(requested.stdout.readline())
+    return actual
 
 
 def alive(pid: object) -> bool:
@@ -130,39 +130,39 @@ def killed_first(pid: object) -> int:
 
 
 def test_a_worker_is_as_if_it_were_started(server):
-    asked = server.ask("--node=1", "two words")
-    said = first_line(asked)
-    assert said["arguments"] == ["--node=1", "two words"]
-    assert said["folder"] == "/"
-    assert said["chosen"] == "by the actor"
-    assert said["parent"] == server.process.pid
-    assert said["imported"]
-    assert asked.wait(10) == 7
+    requested = server.ask("--node=1", "two words")
+    message = first_line(requested)
+    assert message["arguments"] == ["--node=1", "two words"]
+    assert message["folder"] == "/"
+    assert message["chosen"] == "by the actor"
+    assert message["parent"] == server.process.pid
+    assert message["imported"]
+    assert requested.wait(10) == 7
 
 
 def test_no_two_workers_draw_the_same_numbers(server):
-    said = [first_line(server.ask())["drawn"] for _ in range(2)]
-    assert None not in said
-    assert said[0] != said[1]
+    message = [first_line(server.ask())["drawn"] for _ in range(2)]
+    assert None not in message
+    assert message[0] != message[1]
 
 
 def test_the_system_ends_a_worker_before_who_waits_for_it(server):
     """Where memory runs out: Ray sets it for the process that it starts, which only waits."""
     os.kill(server.process.pid, signal.SIGSTOP)
-    asked = server.ask("sleep")
-    Path(f"/proc/{asked.pid}/oom_score_adj").write_text("7")
+    requested = server.ask("sleep")
+    Path(f"/proc/{requested.pid}/oom_score_adj").write_text("7")
     os.kill(server.process.pid, signal.SIGCONT)
-    worker = first_line(asked)["pid"]
-    assert eventually(lambda: killed_first(asked.pid) == 0)
+    worker = first_line(requested)["pid"]
+    assert eventually(lambda: killed_first(requested.pid) == 0)
     assert killed_first(worker) == 7
-    asked.kill()
+    requested.kill()
 
 
 def test_a_worker_that_is_not_to_be_forked_starts_as_any_other(server):
-    asked = server.ask("--node=1", env_vars={"CHOSEN": "so"})
-    said = first_line(asked)
-    assert said["pid"] == asked.pid
-    assert (said["chosen"], said["imported"]) == ("so", False)
+    requested = server.ask("--node=1", env_vars={"CHOSEN": "so"})
+    message = first_line(requested)
+    assert message["pid"] == requested.pid
+    assert (message["chosen"], message["imported"]) == ("so", False)
 
 
 @pytest.mark.parametrize(
@@ -170,30 +170,30 @@ def test_a_worker_that_is_not_to_be_forked_starts_as_any_other(server):
                 {"env_vars": {"PATH": "/more:${PATH}"}}],
 )  # fmt: skip
 def test_what_is_more_than_variables_is_left_to_the_file_of_ray(server, context):
-    said = first_line(server.ask("--node=1", **context))
-    arguments = said["arguments"]
+    message = first_line(server.ask("--node=1", **context))
+    arguments = message["arguments"]
     assert isinstance(arguments, list)
     assert arguments[:2] == [str(server.worker), "--node=1"]
     assert arguments[2].startswith("--serialized-runtime-env-context=")
 
 
 def test_who_asked_ends_as_the_worker_did(server):
-    asked = server.ask("sleep")
-    os.kill(int(str(first_line(asked)["pid"])), signal.SIGKILL)
-    assert asked.wait(10) == -signal.SIGKILL
+    requested = server.ask("sleep")
+    os.kill(int(str(first_line(requested)["pid"])), signal.SIGKILL)
+    assert requested.wait(10) == -signal.SIGKILL
 
 
 def test_a_worker_that_nobody_waits_for_is_ended(server):
-    asked = server.ask("sleep")
-    worker = first_line(asked)["pid"]
-    asked.kill()
+    requested = server.ask("sleep")
+    worker = first_line(requested)["pid"]
+    requested.kill()
     assert eventually(lambda: not alive(worker))
 
 
-@pytest.mark.parametrize("said", [b"", b"\0\0\0", (9).to_bytes(8, "big") + b"{"])
-def test_who_ends_while_asking_does_no_harm(server, said):
+@pytest.mark.parametrize("message", [b"", b"\0\0\0", (9).to_bytes(8, "big") + b"{"])
+def test_who_ends_while_asking_does_no_harm(server, message):
     with server.connect() as asking:
-        asking.sendall(said)
+        asking.sendall(message)
     assert first_line(server.ask())["parent"] == server.process.pid
 
 
@@ -205,11 +205,11 @@ def test_who_says_nothing_holds_nobody_up_for_long(server):
 
 def test_workers_that_end_together_with_who_asked_do_no_harm(server):
     """The server, which is held up meanwhile, hears of both ends at once."""
-    asked = [server.ask("sleep") for _ in range(2)]
-    workers = [psutil.Process(int(str(first_line(one)["pid"]))) for one in asked]
+    requested = [server.ask("sleep") for _ in range(2)]
+    workers = [psutil.Process(int(str(first_line(one)["pid"]))) for one in requested]
     with server.connect():
         time.sleep(0.05)
-        for worker, one in zip(workers, asked, strict=True):
+        for worker, one in zip(workers, requested, strict=True):
             worker.kill()
             assert eventually(functools.partial(has_ended, worker))
             one.kill()
@@ -222,11 +222,11 @@ def test_no_worker_outlives_the_server(tmp_path, how):
     """Ray may not see it: it waits for who asked."""
     server = Server(tmp_path, "wave")
     server.wait()
-    asked = server.ask("sleep")
-    assert first_line(asked)["parent"] == server.process.pid
+    requested = server.ask("sleep")
+    assert first_line(requested)["parent"] == server.process.pid
     server.end() if how == "end" else server.process.kill()
-    asked.communicate(timeout=10)  # the worker holds the stream open, too
-    assert asked.returncode == 1
+    requested.communicate(timeout=10)  # the worker holds the stream open, too
+    assert requested.returncode == 1
 
 
 def test_what_another_user_offers_is_not_taken(monkeypatch):
@@ -248,9 +248,9 @@ def test_what_another_user_offers_is_not_taken(monkeypatch):
 def test_without_it_a_worker_starts_as_any_other(tmp_path, modules):
     """Also where it has a second thread, which a fork would lose, or a driver, which it breaks."""
     server = Server(tmp_path, modules)
-    asked = server.ask("--node=1")
-    said = first_line(asked)
-    assert said["pid"] == asked.pid
-    assert said["arguments"] == ["--node=1"]
-    assert not said["imported"]
+    requested = server.ask("--node=1")
+    message = first_line(requested)
+    assert message["pid"] == requested.pid
+    assert message["arguments"] == ["--node=1"]
+    assert not message["imported"]
     assert server.process.wait(10) == (1 if "nosuch" in modules else 0)

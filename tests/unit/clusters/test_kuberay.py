@@ -55,20 +55,20 @@ def changed(value: Any, *place: Any) -> dict[str, Any]:
 
 
 def test_a_cluster_without_a_fault(checked):
-    found = checked(CLUSTER)
-    assert (found.provider, found.max_workers, found.problems) == ("kuberay", 3, ())
+    actual = checked(CLUSTER)
+    assert (actual.provider, actual.max_workers, actual.problems) == ("kuberay", 3, ())
 
 
 def test_slots_are_whole_cpus(checked):
-    found = checked(CLUSTER).estimate
-    assert (found.unit, found.slots) == ("CPU", 2 + 3 * 3)
-    assert [(row.name, row.least, row.most) for row in found.rows] == [("head", 1, 1), ("w", 1, 3)]
-    assert found.full is None
+    actual = checked(CLUSTER).estimate
+    assert (actual.unit, actual.slots) == ("CPU", 2 + 3 * 3)
+    assert [(row.name, row.least, row.most) for row in actual.rows] == [("head", 1, 1), ("w", 1, 3)]
+    assert actual.full is None
 
 
 def test_what_ray_is_told_of_the_head_counts(checked):
-    found = checked(changed({"num-cpus": "0"}, "headGroupSpec", "rayStartParams"))
-    assert found.estimate.slots == 9
+    actual = checked(changed({"num-cpus": "0"}, "headGroupSpec", "rayStartParams"))
+    assert actual.estimate.slots == 9
 
 
 def test_slots_are_gpus_where_there_are_any(checked):
@@ -80,7 +80,7 @@ def test_slots_are_gpus_where_there_are_any(checked):
 
 
 @pytest.mark.parametrize(
-    ("made", "level", "path", "said"),
+    ("made", "level", "path", "output"),
     [
         (changed("own", *HEAD, "image"), "error", HEAD_IMAGE,
          "may be another one tomorrow: own"),
@@ -92,10 +92,10 @@ def test_slots_are_gpus_where_there_are_any(checked):
         (changed(False, "enableInTreeAutoscaling"), "warning", "spec", "whether there is work"),
     ],
 )  # fmt: skip
-def test_faults(checked, made, level, path, said):
+def test_faults(checked, made, level, path, output):
     (problem,) = checked(made).problems
     assert (problem.level, problem.path) == (level, path)
-    assert said in problem.message
+    assert output in problem.message
 
 
 def test_another_ray_than_here(checked):

@@ -65,8 +65,8 @@ def test_all_mistakes_at_once(load):
     types["gpu"]["node_confg"] = {}
     types["gpu"]["max_workers"] = "3"
     changes = {"cluster_name": 5, "available_node_types": types, "nosuch": 1}
-    said = {p.path: p.message for p in refused(load, changes=changes)}
-    assert said == {
+    output = {p.path: p.message for p in refused(load, changes=changes)}
+    assert output == {
         "cluster_name": "must be of type string, got 5",
         "available_node_types.gpu.max_workers": 'must be of type integer, got "3"',
         "available_node_types.gpu.node_confg": "unknown key 'node_confg'",
@@ -88,16 +88,16 @@ def test_no_provider(load, provider):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [
         ("- a\n", "not a ray up file: expected sections (key: value), got a list"),
         ("a\n", "not a ray up file: expected sections (key: value), got a single value"),
         ("tasks: [a]\nmethods: {}\n", "not a ray up file: it is a search space"),
     ],
 )
-def test_other_files(load, text, said):
+def test_other_files(load, text, output):
     (problem,) = refused(load, text=text)
-    assert problem.message == said
+    assert problem.message == output
 
 
 def test_what_only_rays_own_function_finds(load):

@@ -147,10 +147,10 @@ def test_a_lost_cluster_is_an_error_that_says_which_process_and_where_the_logs_a
     cluster = Cluster(monkeypatch)
 
     def sweep():
-        with connected(None) as found:
-            found.check()
+        with connected(None) as actual:
+            actual.check()
             cluster.lost = "the raylet"
-            found.check()
+            actual.check()
 
     with pytest.raises(ClusterLost, match="is lost: the raylet has ended") as caught:
         sweep()
@@ -168,8 +168,8 @@ def begun(root: Path) -> dict[str, str]:
         [sys.executable, "-P", "-c", local_cluster._BEGIN, str(root)],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+    actual: dict[str, str] = json.loads(done.stdout)
+    return actual
 
 
 @pytest.mark.parametrize("beside", [None, "/elsewhere"])
@@ -187,10 +187,10 @@ def test_raykd_is_found_where_the_driver_has_put_it_on_its_path(tmp_path, monkey
         monkeypatch.delenv("PYTHONPATH", raising=False)
     else:
         monkeypatch.setenv("PYTHONPATH", beside)
-    found = begun(root)
-    assert Path(found["here"]).parents[2] == root
+    actual = begun(root)
+    assert Path(actual["here"]).parents[2] == root
     # What it starts finds it, too.
-    assert found["path"].split(os.pathsep) == [str(root), *([beside] if beside else [])]
+    assert actual["path"].split(os.pathsep) == [str(root), *([beside] if beside else [])]
 
 
 def test_the_driver_names_the_folder_that_holds_its_raykd():
@@ -344,9 +344,9 @@ class Node:
 @pytest.mark.parametrize(("word", "heard"), [(b"", b""), (cluster_process.KEEP, b"keep")])
 def test_a_process_that_dies_is_told_once_and_the_last_word_is_heard(monkeypatch, word, heard):
     monkeypatch.setattr(cluster_process, "LOOK_S", 0.01)
-    ours, theirs = os.pipe()
+    result, expected = os.pipe()
     before = os.dup(0)
-    os.dup2(ours, 0)
+    os.dup2(result, 0)
     try:
         node, answer, ended = Node(), io.StringIO(), []
         watch = threading.Thread(target=lambda: ended.append(cluster_process._watch(node, answer)))
@@ -356,15 +356,15 @@ def test_a_process_that_dies_is_told_once_and_the_last_word_is_heard(monkeypatch
         assert answer.getvalue() == ""
         node.dead = [("reaper", None), ("raylet", None)]
         time.sleep(0.1)
-        os.write(theirs, word)
-        os.close(theirs)
+        os.write(expected, word)
+        os.close(expected)
         watch.join(10)
         assert ended == [heard]
         assert json.loads(answer.getvalue()) == {"lost": "the raylet"}
     finally:
         os.dup2(before, 0)
         os.close(before)
-        os.close(ours)
+        os.close(result)
 
 
 def test_a_driver_hears_of_a_lost_process_and_of_a_lost_starter(monkeypatch):

@@ -42,9 +42,9 @@ def test_labels_are_all_wanted():
 def test_what_an_autoscaler_could_add_is_in_the_cluster_file(tmp_path):
     path = tmp_path / "cluster.yaml"
     path.write_text(FILE)
-    found = addable(path)
-    assert [(n.cpus, n.gpus) for n in found] == [(4, 1), (4, 1), (8, 0)]
-    assert found[0].labels == {"kind": "fast"}
+    actual = addable(path)
+    assert [(n.cpus, n.gpus) for n in actual] == [(4, 1), (4, 1), (8, 0)]
+    assert actual[0].labels == {"kind": "fast"}
     assert addable(tmp_path / "none.yaml") == ()
 
 

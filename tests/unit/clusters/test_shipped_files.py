@@ -86,7 +86,7 @@ def test_machines_that_are_given_back_are_deleted(name):
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_can_read_every_command(path):
     config = yaml.safe_load(path.read_text())
-    commands = [c for key, found in config.items() if key.endswith("_commands") for c in found]
+    commands = [c for key, actual in config.items() if key.endswith("_commands") for c in actual]
     assert len(commands) > 5
     for command in commands:
         subprocess.run(["bash", "-n", "-c", command], check=True)

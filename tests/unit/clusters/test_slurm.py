@@ -54,18 +54,18 @@ def run(tmp_path, env, *arguments):
 def test_ray_on_every_machine_then_the_sweep(tmp_path, surroundings):
     env, calls = surroundings()
     assert run(tmp_path, env).returncode == 0
-    said = calls.read_text().splitlines()
+    message = calls.read_text().splitlines()
     holds, address = "--num-cpus 16 --num-gpus 4", "10.0.0.1:23456"
-    assert said[0] == "ray get-auth-token --generate"
-    assert said[1] == (
+    assert message[0] == "ray get-auth-token --generate"
+    assert message[1] == (
         "ray start --head --node-ip-address 10.0.0.1 --port 23456 "
         f"--dashboard-host 127.0.0.1 {holds}"
     )
-    assert set(said[2:4]) == {
+    assert set(message[2:4]) == {
         f"srun --nodes 1 --ntasks 1 --exclude one ray start --block --address {address} {holds}",
         "raykd sweep space.yaml --address auto --out runs --format plain",
     }
-    assert said[-1] == "ray stop --force"
+    assert message[-1] == "ray stop --force"
 
 
 def test_one_machine_needs_no_others(tmp_path, surroundings):

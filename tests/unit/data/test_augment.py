@@ -28,24 +28,24 @@ SOURCE = Thesaurus(fine=["great", "nice"], film=["movie"], bad=["poor"], good=["
 
 
 def test_originals_come_first_and_labels_are_kept():
-    found = augment(ROWS, [SOURCE], HOW)
-    assert found.texts[0][:2] == ROWS.texts[0]
-    assert len(found) > 2
+    actual = augment(ROWS, [SOURCE], HOW)
+    assert actual.texts[0][:2] == ROWS.texts[0]
+    assert len(actual) > 2
     by_label = {label: set() for label in (0, 1)}
-    for first, label in zip(found.texts[0], found.labels, strict=True):
+    for first, label in zip(actual.texts[0], actual.labels, strict=True):
         by_label[int(label)].add("film" in first.lower() or "movie" in first)
     assert by_label == {0: {False}, 1: {True}}
 
 
 def test_each_side_of_a_pair_is_varied_beside_the_original_of_the_other():
-    found = augment(ROWS, [SOURCE], HOW)
-    for one, two in zip(*(column[2:] for column in found.texts), strict=True):
+    actual = augment(ROWS, [SOURCE], HOW)
+    for one, two in zip(*(column[2:] for column in actual.texts), strict=True):
         assert (one in ROWS.texts[0]) != (two in ROWS.texts[1])
 
 
 def test_copies_differ_from_the_original_and_from_each_other():
-    found = augment(Examples(texts=(("a fine film",),), labels=np.array([0])), [SOURCE], HOW)
-    texts = list(found.texts[0])
+    actual = augment(Examples(texts=(("a fine film",),), labels=np.array([0])), [SOURCE], HOW)
+    texts = list(actual.texts[0])
     assert len(set(texts)) == len(texts)
     assert set(texts) <= {
         f"a {x} {y}" for x in ("fine", "great", "nice") for y in ("film", "movie")
@@ -55,15 +55,15 @@ def test_copies_differ_from_the_original_and_from_each_other():
 def test_words_without_candidates_and_stop_words_stay():
     assert not any(map(is_eligible, ("the", "not", "3d", "!", "it's")))
     assert is_eligible("soup")
-    found = augment(Examples(texts=(("the soup",),), labels=np.array([0])), [SOURCE], HOW)
-    assert len(found) == 1
+    actual = augment(Examples(texts=(("the soup",),), labels=np.array([0])), [SOURCE], HOW)
+    assert len(actual) == 1
 
 
 def test_the_first_source_that_knows_a_word_is_used():
     first, second = Thesaurus(fine=["great"]), Thesaurus(fine=["poor"], film=["movie"])
-    found = augment(Examples(texts=(("fine film",),), labels=np.array([0])), [first, second], HOW)
-    assert not any("poor" in text for text in found.texts[0])
-    assert any("movie" in text for text in found.texts[0])
+    actual = augment(Examples(texts=(("fine film",),), labels=np.array([0])), [first, second], HOW)
+    assert not any("poor" in text for text in actual.texts[0])
+    assert any("movie" in text for text in actual.texts[0])
 
 
 def test_the_same_seed_gives_the_same_rows():
@@ -81,8 +81,8 @@ def test_near_words_come_in_order(tmp_path):
     path = tmp_path / "glove.txt"
     path.write_text("king 1 0\nqueen 0.9 0.1\nbread 0 1\ncake 0.1 0.9\n")
     source = WordVectors(str(path), 2)
-    found = source.candidates([(("the", "king"), 1), (("bread",), 0), (("unknown",), 0)])
-    assert found == [["queen", "cake"], ["cake", "queen"], []]
+    actual = source.candidates([(("the", "king"), 1), (("bread",), 0), (("unknown",), 0)])
+    assert actual == [["queen", "cake"], ["cake", "queen"], []]
 
 
 @pytest.mark.parametrize(

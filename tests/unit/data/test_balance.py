@@ -18,21 +18,21 @@ def rows(**fields) -> Examples:
 
 
 def test_rows_of_small_classes_are_repeated_until_all_are_as_large():
-    found = resampled(rows(), Balance(oversample=True), "mine")
-    assert np.bincount(found.labels).tolist() == [6, 0, 6]
-    assert set(found.texts[0]) == set("abcdefgh")  # none is lost
+    actual = resampled(rows(), Balance(oversample=True), "mine")
+    assert np.bincount(actual.labels).tolist() == [6, 0, 6]
+    assert set(actual.texts[0]) == set("abcdefgh")  # none is lost
 
 
 def test_rows_of_a_source_count_as_often_as_its_weight_says():
     weights = (2.0,) * 2 + (0.5,) * 4 + (1.5,) * 2
-    found = resampled(rows(**{WEIGHT: weights}), Balance(seed=3), "mine")
-    counts = [found.texts[0].count(letter) for letter in "abcdefgh"]
+    actual = resampled(rows(**{WEIGHT: weights}), Balance(seed=3), "mine")
+    counts = [actual.texts[0].count(letter) for letter in "abcdefgh"]
     assert counts[:2] == [2, 2]
     assert sorted(counts[2:6]) == [0, 0, 1, 1]
     assert sorted(counts[6:]) == [1, 2]
-    assert WEIGHT not in found.fields
+    assert WEIGHT not in actual.fields
     again = resampled(rows(**{WEIGHT: weights}), Balance(seed=3), "mine")
-    assert again.texts == found.texts
+    assert again.texts == actual.texts
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.1, 10), (0.25, 25), (0.999, 100), (0.004, 0)])

@@ -24,8 +24,8 @@ def test_guessing_every_byte_costs_eight_bits_whatever_the_tokens_are(tokenizer,
         encoded([ids]), references=EvalReferences(groups=np.zeros(1), tokens=plain(tokenizer))
     )
     nats = len(TEXT.encode()) * math.log(256)
-    found = bits_per_byte({"log_likelihood": -nats / len(ids)}, rows)
-    assert found == pytest.approx({"bits_per_byte": 8.0})
+    actual = bits_per_byte({"log_likelihood": -nats / len(ids)}, rows)
+    assert actual == pytest.approx({"bits_per_byte": 8.0})
 
 
 def test_what_is_no_text_has_none():

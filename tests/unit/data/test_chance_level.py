@@ -55,8 +55,8 @@ def replies(*accepted: str) -> TokenizedDataset:
 
 def test_of_written_answers_the_commonest_are_tried():
     task = registry.load("tasks", "step_by_step/cqa")
-    found = constant_scores(task, replies("a", "a", "b", "c", "a"), "accuracy")
-    assert found == (0.6,)
+    actual = constant_scores(task, replies("a", "a", "b", "c", "a"), "accuracy")
+    assert actual == (0.6,)
 
 
 def test_responses_that_no_two_rows_share_say_nothing():

@@ -31,35 +31,35 @@ def tokenizer():
     return made
 
 
-def turns(*said: str) -> tuple[Turn, ...]:
+def turns(*output: str) -> tuple[Turn, ...]:
     return tuple(
-        Turn(role=role, content=text) for role, _, text in (one.partition(": ") for one in said)
+        Turn(role=role, content=text) for role, _, text in (one.partition(": ") for one in output)
     )
 
 
 ASKED = turns("system: be kind", "user: hi", "assistant: hello")
 
 
-def render(tokenizer, template: str, said=ASKED, mark: int = 1, **settings):
-    return chat_template(template, "plain", tokenizer, settings).render(said, mark)
+def render(tokenizer, template: str, output=ASKED, mark: int = 1, **settings):
+    return chat_template(template, "plain", tokenizer, settings).render(output, mark)
 
 
 def test_a_response_ends_with_the_token_that_ends_texts_and_no_blank(tokenizer):
-    found = render(tokenizer, "chatml")
-    assert found.prompt == (
+    actual = render(tokenizer, "chatml")
+    assert actual.prompt == (
         "<|im_start|>system\nbe kind<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    assert found.response == "hello<|im_end|>"
+    assert actual.response == "hello<|im_end|>"
 
 
 def test_the_place_of_a_turn_is_its_text_wherever_the_same_text_stands(tokenizer):
-    said = turns("user: a", "assistant: a", "user: a", "assistant: b")
+    output = turns("user: a", "assistant: a", "user: a", "assistant: b")
     for mark in (0, 1, 2):
-        found = render(tokenizer, "chatml", said, mark)
-        begin, end = found.place
-        before = found.prompt[:begin]
-        assert found.prompt[begin:end] == "a"
+        actual = render(tokenizer, "chatml", output, mark)
+        begin, end = actual.place
+        before = actual.prompt[:begin]
+        assert actual.prompt[begin:end] == "a"
         assert before.count("<|im_start|>") == mark + 1
 
 
@@ -73,8 +73,8 @@ def test_the_place_of_a_turn_is_its_text_wherever_the_same_text_stands(tokenizer
     ],
 )
 def test_templates_by_name(tokenizer, name, prompt, response):
-    found = render(tokenizer, name)
-    assert (found.prompt, found.response) == (prompt, response)
+    actual = render(tokenizer, name)
+    assert (actual.prompt, actual.response) == (prompt, response)
     longer = (*ASKED, *turns("user: and", "assistant: then"))
     again = render(tokenizer, name, longer, 3)
     assert again.prompt.startswith(prompt + response)
@@ -83,12 +83,12 @@ def test_templates_by_name(tokenizer, name, prompt, response):
 def test_the_tokenizers_own_template_comes_first_and_its_settings_reach_it(tokenizer):
     tokenizer.chat_template = THINKING
     try:
-        found = render(tokenizer, "auto")
-        assert found.response == "<think>\n\n</think>\n\nhello<|im_end|>"
-        assert found.lead == "<think>\n\n</think>\n\n"
-        found = render(tokenizer, "auto", enable_thinking=False)
-        assert found.response == "hello<|im_end|>"
-        assert found.prompt.endswith("assistant\n<think>\n\n</think>\n\n")
+        actual = render(tokenizer, "auto")
+        assert actual.response == "<think>\n\n</think>\n\nhello<|im_end|>"
+        assert actual.lead == "<think>\n\n</think>\n\n"
+        actual = render(tokenizer, "auto", enable_thinking=False)
+        assert actual.response == "hello<|im_end|>"
+        assert actual.prompt.endswith("assistant\n<think>\n\n</think>\n\n")
     finally:
         tokenizer.chat_template = None
     assert render(tokenizer, "auto").response == "hello"

@@ -202,8 +202,8 @@ def test_the_same_values_are_the_same_classes_in_every_format(values, labels):
     with tempfile.TemporaryDirectory() as folder:
         written(Path(folder), values)
         formats = ("csv", "tsv", "jsonl", "json", "parquet")
-        found = {split: read(Path(folder), split, labels) for split in formats}
-    assert len({str(classes) for classes in found.values()}) == 1, found
+        actual = {split: read(Path(folder), split, labels) for split in formats}
+    assert len({str(classes) for classes in actual.values()}) == 1, actual
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))

@@ -40,9 +40,9 @@ def test_a_batch_equals_rows_padded_one_by_one(encoded, context_padding):
     batch = Collator(PAD, max_length=64, context_padding=context_padding)(encoded, rows)
     width = int(encoded.lengths()[rows].max()) + context_padding
     for name, expected in padded_one_by_one(encoded, rows, width).items():
-        found = getattr(batch, name)
-        assert found.dtype == torch.int64
-        assert found.tolist() == expected
+        actual = getattr(batch, name)
+        assert actual.dtype == torch.int64
+        assert actual.tolist() == expected
     assert batch.index.tolist() == rows.tolist()
     assert batch.labels.tolist() == encoded.labels[rows].tolist()
 

@@ -16,8 +16,8 @@ def table(**values) -> Table:
 
 
 def test_texts_may_be_empty_but_are_counted(caplog):
-    found = columns.texts(table(a=["x", "", " "]), "a")
-    rows = columns.checked([found], np.zeros(3, np.int64), "rows.parquet")
+    actual = columns.texts(table(a=["x", "", " "]), "a")
+    rows = columns.checked([actual], np.zeros(3, np.int64), "rows.parquet")
     assert columns.empty_texts(rows) == 2
     assert "2 of 3 rows have an empty text" in caplog.text
 
@@ -35,9 +35,9 @@ def test_a_missing_column_names_those_there_are():
 
 @pytest.mark.parametrize("values", [[1, 0], ["yes", "no"], ["1", "0"], [True, False], [1.0, 0.0]])
 def test_labels_may_be_ids_or_names(values):
-    found = columns.class_ids(table(label=values), "label", YES_NO)
-    assert found.dtype == np.int64
-    assert found.tolist() == [1, 0]
+    actual = columns.class_ids(table(label=values), "label", YES_NO)
+    assert actual.dtype == np.int64
+    assert actual.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("value", [2, -2, 0.5, "maybe"])
@@ -53,9 +53,9 @@ def test_an_unlabelled_row_is_told_from_a_wrong_one(value):
 
 
 def test_scores_may_be_text():
-    found = columns.scores(table(score=["3.25", 5, 0.0]), "score", 0, 5)
-    assert found.dtype == np.float32
-    assert found.tolist() == [3.25, 5.0, 0.0]
+    actual = columns.scores(table(score=["3.25", 5, 0.0]), "score", 0, 5)
+    assert actual.dtype == np.float32
+    assert actual.tolist() == [3.25, 5.0, 0.0]
 
 
 @pytest.mark.parametrize("value", [-1, 5.5, "high", "1_0", "0,5", "1e999", True, [1]])

@@ -39,8 +39,8 @@ def test_every_spelling_is_the_same_conversation(row):
 
 def test_a_system_turn_is_added_where_there_is_none():
     own = [{"role": "system", "content": "mine"}, *HI]
-    found = read(HI, own, system="be kind")
-    assert [turns[0].content for turns in found] == ["be kind", "mine"]
+    actual = read(HI, own, system="be kind")
+    assert [turns[0].content for turns in actual] == ["be kind", "mine"]
 
 
 def test_calls_of_tools_reach_the_template():

@@ -52,26 +52,26 @@ def read(own: OwnTask) -> dict[str, tuple[str, ...]]:
 )  # fmt: skip
 def test_one_set_of_rows_is_split_and_a_note_says_so(folder, path, count):
     with listening() as heard:
-        found = read(task(path))
-    assert set(found) == {"train", "validation"}
-    assert len({*found["train"], *found["validation"]}) == count
-    assert len(found["train"]) == pytest.approx(0.8 * count, abs=0.6)
+        actual = read(task(path))
+    assert set(actual) == {"train", "validation"}
+    assert len({*actual["train"], *actual["validation"]}) == count
+    assert len(actual["train"]) == pytest.approx(0.8 * count, abs=0.6)
     assert "split into train 80%, validation 20%" in heard[0]
     absolute = f"{folder}/{path}" if isinstance(path, str) else tuple(f"{folder}/{p}" for p in path)
-    assert read(task(absolute)) == found
+    assert read(task(absolute)) == actual
 
 
 def test_shares_say_how_a_set_is_split_and_the_seed_which_rows(folder):
     own = task("[ab].*", fractions={"train": 0.5, "validation": 0.2, "test": 0.2})
     with listening() as heard:
-        found = read(own)
+        actual = read(own)
     assert not heard
-    assert {split: len(texts) for split, texts in found.items()} == {
+    assert {split: len(texts) for split, texts in actual.items()} == {
         "train": 10, "validation": 4, "test": 4,
     }  # fmt: skip
-    assert len({text for texts in found.values() for text in texts}) == 18
+    assert len({text for texts in actual.values() for text in texts}) == 18
     other = own.load("train", DataSettings(seed=1)).texts[0]
-    assert set(other) != set(found["train"])
+    assert set(other) != set(actual["train"])
 
 
 def test_rows_that_are_alike_go_to_one_split():
@@ -90,8 +90,8 @@ def test_too_few_rows_for_all_splits_are_told(folder):
 
 
 def test_splits_may_be_lists_of_files(folder):
-    found = read(task({"train": ("a.csv", "sub/*.csv"), "validation": "b.jsonl"}))
-    assert {split: len(texts) for split, texts in found.items()} == {"train": 12, "validation": 10}
+    actual = read(task({"train": ("a.csv", "sub/*.csv"), "validation": "b.jsonl"}))
+    assert {split: len(texts) for split, texts in actual.items()} == {"train": 12, "validation": 10}
 
 
 def test_several_sources_are_put_together_and_their_weights_are_kept(folder):

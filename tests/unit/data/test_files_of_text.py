@@ -189,7 +189,7 @@ def test_half_characters_are_replaced_and_counted_also_within_lists(tmp_path, ca
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said", "hint"),
+    ("name", "content", "message", "hint"),
     [
         ("train.csv", gzip.compress(b"text,label\n"), "is a gzip file, not text",
          "call it train.csv.gz"),
@@ -205,8 +205,8 @@ def test_half_characters_are_replaced_and_counted_also_within_lists(tmp_path, ca
     # Not the bytes: a gzip file holds the time at which it was made.
     ids=["gzip", "gzip twice", "cut off", "not packed", "zip", "bzip2", "xz", "zstd", "parquet"],
 )  # fmt: skip
-def test_files_of_another_kind_are_named(tmp_path, name, content, said, hint):
+def test_files_of_another_kind_are_named(tmp_path, name, content, message, hint):
     write(tmp_path, name, content)
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         FolderReader(folder=tmp_path).read("train")
     assert hint in caught.value.hint

@@ -17,10 +17,10 @@ def guess(label: str = "", /, **columns):
 
 
 def test_a_text_and_few_values_are_classes():
-    found = guess(id=IDS, body=LONG, verdict=["b", "a"] * 6)
-    assert found.kind == "classification"
-    assert found.keys == {"texts": ["body"], "label": "verdict", "labels": ["a", "b"]}
-    assert found.why == [
+    actual = guess(id=IDS, body=LONG, verdict=["b", "a"] * 6)
+    assert actual.kind == "classification"
+    assert actual.keys == {"texts": ["body"], "label": "verdict", "labels": ["a", "b"]}
+    assert actual.why == [
         "column 'verdict' holds 2 classes", "column 'body' holds the longest texts; not read: id",
     ]  # fmt: skip
 
@@ -42,23 +42,23 @@ def test_class_names_are_in_an_order_that_a_reader_expects(values, names):
 
 
 def test_many_numbers_or_fractions_are_a_score():
-    found = guess(text=LONG, score=[k / 10 for k in range(12)])
-    assert (found.kind, found.keys["span"]) == ("regression", [0.0, 1.1])
+    actual = guess(text=LONG, score=[k / 10 for k in range(12)])
+    assert (actual.kind, actual.keys["span"]) == ("regression", [0.0, 1.1])
     assert guess(text=LONG, score=[*range(6)] * 2).kind == "classification"
 
 
 def test_names_of_pairs_and_of_labels_decide():
-    found = guess(premise=LONG, hypothesis=LONG, other=[0, 1] * 6, label=["x", "y"] * 6)
-    assert found.keys["texts"] == ["premise", "hypothesis"]
-    assert found.keys["label"] == "label"
+    actual = guess(premise=LONG, hypothesis=LONG, other=[0, 1] * 6, label=["x", "y"] * 6)
+    assert actual.keys["texts"] == ["premise", "hypothesis"]
+    assert actual.keys["label"] == "label"
     assert guess("other", premise=LONG, label=["x", "y"] * 6, other=[0, 1] * 6).keys["labels"] == [
         "0", "1",
     ]  # fmt: skip
 
 
 def test_prompts_and_messages_are_texts():
-    found = guess(Question=LONG, context=LONG, answer=[f"{k} of them" for k in range(12)])
-    assert (found.kind, found.keys) == (
+    actual = guess(Question=LONG, context=LONG, answer=[f"{k} of them" for k in range(12)])
+    assert (actual.kind, actual.keys) == (
         "text", {"prompt": "Question", "response": "answer", "context": "context"},
     )  # fmt: skip
     chat = [{"role": "user", "content": "hi"}]

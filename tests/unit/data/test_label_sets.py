@@ -64,12 +64,12 @@ def test_metrics_are_those_of_scikit_learn(seed):
     logits = random.normal(size=(30, 6)).astype(np.float32)
     labels = (random.random((30, 6)) < 0.3).astype(np.float32)
     labels[:, 5], logits[:, 5] = 0, -1  # a class that is neither there nor predicted
-    found = score_sets(("f1_micro", "f1_macro", "accuracy"), logits, labels)
+    actual = score_sets(("f1_micro", "f1_macro", "accuracy"), logits, labels)
     predicted = logits > 0
-    assert found["f1_micro"] == pytest.approx(f1_score(labels, predicted, average="micro"))
+    assert actual["f1_micro"] == pytest.approx(f1_score(labels, predicted, average="micro"))
     macro = f1_score(labels, predicted, average="macro", labels=range(5))
-    assert found["f1_macro"] == pytest.approx(macro)
-    assert found["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+    assert actual["f1_macro"] == pytest.approx(macro)
+    assert actual["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
 
 
 def test_a_diverged_model_has_no_score():

@@ -90,7 +90,9 @@ def classified(draw) -> tuple[np.ndarray, np.ndarray, int]:
 @given(classified())
 def test_classification_equals_scikit_learn_to_the_last_bit(made):
     predicted, labels, classes = made
-    found = metrics.score_classes(tuple(metrics.CLASSIFICATION), np.eye(classes)[predicted], labels)
+    actual = metrics.score_classes(
+        tuple(metrics.CLASSIFICATION), np.eye(classes)[predicted], labels
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns of a single class
         wanted = {
@@ -101,7 +103,7 @@ def test_classification_equals_scikit_learn_to_the_last_bit(made):
             ),
             "matthews": sklearn.metrics.matthews_corrcoef(labels, predicted),
         }
-    assert found == wanted
+    assert actual == wanted
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
@@ -114,14 +116,14 @@ def test_classification_equals_scikit_learn_to_the_last_bit(made):
 )
 def test_regression_equals_scipy(made, scale, dtype):
     x, y = (np.array(values, dtype) * dtype(scale) for values in made)
-    found = metrics.score_values(("pearson", "spearman"), x[:, None], y)
+    actual = metrics.score_values(("pearson", "spearman"), x[:, None], y)
     if (x == x[0]).all() or (y == y[0]).all():
-        assert found == {"pearson": 0.0, "spearman": 0.0}
+        assert actual == {"pearson": 0.0, "spearman": 0.0}
         return
-    assert found["pearson"] == pytest.approx(
+    assert actual["pearson"] == pytest.approx(
         stats.pearsonr(x.astype(np.float64), y.astype(np.float64)).statistic, abs=1e-9
     )
-    assert found["spearman"] == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-9)
+    assert actual["spearman"] == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-9)
 
 
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 1e-30, 1e30, 3.3333333])

@@ -34,38 +34,38 @@ def rows(*examples: Example):
 
 def test_the_context_is_cut_first_and_what_is_around_it_stays(tokenizer):
     given = rows(Example(before="Ask: ", context=LONG, after=" Answer:", response="yes"))
-    found = encode_prompts(given, tokenizer, 80, "causal_lm")
-    text = tokenizer.decode(found.prompt(0))
+    actual = encode_prompts(given, tokenizer, 80, "causal_lm")
+    text = tokenizer.decode(actual.prompt(0))
     assert text.startswith("Ask: word word")
     assert text.endswith(" Answer:")
-    assert len(found.prompt(0)) <= 40
-    assert found.truncated == 1
+    assert len(actual.prompt(0)) <= 40
+    assert actual.truncated == 1
 
 
 def test_without_a_context_the_beginning_is_cut_from_its_end(tokenizer):
     given = rows(Example(before=LONG, after=" Answer:", response="yes"))
-    found = encode_prompts(given, tokenizer, 80, "causal_lm")
-    text = tokenizer.decode(found.prompt(0))
+    actual = encode_prompts(given, tokenizer, 80, "causal_lm")
+    text = tokenizer.decode(actual.prompt(0))
     assert text.startswith("word word")
     assert text.endswith(" Answer:")
 
 
 def test_a_prompt_that_cannot_be_cut_enough_keeps_its_end(tokenizer):
     given = rows(Example(before="", after=LONG + "?", response="yes"))
-    found = encode_prompts(given, tokenizer, 80, "causal_lm")
-    assert len(found.prompt(0)) == 40
-    assert tokenizer.decode(found.prompt(0)).endswith("?")
+    actual = encode_prompts(given, tokenizer, 80, "causal_lm")
+    assert len(actual.prompt(0)) == 40
+    assert tokenizer.decode(actual.prompt(0)).endswith("?")
 
 
 @pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
 def test_a_long_response_is_cut_at_its_end_and_counted(tokenizer, kind):
     given = rows(Example(before="a", response=LONG.strip()), Example(before="a", response="short"))
-    found = encode_prompts(given, tokenizer, 40, kind)
-    assert found.truncated == 1
-    offsets = found.offsets if kind == "causal_lm" else found.label_offsets
+    actual = encode_prompts(given, tokenizer, 40, kind)
+    assert actual.truncated == 1
+    offsets = actual.offsets if kind == "causal_lm" else actual.label_offsets
     lengths = np.diff(offsets)
     assert lengths.max() <= 40
-    labels = found.labels[offsets[1] : offsets[2]]
+    labels = actual.labels[offsets[1] : offsets[2]]
     assert labels[-1] == tokenizer.eos_token_id  # what was not cut is told to end
 
 
@@ -74,9 +74,9 @@ def test_tokens_that_grow_together_across_the_border_leave_the_response_alone():
     joined = tokenizer("xaby", add_special_tokens=False)["input_ids"]
     apart = tokenizer("xa", add_special_tokens=False)["input_ids"]
     assert joined[: len(apart)] != apart  # the premise of the test
-    found = encode_prompts(rows(Example(before="xa", response="by")), tokenizer, 40, "causal_lm")
-    assert found.prompt(0).tolist() == apart
-    labels = found.labels[found.labels != NO_LABEL].tolist()
+    actual = encode_prompts(rows(Example(before="xa", response="by")), tokenizer, 40, "causal_lm")
+    assert actual.prompt(0).tolist() == apart
+    labels = actual.labels[actual.labels != NO_LABEL].tolist()
     assert labels == [*tokenizer("by")["input_ids"], tokenizer.eos_token_id]
 
 
@@ -95,8 +95,8 @@ def test_an_encoder_reads_the_prompt_and_labels_have_a_length_of_their_own(token
     given = rows(
         Example(before="ask", response="a longer answer"), Example(before="b", response="c")
     )
-    found = encode_prompts(given, tokenizer, 64, "seq2seq")
-    batch = Collator(0, max_length=64)(found, np.asarray([1, 0]))
+    actual = encode_prompts(given, tokenizer, 64, "seq2seq")
+    batch = Collator(0, max_length=64)(actual, np.asarray([1, 0]))
     assert batch.input_ids.shape[0] == batch.labels.shape[0] == 2
     assert batch.input_ids.shape[1] != batch.labels.shape[1]
     assert tokenizer.decode(batch.labels[1][batch.labels[1] != NO_LABEL]) == "a longer answer</s>"
@@ -114,20 +114,20 @@ def test_the_name_of_a_task_moves_what_may_be_cut():
 @pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
 def test_rows_without_a_rationale_have_no_label(tokenizer, kind):
     given = rows(Example(before="a", response="b"), Example(before="c", response="d"))
-    found = encode_prompts(given, tokenizer, 40, kind)
-    silent = without_labels(found, np.asarray([True, False]))
+    actual = encode_prompts(given, tokenizer, 40, kind)
+    silent = without_labels(actual, np.asarray([True, False]))
     batch = Collator(0, max_length=40)(silent, np.arange(2))
     assert (batch.labels[0] == NO_LABEL).all()
     assert (batch.labels[1] != NO_LABEL).any()
-    assert (found.labels != silent.labels).any()
+    assert (actual.labels != silent.labels).any()
 
 
 def test_other_readings_come_along_when_asked_for(tokenizer):
     given = rows(Example(before="a", response="b"), Example(before="c", response="d"))
-    found = encode_prompts(given, tokenizer, 40, "causal_lm")
-    found = replace(found, views={"explain": found})
-    plain = Collator(0, max_length=40)(found, np.arange(2))
-    both = Collator(0, max_length=40, views=("explain",))(found, np.arange(2))
+    actual = encode_prompts(given, tokenizer, 40, "causal_lm")
+    actual = replace(actual, views={"explain": actual})
+    plain = Collator(0, max_length=40)(actual, np.arange(2))
+    both = Collator(0, max_length=40, views=("explain",))(actual, np.arange(2))
     assert plain.views == {}
     assert both.views["explain"].labels.tolist() == plain.labels.tolist()
 
@@ -165,15 +165,15 @@ def test_texts_that_follow_prompts_are_split_as_responses_are(kind, begins):
     prompts = ["xa", "the red", "Say:\n", "x ", "naïve —", "1"]
     responses = ["by", " apple", "ab ab", "  two", " 苹果", "the red apple."]
     given = rows(*(Example(before=p, response=r) for p, r in zip(prompts, responses, strict=True)))
-    found = encode_prompts(given, tokenizer, 90, kind)
-    asked = [found.prompt(row) for row in range(len(prompts))]
-    tokens = found.references.tokens
+    actual = encode_prompts(given, tokenizer, 90, kind)
+    requested = [actual.prompt(row) for row in range(len(prompts))]
+    tokens = actual.references.tokens
     assert tokens.vocabulary == len(tokenizer)
-    again = following(asked, responses, tokens, joined=kind == "causal_lm")
+    again = following(requested, responses, tokens, joined=kind == "causal_lm")
     labels = np.concatenate([[*ids, tokens.end] for ids in again])
-    assert labels.tolist() == found.labels[found.labels != NO_LABEL].tolist()
-    empty = following(asked, [""] * len(asked), tokens, joined=kind == "causal_lm")
-    assert [len(ids) for ids in empty] == [0] * len(asked)
+    assert labels.tolist() == actual.labels[actual.labels != NO_LABEL].tolist()
+    empty = following(requested, [""] * len(requested), tokens, joined=kind == "causal_lm")
+    assert [len(ids) for ids in empty] == [0] * len(requested)
 
 
 def test_ids_that_a_tokenizer_leaves_out_count():

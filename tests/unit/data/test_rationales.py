@@ -41,8 +41,8 @@ def test_rationales_of_a_file_are_joined_by_row_and_split(tmp_path):
 
 def test_rows_without_a_name_are_called_by_their_number(tmp_path):
     rows = rows_of([Example(before=str(k), response="a") for k in range(3)], "test")
-    told = from_file(lines(tmp_path / "why.jsonl", {"id": 1, "rationale": "one"}), "train")
-    assert with_rationales(rows, told, "why").fields["rationales"] == ("", "one", "")
+    reported = from_file(lines(tmp_path / "why.jsonl", {"id": 1, "rationale": "one"}), "train")
+    assert with_rationales(rows, reported, "why").fields["rationales"] == ("", "one", "")
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ def write_tsv(folder: Path, name: str, *lines: str, encoding: str = "utf-8") -> 
 def test_parquet_columns_come_back_as_written(tmp_path):
     table = {"text": ["a", "b"], "label": [0, 1]}
     pq.write_table(pa.table(table), tmp_path / "train.parquet")
-    found = FolderReader(folder=tmp_path).read("train")
-    assert found.columns == table
-    assert len(found) == 2
+    actual = FolderReader(folder=tmp_path).read("train")
+    assert actual.columns == table
+    assert len(actual) == 2
 
 
 def test_parquet_split_may_have_another_file_name(tmp_path):
@@ -59,8 +59,8 @@ def test_tsv_dev_is_validation_and_columns_get_the_tasks_names(tmp_path):
 def test_tsv_quotes_are_ordinary_characters(tmp_path):
     lines = ('0\t"an open quote\tyes', '1\tclosed" here\tno')
     write_tsv(tmp_path, "train.tsv", "index\tsentence1\tlabel", *lines)
-    found = TsvReader(folder=tmp_path, layout=PAIR).read("train")
-    assert found.columns["one"] == ['"an open quote', 'closed" here']
+    actual = TsvReader(folder=tmp_path, layout=PAIR).read("train")
+    assert actual.columns["one"] == ['"an open quote', 'closed" here']
 
 
 def test_tsv_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
@@ -71,8 +71,8 @@ def test_tsv_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
 def test_tsv_without_header_uses_the_layouts_names(tmp_path):
     layout = TsvLayout(folders=("X",), columns={"t": "text"}, header=("id", "text"))
     write_tsv(tmp_path, "train.tsv", "7\tfirst", "8\tsecond")
-    found = TsvReader(folder=tmp_path, layout=layout).read("train")
-    assert found.columns["t"] == ["first", "second"]
+    actual = TsvReader(folder=tmp_path, layout=layout).read("train")
+    assert actual.columns["t"] == ["first", "second"]
 
 
 def test_tsv_missing_column_names_what_is_there(tmp_path):
@@ -98,9 +98,9 @@ def test_tsv_texts_hold_carriage_returns_long_texts_and_what_else_cuts_lines(tmp
     texts = ["a\rb", "x" * 200_000, "c\u2028d\x85e\x0cf"]
     rows = [f"{k}\t{text}\tno" for k, text in enumerate(texts)]
     write_tsv(tmp_path, "train.tsv", "index\tsentence1\tlabel", *rows)
-    found = TsvReader(folder=tmp_path, layout=PAIR).read("train")
-    assert found.columns["one"] == texts
-    assert found.place(2) == "line 4"
+    actual = TsvReader(folder=tmp_path, layout=PAIR).read("train")
+    assert actual.columns["one"] == texts
+    assert actual.place(2) == "line 4"
 
 
 @pytest.fixture
@@ -157,6 +157,6 @@ def test_class_names_of_the_hub_come_along(offline):
         features=features, dataset_name="own", config_name="default", version="0.0.0",
         splits={"train": split},
     ).write_to_directory(str(entry))  # fmt: skip
-    found = HubReader(path="me/own", config="default", names={"train": "train"}).read("train")
-    assert found.class_names == {"label": ("pos", "neg")}
-    assert class_ids(found, "label", ("neg", "pos")).tolist() == [0]
+    actual = HubReader(path="me/own", config="default", names={"train": "train"}).read("train")
+    assert actual.class_names == {"label": ("pos", "neg")}
+    assert class_ids(actual, "label", ("neg", "pos")).tolist() == [0]

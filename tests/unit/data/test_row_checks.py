@@ -57,9 +57,9 @@ def copa(root: Path, second: str) -> Path:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_choices_that_begin_alike_are_told_apart_further_on(family, tmp_path):
-    found = setup_of("super_glue_prompts/copa", family, copa(tmp_path, "She got home."))
-    assert AnswerChoices() in found.output_spec
-    for splits in (found.teacher_splits, found.student_splits):
+    actual = setup_of("super_glue_prompts/copa", family, copa(tmp_path, "She got home."))
+    assert AnswerChoices() in actual.output_spec
+    for splits in (actual.teacher_splits, actual.student_splits):
         assert (splits["train"].columns[CHOICE_POSITION] > 0).all()
         assert splits["train"].references is None
         assert splits["validation"].references.candidates is not None
@@ -70,8 +70,8 @@ def test_equal_choices_are_refused_and_named(family, tmp_path):
     root = copa(tmp_path, "She got wet.")
     with pytest.raises(DataError, match=r"row 0 of train has .* same token.*She got wet\., She"):
         setup_of("super_glue_prompts/copa", family, root)
-    found = setup_of("super_glue_prompts/copa", family, root, view="tokens")
-    assert AnswerChoices() not in found.output_spec
+    actual = setup_of("super_glue_prompts/copa", family, root, view="tokens")
+    assert AnswerChoices() not in actual.output_spec
 
 
 def test_rows_without_choices_are_refused_unless_tokens_are_viewed():
@@ -116,10 +116,10 @@ def step_by_step(root: Path, family: str, length: int) -> TaskSetup:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_both_tasks_of_step_by_step_come_along(family, tmp_path):
-    found = step_by_step(explained(tmp_path, "( 1 )"), family, 512)
-    for encoded in found.student_splits.values():
+    actual = step_by_step(explained(tmp_path, "( 1 )"), family, 512)
+    for encoded in actual.student_splits.values():
         assert encoded.views["predict"].views["explain"].token_labels
-    assert found.student_splits["test"].views["predict"].references is not None
+    assert actual.student_splits["test"].views["predict"].references is not None
 
 
 def test_rows_without_any_rationale_are_refused(tmp_path):

@@ -51,9 +51,9 @@ def test_outcomes_of_correlations_are_pseudo_values_of_scipy(ties: bool):
     values = labels + rng.normal(size=80)
     if ties:
         labels, values = np.round(labels * 2) / 2, np.round(values)
-    for metric, theirs in (("pearson", stats.pearsonr), ("spearman", stats.spearmanr)):
-        whole = theirs(values, labels).statistic
-        without = left_out(lambda y, p, t=theirs: t(p, y).statistic, values, labels)
+    for metric, reference in (("pearson", stats.pearsonr), ("spearman", stats.spearmanr)):
+        whole = reference(values, labels).statistic
+        without = left_out(lambda y, p, t=reference: t(p, y).statistic, values, labels)
         outcomes = row_outcomes.of_values(metric, values[:, None], labels)
         np.testing.assert_allclose(outcomes, 80 * whole - 79 * without, atol=1e-8)
         assert outcomes.mean() == pytest.approx(whole, abs=0.01)
@@ -89,10 +89,10 @@ def test_texts_are_their_own_outcomes():
 
     task = registry.load("tasks", "toy_text/replies")
     references = EvalReferences(groups=np.arange(2), answers=((" good: nice.",), (" bad: sad.",)))
-    found = task.text_outcomes("accuracy", [" good: fine.", " good: nice."], references)
+    actual = task.text_outcomes("accuracy", [" good: fine.", " good: nice."], references)
     whole = task.score_texts([" good: fine.", " good: nice."], references)["accuracy"]
-    assert found.mean() == whole
-    assert set(found.tolist()) <= {0.0, 1.0}
+    assert actual.mean() == whole
+    assert set(actual.tolist()) <= {0.0, 1.0}
 
 
 def test_f1_over_choices_is_left_out_question_by_question():
@@ -109,13 +109,13 @@ def test_f1_over_choices_is_left_out_question_by_question():
             self.labels = labels[keep]
 
     everything = np.ones(36, bool)
-    found = outcomes_of_choices(scores, Rows(everything))
+    actual = outcomes_of_choices(scores, Rows(everything))
     whole = all_choices(scores, Rows(everything))
     without = np.array([
         all_choices(scores[groups != q], Rows(groups != q))["f1_a"] for q in range(12)
     ])  # fmt: skip
-    np.testing.assert_allclose(found["f1_a"], 12 * whole["f1_a"] - 11 * without)
-    assert found["exact_match"].mean() == whole["exact_match"]
+    np.testing.assert_allclose(actual["f1_a"], 12 * whole["f1_a"] - 11 * without)
+    assert actual["exact_match"].mean() == whole["exact_match"]
 
 
 def test_a_metric_of_the_whole_text_has_no_outcomes_by_row():

@@ -33,32 +33,32 @@ def perfect(of: TokenizedDataset) -> np.ndarray:
 
 
 def test_every_token_of_the_context_is_in_a_window_and_neighbours_overlap():
-    found = windows()
-    assert len(found) > 1
-    assert found.lengths().max() <= 40
-    spans = found.references.spans
+    actual = windows()
+    assert len(actual) > 1
+    assert actual.lengths().max() <= 40
+    spans = actual.references.spans
     covered = {tuple(span) for span in spans if span[0] >= 0}
     assert {s for s, _ in covered} >= {CONTEXT.index(f"word{i}") for i in range(60)}
     first, second = (
-        {tuple(s) for s in spans[found.offsets[i] : found.offsets[i + 1]] if s[0] >= 0}
+        {tuple(s) for s in spans[actual.offsets[i] : actual.offsets[i + 1]] if s[0] >= 0}
         for i in (0, 1)
     )
     assert first & second
-    assert (found.references.groups == 0).all()
+    assert (actual.references.groups == 0).all()
 
 
 def test_the_answer_is_labelled_where_it_lies_and_position_0_elsewhere():
-    found = windows()
-    spans = found.references.spans
+    actual = windows()
+    spans = actual.references.spans
     inside = 0
-    for i, (first, last) in enumerate(found.labels):
+    for i, (first, last) in enumerate(actual.labels):
         if last == 0:
             assert first == 0
             continue
-        begin, end = spans[found.offsets[i] + first][0], spans[found.offsets[i] + last][1]
+        begin, end = spans[actual.offsets[i] + first][0], spans[actual.offsets[i] + last][1]
         assert CONTEXT[begin:end] == "word40 word41"
         inside += 1
-    assert 0 < inside < len(found)
+    assert 0 < inside < len(actual)
 
 
 def test_perfect_logits_give_the_answer():
@@ -88,19 +88,19 @@ def test_when_the_best_ends_do_not_go_together_all_are_tried():
 
 def test_a_long_question_is_cut():
     question = "which one ? " * 20
-    found = encode_windows(
+    actual = encode_windows(
         [question], [CONTEXT], [("word1",)], [(CONTEXT.index("word1"),)], TOKENIZER, 40,
         overlap=10, query_length=8,
     )  # fmt: skip
-    outside = found.references.spans[: found.offsets[1], 0] < 0
+    outside = actual.references.spans[: actual.offsets[1], 0] < 0
     assert outside.sum() == 8 + 3
 
 
 @pytest.mark.parametrize("max_length", [16, 24])
 def test_short_windows_work(max_length):
-    found = windows(max_length=max_length)
-    assert found.lengths().max() <= max_length
-    assert best_spans(perfect(found), found, n_best=20, longest=30)[0]
+    actual = windows(max_length=max_length)
+    assert actual.lengths().max() <= max_length
+    assert best_spans(perfect(actual), actual, n_best=20, longest=30)[0]
 
 
 def test_the_window_that_is_surest_decides():
@@ -138,5 +138,5 @@ def test_the_best_span_is_the_one_that_trying_all_finds(seed, longest):
     of = windows()
     shape = (len(of), 2, int(of.lengths().max()))
     logits = np.random.default_rng(seed).normal(size=shape)
-    found = best_spans(logits, of, n_best=shape[2], longest=longest)
-    assert found == best_by_trying(logits, of, longest)
+    actual = best_spans(logits, of, n_best=shape[2], longest=longest)
+    assert actual == best_by_trying(logits, of, longest)

@@ -66,10 +66,10 @@ def test_entities_are_those_of_seqeval(seed):
         (g * 9)[: len(w)] if random.random() < 0.5 else w
         for g, w in zip(given, wanted, strict=True)
     ]
-    found = score_entities(given, wanted)
-    assert found["entity_f1"] == pytest.approx(seqeval.f1_score(wanted, given))
-    assert found["entity_precision"] == pytest.approx(seqeval.precision_score(wanted, given))
-    assert found["entity_recall"] == pytest.approx(seqeval.recall_score(wanted, given))
+    actual = score_entities(given, wanted)
+    assert actual["entity_f1"] == pytest.approx(seqeval.f1_score(wanted, given))
+    assert actual["entity_precision"] == pytest.approx(seqeval.precision_score(wanted, given))
+    assert actual["entity_recall"] == pytest.approx(seqeval.recall_score(wanted, given))
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_scores_are_of_entities_row_by_row(tokenizer):
     logits = np.eye(5)[wanted]
     assert task().score(logits, encoded)["entity_f1"] == 1.0
     logits[0] = np.eye(5)[0]  # the first word of a person is missed
-    found = task().score(logits, encoded)
-    assert found == {
+    actual = task().score(logits, encoded)
+    assert actual == {
         "entity_f1": pytest.approx(2 / 3), "entity_precision": pytest.approx(2 / 3),
         "entity_recall": pytest.approx(2 / 3), "word_accuracy": pytest.approx(6 / 7),
     }  # fmt: skip

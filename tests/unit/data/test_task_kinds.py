@@ -79,16 +79,16 @@ def test_losses():
     likely = logits.log_softmax(-1)[torch.arange(3), classes]
     assert torch.allclose(task_kind("classification").loss(logits, batch(classes)), -likely.mean())
     scores = torch.tensor([0.5, 2.0, -1.0])
-    found = task_kind("regression").loss(logits[:, :1], batch(scores))
-    assert torch.allclose(found, (logits[:, 0] - scores).square().mean())
+    actual = task_kind("regression").loss(logits[:, :1], batch(scores))
+    assert torch.allclose(actual, (logits[:, 0] - scores).square().mean())
     places, ends = torch.randn(3, 2, 4), torch.tensor([[0, 3], [1, 1], [0, 2]])
     likely = places.log_softmax(-1).gather(2, ends[..., None])
     assert torch.allclose(task_kind("span").loss(places, batch(ends)), -likely.mean())
     tokens = torch.full((3, 4), NO_LABEL)
     tokens[0, 1], tokens[2, 0], tokens[2, 2] = 3, 1, 4
     for name in TOKEN_KINDS:
-        found = task_kind(name).loss(logits, batch(tokens))
-        assert torch.allclose(found, F.cross_entropy(logits, torch.tensor([3, 1, 4])))
+        actual = task_kind(name).loss(logits, batch(tokens))
+        assert torch.allclose(actual, F.cross_entropy(logits, torch.tensor([3, 1, 4])))
 
 
 def test_a_set_of_classes_is_learnt_class_by_class():
@@ -125,8 +125,8 @@ def test_similarities_are_cosines_of_the_means_of_hidden_states():
     logits = kind.logits(by_row, rows)
     wanted = [F.cosine_similarity(means[2 * k], means[2 * k + 1], dim=0) for k in range(3)]
     assert torch.allclose(logits[:, 0], torch.stack(wanted))
-    found = kind.loss(logits, rows)
-    assert torch.allclose(found, (logits[:, 0] - rows.labels).square().mean())
+    actual = kind.loss(logits, rows)
+    assert torch.allclose(actual, (logits[:, 0] - rows.labels).square().mean())
     other = hidden.clone()
     other[read.attention_mask == 0] = 99.0
     spoilt = kind.by_row(BaseModelOutput(last_hidden_state=other), read)
@@ -141,22 +141,22 @@ def test_words_with_a_label_are_read_row_by_row():
         TokenClassifierOutput(logits=logits), batch(labels)
     )
     assert torch.equal(read, torch.stack([logits[0, 1], logits[2, 0], logits[2, 2]]))
-    found = task_kind("token_classification").loss(read, batch(labels))
-    assert torch.allclose(found, F.cross_entropy(read, torch.tensor([3, 1, 4])))
+    actual = task_kind("token_classification").loss(read, batch(labels))
+    assert torch.allclose(actual, F.cross_entropy(read, torch.tensor([3, 1, 4])))
 
 
 def test_a_batch_without_labelled_tokens_has_a_loss_with_a_gradient():
     logits = torch.zeros(0, 5, requires_grad=True)
-    found = task_kind("masked_lm").loss(logits, batch(torch.full((3, 4), NO_LABEL)))
-    assert found.item() == 0.0
-    found.backward()
+    actual = task_kind("masked_lm").loss(logits, batch(torch.full((3, 4), NO_LABEL)))
+    assert actual.item() == 0.0
+    actual.backward()
 
 
 def test_spans_are_read_and_blanked_beyond_their_rows():
     kind = task_kind("span")
     begin, end = torch.randn(2, 3, 4)
-    found = QuestionAnsweringModelOutput(start_logits=begin, end_logits=end)
-    read = kind.logits(found, batch(torch.zeros(3, 2, dtype=torch.long)))
+    actual = QuestionAnsweringModelOutput(start_logits=begin, end_logits=end)
+    read = kind.logits(actual, batch(torch.zeros(3, 2, dtype=torch.long)))
     assert read.shape == (3, *kind.shape(1, 4)) == (3, 2, 4)
     whole = torch.stack([begin, end], dim=1)
     assert torch.equal(read, kind.blanked(whole, LENGTHS))
@@ -178,11 +178,11 @@ def compared(tree: ast.AST) -> set[str]:
 
 def test_nothing_compares_their_names():
     """But the file format, which reads YAML without the packages that kinds need."""
-    found = {
+    actual = {
         path.relative_to(PACKAGE).as_posix(): names
         for path in PACKAGE.rglob("*.py")
         if (names := compared(ast.parse(path.read_text())))
     }
-    assert found == {
+    assert actual == {
         "spec/own_kinds.py": {"classification", "regression", "embedding", "token_classification"}
     }

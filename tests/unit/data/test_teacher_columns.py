@@ -76,8 +76,8 @@ def test_numbers_of_classes_are_read_back_from_every_format_in_every_form(tmp_pa
         for form in FORMS:
             file = Path(tmp_path) / f"rows{suffix}"
             file.write_bytes(write([form(row) for row in rows]))
-            found = read(READERS[suffix](file))
-            assert (found == np.asarray(rows, np.float32)).all(), (suffix, form)
+            actual = read(READERS[suffix](file))
+            assert (actual == np.asarray(rows, np.float32)).all(), (suffix, form)
 
 
 @QUICK
@@ -94,8 +94,8 @@ def test_probabilities_become_logits_with_the_same_probabilities(rows):
     wide = np.exp(logits)
     softmax = wide / wide.sum(axis=1, keepdims=True)
     table = Table(columns={"p": softmax.tolist()}, origin="t")
-    found = np.exp(read(table, "probabilities").astype(np.float64))
-    assert found == pytest.approx(np.maximum(softmax, LEAST), rel=1e-5)
+    actual = np.exp(read(table, "probabilities").astype(np.float64))
+    assert actual == pytest.approx(np.maximum(softmax, LEAST), rel=1e-5)
     apart = 1 / (1 + np.exp(-logits))
     table = Table(columns={"p": apart.tolist()}, origin="t")
     odds = read(table, "probabilities", "multi_label").astype(np.float64)
@@ -140,8 +140,8 @@ def test_log_probabilities_are_read_back_in_every_form(rows):
         "json": [json.dumps(row) for row in plain],
     }
     for name, cells in forms.items():
-        found = token_logprobs(Table(columns={"lp": cells}, origin="t"), "lp")
-        for row, expected in zip(found, rows, strict=True):
+        actual = token_logprobs(Table(columns={"lp": cells}, origin="t"), "lp")
+        for row, expected in zip(actual, rows, strict=True):
             assert [one.token for one in row] == [own for own, _, _ in expected], name
             for one, (own, log, others) in zip(row, expected, strict=True):
                 assert dict(one.alternatives) == {**others, own: others.get(own, log)}, name

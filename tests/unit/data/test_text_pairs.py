@@ -31,9 +31,9 @@ def rows() -> Examples:
 
 
 def test_similarities_are_put_on_the_scale_of_cosines():
-    found = rows()
-    assert found.labels.tolist() == [1.0, 0.0, 0.5]
-    assert found.labels.dtype == np.float32
+    actual = rows()
+    assert actual.labels.tolist() == [1.0, 0.0, 0.5]
+    assert actual.labels.dtype == np.float32
     wrong = {"a": ["x"], "b": ["y"], "score": [6.0]}
     with pytest.raises(DataError, match="score"):
         TASK.read_table(Table(columns=wrong, origin="made up"))

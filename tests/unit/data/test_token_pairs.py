@@ -32,9 +32,9 @@ LARGE = train_bpe([TEXT, "it is Größe"] * 9, 300, ("<pad>", "<end>"))
 @given(text=st.text(max_size=20))
 def test_the_bytes_of_tokens_are_those_of_the_text(text):
     for tokenizer in (SMALL, LARGE):
-        found = token_bytes(plain(tokenizer))
+        actual = token_bytes(plain(tokenizer))
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        assert b"".join(found[k] for k in ids) == text.encode()
+        assert b"".join(actual[k] for k in ids) == text.encode()
 
 
 def test_bytes_of_tokenizers_that_mark_blanks_and_fall_back_to_bytes():
@@ -44,8 +44,8 @@ def test_bytes_of_tokenizers_that_mark_blanks_and_fall_back_to_bytes():
     engine.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback()])
     engine.add_special_tokens(["</s>"])
     engine.add_tokens(["new"])
-    found = token_bytes(PlainTokenizer(tokenizer=engine.to_str(), end=3, pad=3))
-    assert found == {0: b" the", 1: b"\n", 2: b"s", 3: b"", 4: b"new"}
+    actual = token_bytes(PlainTokenizer(tokenizer=engine.to_str(), end=3, pad=3))
+    assert actual == {0: b" the", 1: b"\n", 2: b"s", 3: b"", 4: b"new"}
 
 
 def test_a_text_or_a_name_or_an_id_is_a_token():
@@ -89,12 +89,12 @@ def encoded(rows: list[list[int]]) -> TokenizedDataset:
 
 def test_rows_carry_what_is_compared():
     bytes_of = ({1: b"ab", 2: b"c"}, {7: b"a", 8: b"b", 9: b"c"})
-    found = with_pairs(
+    actual = with_pairs(
         encoded([[1, 2], [2]]), encoded([[7, 8, 9], [9]]), ["place", "text"], bytes_of
     )
-    assert found.columns[TEACHER_TOKENS].tolist() == [3, 1]
-    assert found.columns[PAIRS + "place"].tolist() == [[0, 1], [0, NO_LABEL]]
-    assert found.columns[PAIRS + "text"].tolist() == [[0, 2], [0, NO_LABEL]]
+    assert actual.columns[TEACHER_TOKENS].tolist() == [3, 1]
+    assert actual.columns[PAIRS + "place"].tolist() == [[0, 1], [0, NO_LABEL]]
+    assert actual.columns[PAIRS + "text"].tolist() == [[0, 2], [0, NO_LABEL]]
 
 
 def test_a_blank_of_its_own_before_a_response_is_compared_with_nothing():

@@ -20,11 +20,11 @@ def test_token_metrics_equal_scikit_learn_however_they_are_cut(seed):
         TASK.tally(torch.from_numpy(logits[at]), torch.from_numpy(labels[at])).double().numpy()
         for at in np.array_split(np.arange(40), rng.integers(1, 6))
     ]
-    found = TASK.tallied(np.sum(tallies, axis=0))
+    actual = TASK.tallied(np.sum(tallies, axis=0))
     wanted = {
         "token_accuracy": sklearn.metrics.accuracy_score(labels, logits.argmax(1)),
         "log_likelihood": -sklearn.metrics.log_loss(
             labels, softmax(logits.astype(np.float64), axis=1), labels=range(7)
         ),
     }
-    assert found == pytest.approx(wanted, abs=1e-5)
+    assert actual == pytest.approx(wanted, abs=1e-5)

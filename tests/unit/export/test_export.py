@@ -52,7 +52,7 @@ def run(tmp_path_factory) -> Path:
     return with_students(tmp_path_factory.mktemp("runs") / "ckd_glue-20260101-000000")
 
 
-def told(capsys) -> str:
+def reported(capsys) -> str:
     return capsys.readouterr().err
 
 
@@ -65,14 +65,14 @@ def test_the_folder_has_the_files_of_the_student_and_where_it_comes_from(run, tm
     assert {p.name for p in to.iterdir()} == {
         "config.json", "model.safetensors", "README.md", "raykd.json"
     }  # fmt: skip
-    found = json.loads((to / "raykd.json").read_text())
+    actual = json.loads((to / "raykd.json").read_text())
     student = choose(run, "glue/rte", "ckd")
-    assert (found["arm"], found["seed"]) == ("ckd", SEEDS[0])
-    assert found["parameters"] == dict(student.trial.params)
-    assert found["score"] == student.trial.metrics["test/accuracy"]
-    assert list(found["scores_by_seed"]) == [str(seed) for seed in SEEDS]
-    assert found["verdict"][0] == student.verdict.headline
-    assert found["data"]["fingerprint"]
+    assert (actual["arm"], actual["seed"]) == ("ckd", SEEDS[0])
+    assert actual["parameters"] == dict(student.trial.params)
+    assert actual["score"] == student.trial.metrics["test/accuracy"]
+    assert list(actual["scores_by_seed"]) == [str(seed) for seed in SEEDS]
+    assert actual["verdict"][0] == student.verdict.headline
+    assert actual["data"]["fingerprint"]
     assert not list(tmp_path.glob(".student*"))
 
 
@@ -97,13 +97,13 @@ def test_model_hubs_read_the_card(run, tmp_path):
 def test_the_arm_that_the_verdict_takes_is_exported_and_without_one_it_is_asked_for(
     run, tmp_path, capsys
 ):
-    found = choose(run, "glue/rte")
-    assert found.verdict.decided
-    assert found.trial.arm == found.verdict.leader
+    actual = choose(run, "glue/rte")
+    assert actual.verdict.decided
+    assert actual.trial.arm == actual.verdict.leader
     open_run = tied(tmp_path / "tied")
     assert main(["export", str(open_run), str(tmp_path / "out")]) == 2
-    assert "no arm is better than all others" in (said := told(capsys))
-    assert "--arm " in said
+    assert "no arm is better than all others" in (output := reported(capsys))
+    assert "--arm " in output
     assert not (tmp_path / "out").exists()
 
 
@@ -135,8 +135,8 @@ def tied(folder: Path) -> Path:
 )
 def test_what_is_not_there_is_one_message(run, tmp_path, capsys, arguments, message):
     assert main(["export", str(run), str(tmp_path / "out"), *arguments]) == 2
-    assert message in (said := told(capsys))
-    assert "Traceback" not in said
+    assert message in (output := reported(capsys))
+    assert "Traceback" not in output
     assert not (tmp_path / "out").exists()
 
 
@@ -144,7 +144,7 @@ def test_a_folder_with_something_in_it_is_left_alone(run, tmp_path, capsys):
     (tmp_path / "mine").write_text("mine")
     of = ["--task", "glue/rte", "--arm", "kd"]
     assert main(["export", str(run), str(tmp_path), *of]) == 4
-    assert "is not empty" in told(capsys)
+    assert "is not empty" in reported(capsys)
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
     (tmp_path / "empty").mkdir()
     assert main(["export", str(run), str(tmp_path / "empty"), *of]) == 0
@@ -155,7 +155,7 @@ def test_a_place_that_cannot_be_written_leaves_nothing(run, tmp_path, capsys):
     of = ["--task", "glue/rte", "--arm", "kd"]
     (tmp_path / "file").write_text("")
     assert main(["export", str(run), str(tmp_path / "file" / "below"), *of]) == 4
-    assert "cannot write the student" in told(capsys)
+    assert "cannot write the student" in reported(capsys)
 
 
 def test_an_arm_without_a_student_says_why(tmp_path, capsys):
@@ -172,9 +172,9 @@ def test_an_arm_without_a_student_says_why(tmp_path, capsys):
     builder.finish()
     out = str(tmp_path / "out")
     assert main(["export", str(tmp_path / "run"), out, "--arm", "kd"]) == 2
-    assert "'kd' was not confirmed on glue/rte" in told(capsys)
+    assert "'kd' was not confirmed on glue/rte" in reported(capsys)
     assert main(["export", str(tmp_path / "run"), out, "--arm", "none"]) == 2
-    assert "ran out" in told(capsys)
+    assert "ran out" in reported(capsys)
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_a_student_that_would_not_be_loaded_is_not_exported(damage, message, tmp
     damage(run / place_of("glue/rte", "kd"))
     of = ["--task", "glue/rte", "--arm", "kd"]
     assert main(["export", str(run), str(tmp_path / "out"), *of]) == 2
-    assert message in (said := told(capsys))
-    assert "raykd sweep --resume RUN trains it again" in said
+    assert message in (output := reported(capsys))
+    assert "raykd sweep --resume RUN trains it again" in output
     assert not (tmp_path / "out").exists()
 
 
@@ -209,8 +209,11 @@ def test_a_student_that_would_not_be_loaded_is_not_exported(damage, message, tmp
 )  # fmt: skip
 def test_paths_are_cut_to_their_last_part(name, shown):
     assert public_name(name) == shown
-    told = "(address)" if "https:" in shown else shown
-    assert public({"train": [name, 3], "x": {"y": name}}) == {"train": [told, 3], "x": {"y": told}}
+    reported = "(address)" if "https:" in shown else shown
+    assert public({"train": [name, 3], "x": {"y": name}}) == {
+        "train": [reported, 3],
+        "x": {"y": reported},
+    }
 
 
 def test_the_folder_in_use_can_be_the_target(run, tmp_path, monkeypatch):

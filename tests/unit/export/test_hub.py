@@ -54,15 +54,15 @@ def test_it_is_public_where_that_is_said(run, hub, tmp_path, capsys):
 def test_a_dry_run_says_what_would_go_and_does_nothing(run, hub, tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     assert push(run, tmp_path / "out", "--dry-run") == 0
-    said = capsys.readouterr().out
-    assert "hub: team/student (private), not made" in said
+    output = capsys.readouterr().out
+    assert "hub: team/student (private), not made" in output
     assert not (tmp_path / "out").exists()
     assert hub.repositories == {}
     assert main(["export", str(run), str(tmp_path / "out"), *OF]) == 0
     sizes = {p.name: p.stat().st_size for p in (tmp_path / "out").iterdir()}
     for name, size in sizes.items():
-        assert f"  {name}  {size:,} bytes" in said
-    assert f"4 files, {sum(sizes.values()):,} bytes" in said
+        assert f"  {name}  {size:,} bytes" in output
+    assert f"4 files, {sum(sizes.values()):,} bytes" in output
 
 
 def test_for_programs_the_plan_is_a_record(run, hub, tmp_path, capsys):
@@ -97,10 +97,10 @@ def test_each_refusal_of_the_hub_is_one_message(
 ):
     before(hub)
     assert push(run, tmp_path / "out") == code
-    said = capsys.readouterr().err
-    assert message in " ".join(said.split())
-    assert said.count("error:") == 1
-    assert "Traceback" not in said
+    output = capsys.readouterr().err
+    assert message in " ".join(output.split())
+    assert output.count("error:") == 1
+    assert "Traceback" not in output
     assert (tmp_path / "out" / "README.md").is_file()  # what was exported stays
     assert ("team/student" in hub.repositories) == made
 
@@ -132,9 +132,9 @@ def test_an_adapter_of_a_model_in_a_folder_of_this_machine_is_not_published(
 ):
     run = adapter_of(tmp_path / "run", "/home/jdoe/bert")
     assert push(run, tmp_path / "out", *more) == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "adapter of the model in '/home/jdoe/bert'" in said
-    assert "student: {lora: {save: merged}}" in said
+    output = " ".join(capsys.readouterr().err.split())
+    assert "adapter of the model in '/home/jdoe/bert'" in output
+    assert "student: {lora: {save: merged}}" in output
     assert not (tmp_path / "out").exists()
     assert hub.repositories == {}
     assert main(["export", str(run), str(tmp_path / "out"), *OF]) == 0

@@ -57,8 +57,8 @@ def test_any_batch_has_the_logits_of_the_weights(exported):
         mask[-1, 2:] = 0
         with torch.no_grad():
             own = model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
-        found = logits_of(exported / "onnx/model.onnx", ids, mask)
-        np.testing.assert_allclose(found, own, atol=1e-5)
+        actual = logits_of(exported / "onnx/model.onnx", ids, mask)
+        np.testing.assert_allclose(actual, own, atol=1e-5)
         small = logits_of(exported / "onnx/model_int8.onnx", ids, mask)
         assert not np.array_equal(small, own)
         np.testing.assert_allclose(small, own, atol=0.1 * np.abs(own).max())

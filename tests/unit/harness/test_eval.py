@@ -79,15 +79,15 @@ def test_every_saved_student_is_scored_and_the_report_compares_arms(tasks, tmp_p
     run = with_students(tmp_path / "run")
     command = ["eval", str(run), "--include-path", str(tasks), "--", "colours"]
     assert main(command) == 0, capsys.readouterr().err
-    found = read_outside(run)
-    assert [(s.arm, s.seed) for s in found] == [(a, s) for a in ("none", "kd") for s in SEEDS]
-    assert {(s.benchmark, s.metric, s.rows, s.shots, s.mode) for s in found} == {
+    actual = read_outside(run)
+    assert [(s.arm, s.seed) for s in actual] == [(a, s) for a in ("none", "kd") for s in SEEDS]
+    assert {(s.benchmark, s.metric, s.rows, s.shots, s.mode) for s in actual} == {
         ("colours", "acc", 6, 0, "max")
     }
-    assert all(0 <= s.value <= 1 for s in found)
-    assert found[0].harness.endswith("task version 3")
+    assert all(0 <= s.value <= 1 for s in actual)
+    assert actual[0].harness.endswith("task version 3")
     assert main(command) == 0  # again replaces
-    assert len(read_outside(run)) == len(found)
+    assert len(read_outside(run)) == len(actual)
     assert main(["report", str(run), "--plotlyjs", "directory"]) == 0
     page = (run / "report.html").read_text("utf-8")
     assert "4 confirmed students on colours" in page
@@ -141,9 +141,9 @@ def test_scores_of_a_student_that_was_replaced_are_left_out(tmp_path):
     assert load_results(run).outside == (own, score("none", 11, 0.5))  # of old files, too
     assert len(read_outside(run)) == 4
     students = saved_students(load_results(with_students(tmp_path / "whole")), tmp_path / "whole")
-    found = {"results": {"colours": {"acc,none": 0.5}}, "higher_is_better": {}, "versions": {},
+    actual = {"results": {"colours": {"acc,none": 0.5}}, "higher_is_better": {}, "versions": {},
              "n-samples": {}, "n-shot": {}}  # fmt: skip
-    (made,) = harness._scores(students[0], found)
+    (made,) = harness._scores(students[0], actual)
     assert made.params == configuration_key(students[0].trial.params)
 
 

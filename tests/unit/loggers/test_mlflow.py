@@ -29,11 +29,11 @@ KEYS = "raykd.trial"
 def empty(tmp_path_factory):
     """A database that the logger had MLflow make, which takes seconds, and what was printed."""
     folder = tmp_path_factory.mktemp("empty")
-    with contextlib.chdir(folder), contextlib.redirect_stderr(io.StringIO()) as said:
+    with contextlib.chdir(folder), contextlib.redirect_stderr(io.StringIO()) as message:
         logger_of(
             "mlflow", folder, uri=f"sqlite:///{folder}/mlflow.db", experiment="other"
         ).connect({})
-    return folder / "mlflow.db", said.getvalue()
+    return folder / "mlflow.db", message.getvalue()
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def runs(uri):
     """The run of the sweep, and those of trials by name."""
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("mine")
-    found = {
+    actual = {
         run.data.tags.get(KEYS, ""): run for run in client.search_runs([experiment.experiment_id])
     }
-    return client, found.pop(""), found
+    return client, actual.pop(""), actual
 
 
 def test_two_sessions_are_one_run_with_a_nested_run_for_each_trial(sweeping, uri):
@@ -118,9 +118,9 @@ def test_a_server_that_is_not_there_is_one_error_soon(sweeping):
 def test_a_password_of_the_environment_is_in_no_record(sweeping, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hunter2@127.0.0.1:9")
     sweeping.first()
-    said: list[str] = []
-    record = attempt("mlflow", sweeping.run, said)
-    assert (record.sent, record.why) == (0, said[0])
+    message: list[str] = []
+    record = attempt("mlflow", sweeping.run, message)
+    assert (record.sent, record.why) == (0, message[0])
     assert "127.0.0.1" in record.why
     assert "hunter2" not in str(record)
 

@@ -62,9 +62,11 @@ def divergence(student: list[Tensor], teacher: list[Tensor]) -> float:
 def distances(student: list[Tensor], teacher: list[Tensor], loss: str, norm: bool) -> float:
     total, cells = 0.0, 0
     for s, t in zip(student, teacher, strict=True):
-        ours, theirs = torch.cdist(s, s) ** 2, torch.cdist(t, t) ** 2
+        actual, expected = torch.cdist(s, s) ** 2, torch.cdist(t, t) ** 2
         if norm:
-            ours, theirs = (d / d[d > 0].mean() if (d > 0).any() else d for d in (ours, theirs))
-        total += sum(LOSSES[loss](d) for d in (ours - theirs).flatten().tolist())
+            actual, expected = (
+                d / d[d > 0].mean() if (d > 0).any() else d for d in (actual, expected)
+            )
+        total += sum(LOSSES[loss](d) for d in (actual - expected).flatten().tolist())
         cells += len(s) ** 2
     return total / cells

@@ -18,15 +18,15 @@ def states(tokens: int = 40, width: int = 6, seed: int = 0) -> torch.Tensor:
 
 
 def test_standardised_has_mean_0_and_deviation_1():
-    found = standardised(3 * states() + 5)
-    assert torch.allclose(found.mean(0), torch.zeros(6), atol=1e-6)
-    assert torch.allclose(found.std(0), torch.ones(6), atol=1e-5)
+    actual = standardised(3 * states() + 5)
+    assert torch.allclose(actual.mean(0), torch.zeros(6), atol=1e-6)
+    assert torch.allclose(actual.std(0), torch.ones(6), atol=1e-5)
 
 
 def test_scale_and_shift_of_a_neuron_do_not_matter():
-    ours, theirs = states(), states(seed=1)
-    loss, similar = correlation_loss(ours, theirs, divisor=39)
-    moved, same = correlation_loss(7 * ours + 2, theirs, divisor=39)
+    result, reference = states(), states(seed=1)
+    loss, similar = correlation_loss(result, reference, divisor=39)
+    moved, same = correlation_loss(7 * result + 2, reference, divisor=39)
     assert moved.item() == pytest.approx(loss.item(), rel=1e-5)
     assert same.item() == pytest.approx(similar.item(), rel=1e-4)
 
@@ -39,53 +39,53 @@ def test_equal_neurons_correlate_fully():
 
 
 def test_the_sum_over_pairs_by_hand():
-    ours, theirs = states(), states(seed=1)
-    rho = pearson(ours, theirs)
+    result, reference = states(), states(seed=1)
+    rho = pearson(result, reference)
     expected = (1 - rho.diagonal()).square().sum()
     expected += 0.005 * (rho.square().sum() - rho.diagonal().square().sum())
-    loss, similar = correlation_loss(ours, theirs, divisor=39)
+    loss, similar = correlation_loss(result, reference, divisor=39)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert similar.item() == pytest.approx(rho.diagonal().mean().item(), rel=1e-4)
 
 
 def test_without_other_neurons_only_pairs_count():
-    ours, theirs = states(), states(seed=1)
-    full, _ = correlation_loss(ours, theirs, divisor=39, off_diagonal=1e-12)
-    alone, _ = correlation_loss(ours, theirs, divisor=39, off_diagonal=0.0)
+    result, reference = states(), states(seed=1)
+    full, _ = correlation_loss(result, reference, divisor=39, off_diagonal=1e-12)
+    alone, _ = correlation_loss(result, reference, divisor=39, off_diagonal=0.0)
     assert alone.item() == pytest.approx(full.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("tokens", [0, 1])
 def test_too_few_tokens_give_0_with_a_gradient_of_0(tokens):
-    ours = states(tokens).requires_grad_()
-    loss, similar = correlation_loss(ours, states(tokens, seed=1), divisor=1)
+    result = states(tokens).requires_grad_()
+    loss, similar = correlation_loss(result, states(tokens, seed=1), divisor=1)
     loss.backward()
     assert (loss.item(), similar.item()) == (0, 0)
-    assert not ours.grad.any()
+    assert not result.grad.any()
 
 
 def test_a_constant_neuron_has_no_gradient_and_spoils_nothing():
-    ours = states()
-    ours[:, 2] = 4.0
-    ours.requires_grad_()
-    loss, _ = correlation_loss(ours, states(seed=1), divisor=39)
+    result = states()
+    result[:, 2] = 4.0
+    result.requires_grad_()
+    loss, _ = correlation_loss(result, states(seed=1), divisor=39)
     loss.backward()
     assert torch.isfinite(loss)
-    assert torch.isfinite(ours.grad).all()
-    assert not ours.grad[:, 2].any()
+    assert torch.isfinite(result.grad).all()
+    assert not result.grad[:, 2].any()
 
 
 def test_permuted_neurons_are_found():
-    theirs = states(400, 9)
+    reference = states(400, 9)
     order = torch.tensor([4, 0, 8, 2, 7])
-    ours = theirs[:, order] + 0.5 * states(400, 5, seed=1)
-    assert best_assignment(pearson(ours, theirs)).tolist() == order.tolist()
+    result = reference[:, order] + 0.5 * states(400, 5, seed=1)
+    assert best_assignment(pearson(result, reference)).tolist() == order.tolist()
 
 
 def test_a_negative_correlation_is_no_match():
-    theirs = states(400, 2)
-    ours = torch.stack([-theirs[:, 0], theirs[:, 0]], dim=1)
-    assert best_assignment(pearson(ours, theirs)).tolist() == [1, 0]
+    reference = states(400, 2)
+    result = torch.stack([-reference[:, 0], reference[:, 0]], dim=1)
+    assert best_assignment(pearson(result, reference)).tolist() == [1, 0]
 
 
 def test_cosine_is_0_for_parallel_tokens():

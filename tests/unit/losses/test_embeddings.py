@@ -38,11 +38,11 @@ def test_the_squared_distance_is_a_mean_over_texts_and_width():
 
 def naive_info_nce(s: torch.Tensor, t: torch.Tensor, heat: float, same=lambda i, j: False):
     s, t = s.flatten(0, 1), t.flatten(0, 1)
-    found = []
+    actual = []
     for i in range(len(s)):
         scores = {j: cosine(s[i], t[j]) / heat for j in range(len(t)) if i == j or not same(i, j)}
-        found.append(math.log(sum(map(math.exp, scores.values()))) - scores[i])
-    return [(found[k] + found[k + 1]) / 2 for k in range(0, len(found), 2)]
+        actual.append(math.log(sum(map(math.exp, scores.values()))) - scores[i])
+    return [(actual[k] + actual[k + 1]) / 2 for k in range(0, len(actual), 2)]
 
 
 def test_contrast_is_the_cross_entropy_among_all_texts_of_the_batch():

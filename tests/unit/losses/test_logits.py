@@ -66,12 +66,14 @@ def test_soft_targets_of_any_temperature_tend_to_the_squared_difference_of_logit
     student.requires_grad_()
     expected = (teacher - student).var(dim=-1, unbiased=False) / 2
     if of == "classes":
-        found = soft_kl(student, teacher, temperature=temperature)
+        actual = soft_kl(student, teacher, temperature=temperature)
     else:
-        found = temperature**2 * divergence("forward_kl", temperature=temperature)(student, teacher)
-    assert found.dtype == torch.float32
-    assert torch.allclose(found, expected, rtol=0.03)
-    slope = torch.autograd.grad(found.sum(), student)[0]
+        actual = temperature**2 * divergence("forward_kl", temperature=temperature)(
+            student, teacher
+        )
+    assert actual.dtype == torch.float32
+    assert torch.allclose(actual, expected, rtol=0.03)
+    slope = torch.autograd.grad(actual.sum(), student)[0]
     difference = student - teacher
     assert torch.allclose(slope, (difference - difference.mean(-1, keepdim=True)) / 500, atol=1e-4)
 
@@ -98,14 +100,14 @@ def test_different_shapes_are_refused(loss):
 
 
 def test_the_divergence_of_a_set_is_that_of_every_yes_or_no():
-    ours, theirs = torch.tensor([[0.5, -2.0, 3.0]]), torch.tensor([[1.5, 0.0, 3.0]])
-    pairs = [torch.stack([values, 0 * values], dim=-1) for values in (ours, theirs)]
+    result, reference = torch.tensor([[0.5, -2.0, 3.0]]), torch.tensor([[1.5, 0.0, 3.0]])
+    pairs = [torch.stack([values, 0 * values], dim=-1) for values in (result, reference)]
     for temperature in (1.0, 2.5):
-        found = binary_kl(ours, theirs, temperature=temperature)
+        actual = binary_kl(result, reference, temperature=temperature)
         # Two classes whose logits are z and 0 are a yes and a no.
         expected = soft_kl(*pairs, temperature=temperature).sum(-1)
-        assert torch.allclose(found, expected, atol=1e-6)
-    assert binary_kl(theirs, theirs).item() == pytest.approx(0, abs=1e-7)
-    assert torch.isfinite(binary_kl(100 * ours, -100 * theirs)).all()
+        assert torch.allclose(actual, expected, atol=1e-6)
+    assert binary_kl(reference, reference).item() == pytest.approx(0, abs=1e-7)
+    assert torch.isfinite(binary_kl(100 * result, -100 * reference)).all()
     with pytest.raises(ShapeError):
-        binary_kl(ours, theirs[:, :2])
+        binary_kl(result, reference[:, :2])

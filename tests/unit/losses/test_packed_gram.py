@@ -53,12 +53,12 @@ def test_words_of_a_batch_that_was_never_recorded_together(context_padding, pick
     recorded, mask = states(LENGTHS, context_padding)
     kept = word_rows(recorded, mask, context_padding=context_padding)
     batch, mask = states(tuple(LENGTHS[k] for k in picked), context_padding)
-    found = word_batch(
+    actual = word_batch(
         [kept[k] for k in picked], mask, layers=LAYERS, context_padding=context_padding
     )
     want = word_gram(batch, mask, context_padding=context_padding)
-    assert found.inner.shape == want.inner.shape
-    assert same(within(found, picked, context_padding), within(want, picked, context_padding))
+    assert actual.inner.shape == want.inner.shape
+    assert same(within(actual, picked, context_padding), within(want, picked, context_padding))
 
 
 @pytest.mark.parametrize("picked", [(0, 1, 2, 3, 4), (3, 1), (3,), (4, 4, 0)])

@@ -14,9 +14,9 @@ from tests.ranks import on_ranks
 def test_rewards_to_come_are_divided_by_the_tokens_to_come():
     reward = torch.tensor([[1.0, 2.0, 4.0, 0.0]])
     mask = torch.tensor([[1, 1, 1, 0]])
-    found = policy.advantages(reward, mask, gamma=0.5)
+    actual = policy.advantages(reward, mask, gamma=0.5)
     # 1 + 0.5 * (2 + 0.5 * 4) = 3 over three tokens; 4 over two; 4 over one.
-    assert found.tolist() == [[1.0, 2.0, 4.0, 0.0]]
+    assert actual.tolist() == [[1.0, 2.0, 4.0, 0.0]]
     plain = policy.advantages(reward, mask, gamma=0.5, length_norm=False)
     assert plain.tolist() == [[3.0, 4.0, 4.0, 0.0]]
 
@@ -42,9 +42,11 @@ def test_whitening_over_ranks_is_that_of_all_responses_together(over):
         return policy.whitened(values[own], mask[own], over=over, ranks_sum=world.sum)
 
     parts = on_ranks(2, run)
-    for rank, found in enumerate(parts):
-        assert torch.allclose(found, whole[rank::2], atol=1e-4)
-        assert not torch.allclose(found, policy.whitened(values[rank::2], mask[rank::2], over=over))
+    for rank, actual in enumerate(parts):
+        assert torch.allclose(actual, whole[rank::2], atol=1e-4)
+        assert not torch.allclose(
+            actual, policy.whitened(values[rank::2], mask[rank::2], over=over)
+        )
 
 
 def test_a_ratio_that_moved_far_enough_stops_to_learn():

@@ -24,9 +24,9 @@ def words(**options: object) -> Callable[[Callable[..., Tensor]], Relation]:
 
     def build(relation: Callable[..., Tensor]) -> Relation:
         def run(student: list[Tensor], teacher: list[Tensor], mask: Tensor) -> Tensor:
-            ours = word_gram(student, mask, context_padding=context_padding)
+            actual = word_gram(student, mask, context_padding=context_padding)
             return relation(
-                ours, word_gram(teacher, mask, context_padding=context_padding), **options
+                actual, word_gram(teacher, mask, context_padding=context_padding), **options
             )
 
         return run
@@ -360,7 +360,7 @@ def test_window_is_odd_and_has_its_margin(mask):
 
 
 def test_sides_that_do_not_correspond_are_refused(mask):
-    ours: Gram = word_gram(states(0, 5), mask)
-    theirs = word_gram(states(1, 6)[:3], mask)
+    actual: Gram = word_gram(states(0, 5), mask)
+    reference = word_gram(states(1, 6)[:3], mask)
     with pytest.raises(ShapeError, match=r"student \(12, 9, 9\), teacher \(9, 9, 9\)"):
-        pair_relation(ours, theirs)
+        pair_relation(actual, reference)

@@ -31,9 +31,9 @@ def test_columns_of_the_plan_sum_to_one_and_rows_nearly():
 
 
 def test_one_row_is_the_difference_of_its_probabilities():
-    ours, theirs = logits(1), logits(1, seed=1)
-    expected = ((ours / 2).softmax(-1) - (theirs / 2).softmax(-1)).abs().sum()
-    assert sinkhorn_distance(ours, theirs).item() == pytest.approx(expected.item())
+    actual, reference = logits(1), logits(1, seed=1)
+    expected = ((actual / 2).softmax(-1) - (reference / 2).softmax(-1)).abs().sum()
+    assert sinkhorn_distance(actual, reference).item() == pytest.approx(expected.item())
 
 
 def test_one_class_has_no_distance_and_no_gradient():
@@ -47,44 +47,44 @@ def test_equal_logits_are_not_at_distance_0():
 
 
 def test_the_order_of_the_rows_does_not_matter():
-    ours, theirs = logits(), logits(seed=1)
-    turned = sinkhorn_distance(ours.flip(0), theirs).item()
-    assert turned == pytest.approx(sinkhorn_distance(ours, theirs).item(), rel=1e-4)
+    actual, reference = logits(), logits(seed=1)
+    turned = sinkhorn_distance(actual.flip(0), reference).item()
+    assert turned == pytest.approx(sinkhorn_distance(actual, reference).item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 0.5])
 def test_both_forms_agree_in_value_and_gradient(epsilon):
-    ours, theirs = logits(12), logits(12, seed=1)
+    actual, reference = logits(12), logits(12, seed=1)
     values = [
-        sinkhorn_distance(ours, theirs, epsilon=epsilon, log_domain=log).item()
+        sinkhorn_distance(actual, reference, epsilon=epsilon, log_domain=log).item()
         for log in (True, False)
     ]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
-    plain = gradient(ours, theirs, epsilon=epsilon, log_domain=False)
-    assert torch.allclose(gradient(ours, theirs, epsilon=epsilon), plain, atol=1e-6)
+    plain = gradient(actual, reference, epsilon=epsilon, log_domain=False)
+    assert torch.allclose(gradient(actual, reference, epsilon=epsilon), plain, atol=1e-6)
 
 
 def test_the_logarithmic_form_survives_a_small_epsilon():
-    ours = torch.tensor([[9.0, -9.0], [8.0, -8.0]])  # far from every row of the teacher
-    theirs = -ours
-    assert not torch.isfinite(sinkhorn_distance(ours, theirs, epsilon=0.005, log_domain=False))
-    assert torch.isfinite(sinkhorn_distance(ours, theirs, epsilon=0.005))
-    assert torch.isfinite(gradient(ours, theirs, epsilon=0.005)).all()
+    actual = torch.tensor([[9.0, -9.0], [8.0, -8.0]])  # far from every row of the teacher
+    reference = -actual
+    assert not torch.isfinite(sinkhorn_distance(actual, reference, epsilon=0.005, log_domain=False))
+    assert torch.isfinite(sinkhorn_distance(actual, reference, epsilon=0.005))
+    assert torch.isfinite(gradient(actual, reference, epsilon=0.005)).all()
 
 
 def test_the_gradient_runs_through_the_iterations():
-    ours, theirs = logits(), logits(seed=1)
-    plan = transport_plan(transport_cost(ours, theirs))
-    own = ours.clone().requires_grad_()
-    (plan * transport_cost(own, theirs)).sum().backward()
-    full = gradient(ours, theirs)
+    actual, reference = logits(), logits(seed=1)
+    plan = transport_plan(transport_cost(actual, reference))
+    own = actual.clone().requires_grad_()
+    (plan * transport_cost(own, reference)).sum().backward()
+    full = gradient(actual, reference)
     assert (full - own.grad).norm() > 0.1 * full.norm()
 
 
 def test_the_mean_is_the_sum_over_the_rows():
-    ours, theirs = logits(), logits(seed=1)
-    whole = sinkhorn_distance(ours, theirs).item()
-    assert sinkhorn_distance(ours, theirs, reduction="mean").item() == pytest.approx(whole / 6)
+    actual, reference = logits(), logits(seed=1)
+    whole = sinkhorn_distance(actual, reference).item()
+    assert sinkhorn_distance(actual, reference, reduction="mean").item() == pytest.approx(whole / 6)
 
 
 def test_no_gradient_reaches_the_teacher():

@@ -64,8 +64,8 @@ def test_draws():
 def test_a_part_of_the_distribution_has_the_share_of_the_whole(kind, ratio):
     """In the loss of a method on text: per token and beside the labels."""
     of = text_setups.batch([2, 4, 1])
-    mine, theirs = Model(1), Model(2, trained=False)
-    p, labels = theirs.logits(of).softmax(-1), labels_of(of)
+    mine, reference = Model(1), Model(2, trained=False)
+    p, labels = reference.logits(of).softmax(-1), labels_of(of)
     log_q = mine.logits(of).detach().log_softmax(-1)
     if kind == "top_k":
         top = p.topk(3)

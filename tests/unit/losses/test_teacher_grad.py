@@ -18,23 +18,23 @@ def logits(seed: int, *, dtype=torch.float64):
 def test_cross_entropy_by_hand():
     student = torch.tensor([[0.0, math.log(3.0)]])
     teacher = torch.tensor([[math.log(4.0), 0.0]])
-    found = teacher_grad_cross_entropy(student, teacher)
-    assert found.item() == pytest.approx(-(0.8 * math.log(0.25) + 0.2 * math.log(0.75)))
+    actual = teacher_grad_cross_entropy(student, teacher)
+    assert actual.item() == pytest.approx(-(0.8 * math.log(0.25) + 0.2 * math.log(0.75)))
     soft = teacher_grad_cross_entropy(2 * student, 2 * teacher, temperature=2.0)
-    assert soft.item() == pytest.approx(4 * found.item())
+    assert soft.item() == pytest.approx(4 * actual.item())
 
 
 def test_mse_by_hand():
-    found = teacher_grad_mse(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [0.5]]))
-    assert found.tolist() == [1.0, 6.25]
+    actual = teacher_grad_mse(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [0.5]]))
+    assert actual.tolist() == [1.0, 6.25]
 
 
 def test_the_student_follows_it_as_it_follows_the_divergence():
     student, teacher = logits(0), logits(1)
-    ours = teacher_grad_cross_entropy(student, teacher, temperature=2.0).sum()
-    theirs = soft_kl(student, teacher, temperature=2.0).sum()
-    (one,) = torch.autograd.grad(ours, student)
-    (two,) = torch.autograd.grad(theirs, student)
+    result = teacher_grad_cross_entropy(student, teacher, temperature=2.0).sum()
+    expected = soft_kl(student, teacher, temperature=2.0).sum()
+    (one,) = torch.autograd.grad(result, student)
+    (two,) = torch.autograd.grad(expected, student)
     assert torch.allclose(one, two)
 
 

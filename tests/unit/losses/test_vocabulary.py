@@ -201,9 +201,9 @@ def test_the_most_likely_tokens_bound_the_divergence_from_below(count):
     random = torch.Generator().manual_seed(count)
     teacher = torch.randn(30, V, generator=random, dtype=torch.float64)
     student = torch.randn(30, V, generator=random, dtype=torch.float64)
-    found = teacher.log_softmax(-1).topk(count)
+    actual = teacher.log_softmax(-1).topk(count)
     every = slice(0, 30)
-    part = TopKTeacherTarget(found.indices, found.values).distance(student, every, Divergence())
+    part = TopKTeacherTarget(actual.indices, actual.values).distance(student, every, Divergence())
     whole = FullTeacherTarget(teacher).distance(student, every, Divergence())
     assert (part <= whole + 1e-9).all()
 

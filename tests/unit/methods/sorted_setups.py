@@ -17,24 +17,24 @@ CONTEXT = setups.context("causal_lm", same_tokens=False)
 def batches(way: str, pairs: list[list[tuple[int, int]]]) -> tuple[Batch, Batch]:
     """The same rows as student and teacher read them; the former say what is compared."""
     columns = torch.full((len(OWN), max(OWN)), NO_LABEL, dtype=torch.int32)
-    for row, found in enumerate(pairs):
-        for own, other in found:
+    for row, actual in enumerate(pairs):
+        for own, other in actual:
             columns[row, own] = other
-    said = {PAIRS + way: columns, TEACHER_TOKENS: torch.tensor(OTHER)}
+    message = {PAIRS + way: columns, TEACHER_TOKENS: torch.tensor(OTHER)}
     return (
-        text_setups.batch(OWN, columns=said),
+        text_setups.batch(OWN, columns=message),
         text_setups.batch(OTHER, seed=3, vocabulary=WIDER),
     )
 
 
 def distance(student: np.ndarray, teacher: np.ndarray, pairs: list[list[tuple[int, int]]]) -> float:
     """The mean over pairs of the sum over sorted probabilities, with zeros for the shorter one."""
-    found = []
+    actual = []
     for row, of in enumerate(pairs):
         for own, other in of:
             q = np.exp(student[sum(OWN[:row]) + own])
             p = np.exp(teacher[sum(OTHER[:row]) + other])
             q, p = sorted(q / q.sum(), reverse=True), sorted(p / p.sum(), reverse=True)
             q += [0.0] * (len(p) - len(q))
-            found.append(sum(abs(a - b) for a, b in zip(q, p, strict=True)))
-    return float(np.mean(found))
+            actual.append(sum(abs(a - b) for a, b in zip(q, p, strict=True)))
+    return float(np.mean(actual))

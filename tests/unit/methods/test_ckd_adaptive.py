@@ -24,11 +24,11 @@ class Student:
 
     def __init__(self) -> None:
         self.side = setups.Side(OF, STUDENT, seed=0)
-        self.asked: list[Subnet] = []
+        self.requested: list[Subnet] = []
 
     def __call__(self, batch, subnet=None) -> Outputs:
         subnet = subnet or Subnet()
-        self.asked.append(subnet)
+        self.requested.append(subnet)
         count = round(4 * subnet.depth)
         whole = self.side.outputs(OutputSpec(Logits(), *hidden_states("all")), task_loss=True)
         return Outputs(
@@ -55,12 +55,12 @@ def test_widths_come_first_and_then_every_depth():
     )
     method.at_epoch(1, 4)
     method.step(setups.batch(), student, teacher)
-    assert student.asked == [Subnet(), Subnet(width=0.75), Subnet(width=0.5)]
-    student.asked.clear()
+    assert student.requested == [Subnet(), Subnet(width=0.75), Subnet(width=0.5)]
+    student.requested.clear()
     method.at_epoch(2, 4)
     method.step(setups.batch(), student, teacher)
-    assert len(student.asked) == 9
-    assert {p.depth for p in student.asked} == {1.0, 0.75, 0.5}
+    assert len(student.requested) == 9
+    assert {p.depth for p in student.requested} == {1.0, 0.75, 0.5}
     assert len(method.subnets()) == 8
     assert Subnet() not in method.subnets()
 

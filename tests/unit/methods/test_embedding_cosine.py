@@ -19,11 +19,11 @@ WIDER = replace(setups.STUDENT, hidden=16)
 def test_by_hand():
     of = setups.context("embedding", student=EQUAL)
     student, teacher = sides(of)
-    found = terms_of(METHOD(Params(alpha=0.8), of), student, teacher)
+    actual = terms_of(METHOD(Params(alpha=0.8), of), student, teacher)
     s, t = student.values[Embeddings()], teacher.values[Embeddings()]
     cosines = torch.nn.functional.cosine_similarity(s, t, dim=-1)
-    assert found["distil"].item() == pytest.approx(0.8 * (1 - cosines).mean().item(), rel=1e-5)
-    assert found["task"].item() == pytest.approx(0.2 * student.logits.square().mean().item())
+    assert actual["distil"].item() == pytest.approx(0.8 * (1 - cosines).mean().item(), rel=1e-5)
+    assert actual["task"].item() == pytest.approx(0.2 * student.logits.square().mean().item())
 
 
 def test_a_narrower_teacher_has_zeros_behind_its_vectors():

@@ -14,13 +14,13 @@ from tests.unit.methods.embedding_setups import sides, terms_of
 def test_by_hand():
     of = setups.context("embedding", student=setups.TEACHER)
     student, teacher = sides(of)
-    found = terms_of(METHOD(Params(alpha=0.5, temperature=0.2), of), student, teacher)
+    actual = terms_of(METHOD(Params(alpha=0.5, temperature=0.2), of), student, teacher)
     s, t = (
         torch.nn.functional.normalize(side.values[Embeddings()].flatten(0, 1), dim=-1)
         for side in (student, teacher)
     )
     wanted = torch.nn.functional.cross_entropy(s @ t.T / 0.2, torch.arange(len(s)))
-    assert found["distil"].item() == pytest.approx(0.5 * wanted.item(), rel=1e-5)
+    assert actual["distil"].item() == pytest.approx(0.5 * wanted.item(), rel=1e-5)
 
 
 def test_what_a_batch_makes_of_it_is_said():

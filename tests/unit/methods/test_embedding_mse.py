@@ -13,6 +13,6 @@ from tests.unit.methods.embedding_setups import sides, terms_of
 def test_by_hand():
     of = setups.context("embedding", student=setups.TEACHER)
     student, teacher = sides(of)
-    found = terms_of(METHOD(Params(alpha=0.5), of), student, teacher)
+    actual = terms_of(METHOD(Params(alpha=0.5), of), student, teacher)
     s, t = student.values[Embeddings()], teacher.values[Embeddings()]
-    assert found["distil"].item() == pytest.approx(0.5 * (s - t).square().mean().item(), rel=1e-5)
+    assert actual["distil"].item() == pytest.approx(0.5 * (s - t).square().mean().item(), rel=1e-5)

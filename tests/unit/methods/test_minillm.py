@@ -78,18 +78,20 @@ COEFFICIENTS = [
 def test_advantages_and_weights_are_the_formulas(values):
     params = Params(max_new_tokens=5, **values)
     student, teacher = Model(1, trained=False), Model(2, trained=False)
-    found = rollout_of(
+    actual = rollout_of(
         [sampled_of(WRITTEN, student(WRITTEN).lazy_logits, teacher(WRITTEN).lazy_logits, params)],
         params,
         SingleProcess(),
     )
     expected = np.concatenate(advantages_by_hand(student, teacher, params))
-    taken = found.mask.bool()
-    assert found.advantage[taken].numpy() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    taken = actual.mask.bool()
+    assert actual.advantage[taken].numpy() == pytest.approx(expected, rel=1e-5, abs=1e-6)
     heat, alpha = params.temperature, params.teacher_mixed_alpha
     q, p = (np.exp(np.concatenate(log_likely(m, WRITTEN, heat))) for m in (student, teacher))
-    assert found.weight[taken].numpy() == pytest.approx(q / ((1 - alpha) * q + alpha * p), rel=1e-5)
-    assert found.advantage[~taken].abs().max() == 0.0
+    assert actual.weight[taken].numpy() == pytest.approx(
+        q / ((1 - alpha) * q + alpha * p), rel=1e-5
+    )
+    assert actual.advantage[~taken].abs().max() == 0.0
 
 
 def test_the_policy_term_is_the_clipped_ratio():
@@ -113,9 +115,9 @@ def test_the_policy_term_is_the_clipped_ratio():
     assert total.item() == pytest.approx(dense.item(), rel=1e-5)
     assert len(apart) == 1
     total.backward()
-    found = student.gradient()
+    actual = student.gradient()
     dense.backward()
-    assert torch.allclose(found, student.gradient(), rtol=1e-4, atol=1e-8)
+    assert torch.allclose(actual, student.gradient(), rtol=1e-4, atol=1e-8)
 
 
 def test_the_single_step_is_the_reverse_divergence_at_the_temperature_of_sampling():
@@ -159,16 +161,16 @@ def test_terms_that_are_switched_off_are_not_there():
 
 def test_it_samples_anew_after_so_many_steps():
     student = Model(1)
-    asked = []
+    requested = []
     generate = student.generate
-    student.generate = lambda *given: asked.append(given[1]) or generate(*given)
+    student.generate = lambda *given: requested.append(given[1]) or generate(*given)
     method = METHOD(Params(ppo_epochs=3, max_new_tokens=5, temperature=0.9), CONTEXT)
     teacher = Model(2, trained=False)
     for step in range(7):
         one_step(method, OF, student, reader(teacher))
-        assert len(asked) == step // 3 + 1
-    assert asked[0].temperature == 0.9
-    assert (asked[0].max_new_tokens, asked[0].share) == (5, 0.2)
+        assert len(requested) == step // 3 + 1
+    assert requested[0].temperature == 0.9
+    assert (requested[0].max_new_tokens, requested[0].share) == (5, 0.2)
 
 
 def test_what_it_remembers_is_the_responses_and_the_steps_left():

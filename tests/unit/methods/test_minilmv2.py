@@ -32,12 +32,12 @@ def by_hand(student, teacher, mask, heads):
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
-@pytest.mark.parametrize(("ours", "theirs"), [(8, 8), (8, 12), (12, 4)])
-def test_the_divergence_is_the_sum_over_pairs_of_tokens(heads, ours, theirs):
+@pytest.mark.parametrize(("result", "expected"), [(8, 8), (8, 12), (12, 4)])
+def test_the_divergence_is_the_sum_over_pairs_of_tokens(heads, result, expected):
     rng = torch.Generator().manual_seed(0)
-    student, teacher = (torch.randn(3, 6, d, generator=rng) for d in (ours, theirs))
-    found = relation_divergence(student, teacher, MASK, heads=heads)
-    assert found.item() == pytest.approx(by_hand(student, teacher, MASK, heads), rel=1e-5)
+    student, teacher = (torch.randn(3, 6, d, generator=rng) for d in (result, expected))
+    actual = relation_divergence(student, teacher, MASK, heads=heads)
+    assert actual.item() == pytest.approx(by_hand(student, teacher, MASK, heads), rel=1e-5)
 
 
 def test_padding_is_neither_related_nor_counted():
@@ -46,8 +46,8 @@ def test_padding_is_neither_related_nor_counted():
     want = relation_divergence(student, teacher, MASK, heads=2)
     longer = [torch.cat([x, torch.full((3, 4, 8), 50.0)], dim=1) for x in (student, teacher)]
     more = torch.cat([MASK, torch.zeros(3, 4).long()], dim=1)
-    found = relation_divergence(*longer, more, heads=2)
-    assert found.item() == pytest.approx(want.item(), rel=1e-6)
+    actual = relation_divergence(*longer, more, heads=2)
+    assert actual.item() == pytest.approx(want.item(), rel=1e-6)
 
 
 def test_equal_relations_have_no_distance_whatever_their_width():
@@ -55,8 +55,8 @@ def test_equal_relations_have_no_distance_whatever_their_width():
     narrow = torch.randn(3, 6, 8, generator=rng)
     # A rotation of each head, and zeros beside it scaled to the wider head.
     wide = torch.cat([narrow.unflatten(-1, (2, 4)) * 2**0.25, torch.zeros(3, 6, 2, 4)], dim=-1)
-    found = relation_divergence(narrow, wide.flatten(2), MASK, heads=2)
-    assert found.item() == pytest.approx(0.0, abs=1e-6)
+    actual = relation_divergence(narrow, wide.flatten(2), MASK, heads=2)
+    assert actual.item() == pytest.approx(0.0, abs=1e-6)
 
 
 def made(**values):

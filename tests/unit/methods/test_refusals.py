@@ -83,8 +83,8 @@ def test_what_models_that_split_text_differently_can_still_do(output_spec, kinds
 
 def named_in(hint: str) -> set[str]:
     """The methods in brackets at the end of a hint."""
-    found = re.search(r"\((\w+(?:, \w+)*)\)$", hint)
-    return set(found[1].split(", ")) if found else set()
+    actual = re.search(r"\((\w+(?:, \w+)*)\)$", hint)
+    return set(actual[1].split(", ")) if actual else set()
 
 
 @pytest.mark.parametrize("kind", KINDS)

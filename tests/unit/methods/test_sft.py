@@ -39,15 +39,15 @@ def test_the_loss_of_a_student_is_the_mean_over_the_tokens_of_all_responses(kind
         context=method.context, output_spec=OutputSpec(),
     )  # fmt: skip
     batch: Batch = pair.collator(method)(pair.rows, [0, 3, 7])
-    found = method.step(batch, student, lambda _: Outputs())["task"]
+    actual = method.step(batch, student, lambda _: Outputs())["task"]
     logits = forward(pair.student, batch).logits.double()
     labels = batch.labels[batch.labels != NO_LABEL]
     likely = logits.log_softmax(-1)[torch.arange(len(labels)), labels]
     counts = (batch.labels != NO_LABEL).sum(dim=1)
     assert len(set(counts.tolist())) > 1
-    assert found.item() == pytest.approx(-likely.mean().item(), rel=1e-5)
+    assert actual.item() == pytest.approx(-likely.mean().item(), rel=1e-5)
     of_means = torch.stack([part.mean() for part in likely.split(counts.tolist())]).mean()
-    assert found.item() != pytest.approx(-of_means.item(), rel=1e-4)
+    assert actual.item() != pytest.approx(-of_means.item(), rel=1e-4)
 
 
 def test_a_student_that_finds_all_tokens_alike_has_the_logarithm_of_their_number():

@@ -94,10 +94,10 @@ def by_hand(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 def test_choices_are_read_where_they_differ_first(dense):
     side = Side(0)
     outputs = Outputs(logits=side.logits) if dense else side.outputs()
-    found = at_choices(outputs, batch())
+    actual = at_choices(outputs, batch())
     wanted, _ = by_hand(side.logits, side.logits)
-    assert torch.allclose(found.softmax(-1), wanted.softmax(-1))
-    assert found[1, 2].exp() == 0
+    assert torch.allclose(actual.softmax(-1), wanted.softmax(-1))
+    assert actual[1, 2].exp() == 0
 
 
 @pytest.mark.parametrize("dense", [False, True])
@@ -198,13 +198,13 @@ def test_a_weight_of_zero_is_the_term_left_out_and_nothing_read_for_it():
 
 @pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_choices_are_asked_for_where_they_are_viewed(kind):
-    def asked(of: str = kind, **values) -> bool:
+    def requested(of: str = kind, **values) -> bool:
         return AnswerChoices() in METHOD(Params(**values), context(of)).teacher_outputs()
 
-    assert asked()
-    assert not asked(view="tokens")
-    assert not asked(beta=0.0)
-    assert not asked("classification")
+    assert requested()
+    assert not requested(view="tokens")
+    assert not requested(beta=0.0)
+    assert not requested("classification")
     assert METHOD(Params(), context(kind)).refusal() == ""
     other = setups.context(kind, same_tokens=False)
     assert "split text differently" in METHOD(Params(), other).refusal()
@@ -250,7 +250,7 @@ def test_the_scores_are_those_of_the_model_after_what_the_choices_share(kind):
     assert encoded.columns[CHOICE_POSITION][0] == 0
     assert encoded.columns[CHOICE_POSITION][1] > 0
     model = real.model(seed=0)
-    found = at_choices(forward(model, batch), batch)
+    actual = at_choices(forward(model, batch), batch)
     for row, at in enumerate(encoded.columns[CHOICE_POSITION]):
         shared = torch.tensor(tokenizer(rows.texts[1][row])["input_ids"][:at], dtype=torch.long)
         prompt = torch.from_numpy(encoded.prompt(row).astype(np.int64))
@@ -264,8 +264,8 @@ def test_the_scores_are_those_of_the_model_after_what_the_choices_share(kind):
             }
         with torch.no_grad():
             scores = model(**read).logits[0, -1]
-        said = [tokenizer(text)["input_ids"] for text in rows.fields["choices"][row]]
-        assert torch.allclose(found[row], scores[[ids[at] for ids in said]], atol=1e-5)
+        message = [tokenizer(text)["input_ids"] for text in rows.fields["choices"][row]]
+        assert torch.allclose(actual[row], scores[[ids[at] for ids in message]], atol=1e-5)
 
 
 # Distributions over a vocabulary are approached more slowly than those over two choices.

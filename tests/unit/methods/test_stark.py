@@ -40,7 +40,7 @@ class ToyAnalysisContext:
             num_labels=labels,
         )
         self.distilled: list[tuple[Mapping[str, Scalar], float, int]] = []
-        self.asked: list[tuple[str, int, int | None]] = []
+        self.requested: list[tuple[str, int, int | None]] = []
 
     def teacher(self) -> nn.Module:
         return self.of_teacher
@@ -53,7 +53,7 @@ class ToyAnalysisContext:
         return self.student()
 
     def batches(self, split: str, batch_size: int, rows: int | None = None) -> Iterator[Batch]:
-        self.asked.append((split, batch_size, rows))
+        self.requested.append((split, batch_size, rows))
         kind = self.distillation.kind
         yield from (setups.batch(lengths, kind) for lengths in ((9, 5, 2), (3, 14)))
 
@@ -128,23 +128,23 @@ def test_the_trial_student_and_the_rows_are_those_asked_for():
     )  # fmt: skip
     chosen.teacher_analysis().analyse(context)
     assert context.distilled == [({"epochs": 2, "lr": 1e-3}, 3.0, 0)]
-    assert context.asked == [("train", 4, 50)]
+    assert context.requested == [("train", 4, 50)]
     context = ToyAnalysisContext()
     method(context).teacher_analysis().analyse(context)
-    assert context.asked == [("validation", 32, None)]
+    assert context.requested == [("validation", 32, None)]
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_every_head_and_neuron_is_scored(kind):
     context = ToyAnalysisContext(kind)
-    found = method(context).teacher_analysis().analyse(context)
-    assert tuple(sorted(found)) == SCORES
+    actual = method(context).teacher_analysis().analyse(context)
+    assert tuple(sorted(actual)) == SCORES
     for name in SCORES:
-        assert found[name].shape == ((3, 4) if name.endswith("heads") else (3, 32))
-        assert found[name].dtype == np.float32
-        assert (found[name] >= 0).all()
-        assert found[name].max() > 0
-    assert not np.allclose(found["expressiveness_neurons"], found["friendliness_neurons"])
+        assert actual[name].shape == ((3, 4) if name.endswith("heads") else (3, 32))
+        assert actual[name].dtype == np.float32
+        assert (actual[name] >= 0).all()
+        assert actual[name].max() > 0
+    assert not np.allclose(actual["expressiveness_neurons"], actual["friendliness_neurons"])
 
 
 def test_the_student_is_scored_without_dropout(analysis_result):
@@ -161,9 +161,9 @@ def test_friendliness_needs_no_labels(analysis_result):
     context.batches = lambda *args: (
         dataclasses.replace(b, labels=(b.labels + 1) % 3) for b in inner(*args)
     )
-    found = method(context).teacher_analysis().analyse(context)
-    assert np.array_equal(found["friendliness_heads"], analysis_result["friendliness_heads"])
-    assert not np.allclose(found["expressiveness_heads"], analysis_result["expressiveness_heads"])
+    actual = method(context).teacher_analysis().analyse(context)
+    assert np.array_equal(actual["friendliness_heads"], analysis_result["friendliness_heads"])
+    assert not np.allclose(actual["expressiveness_heads"], analysis_result["expressiveness_heads"])
 
 
 def test_lam_decides_between_the_two(analysis_result):

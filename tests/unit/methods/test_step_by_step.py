@@ -40,12 +40,12 @@ def test_labels_and_rationales_are_means_over_their_own_tokens(alpha):
     explain = of.views[EXPLAIN]
     label = likelihood(student.logits(of), labels_of(of))
     rationale = likelihood(student.logits(explain), labels_of(explain))
-    found = {name: term.item() for name, term in terms.items()}
+    actual = {name: term.item() for name, term in terms.items()}
     expected = {"label": alpha * label, "rationale": (1 - alpha) * rationale}
-    assert found == pytest.approx({k: v for k, v in expected.items() if v}, rel=1e-5)
-    assert len(student.read) == len(found)  # a pass of weight 0 is not made
+    assert actual == pytest.approx({k: v for k, v in expected.items() if v}, rel=1e-5)
+    assert len(student.read) == len(actual)  # a pass of weight 0 is not made
     counts = {name: term.count for name, term in terms.means.items() if isinstance(term, Mean)}
-    assert counts == {k: n for k, n in {"label": 6, "rationale": 7}.items() if k in found}
+    assert counts == {k: n for k, n in {"label": 6, "rationale": 7}.items() if k in actual}
 
 
 @pytest.mark.parametrize("divergence", ["forward_kl", "reverse_kl", "jsd", "skew_forward_kl"])
@@ -53,13 +53,13 @@ def test_the_teacher_has_a_share_in_either(divergence):
     of, student, teacher = batch(), Model(1), Model(2, trained=False)
     terms = run(student, teacher, of, alpha=0.4, kappa_l=0.3, kappa_r=0.8, teacher_prompt="same",
                 divergence=divergence, beta=0.2, lam=0.3)  # fmt: skip
-    explain, found = of.views[EXPLAIN], {}
+    explain, actual = of.views[EXPLAIN], {}
     for name, read, share, weight in (("label", of, 0.3, 0.4), ("rationale", explain, 0.8, 0.6)):
         student_logits, teacher_logits = student.logits(read), teacher.logits(read)
         apart = by_name(divergence, student_logits, teacher_logits, beta=0.2, lam=0.3)
         hard = likelihood(student_logits, labels_of(read))
-        found[name] = weight * ((1 - share) * hard + share * apart)
-    assert {k: v.item() for k, v in terms.items()} == pytest.approx(found, rel=1e-5)
+        actual[name] = weight * ((1 - share) * hard + share * apart)
+    assert {k: v.item() for k, v in terms.items()} == pytest.approx(actual, rel=1e-5)
 
 
 def test_a_teacher_that_reads_plain_rows_is_asked_for_them():

@@ -33,9 +33,9 @@ def test_its_gradient_is_that_of_all_scores_at_once():
     own, other = batches("place", PAIRS)
     student, teacher = Model(1), Model(2, WIDER, trained=False)
     terms = METHOD(Params(), CONTEXT).step(own, student, lambda _: teacher(other))
-    mine, theirs = TokenPairs("place").of(own)
-    told = teacher.logits(other)[theirs]
-    expected = 1.5 * sorted_distance(student.logits(own)[mine], told).mean()
+    mine, reference = TokenPairs("place").of(own)
+    reported = teacher.logits(other)[reference]
+    expected = 1.5 * sorted_distance(student.logits(own)[mine], reported).mean()
     check_gradient(terms, student, expected)
 
 

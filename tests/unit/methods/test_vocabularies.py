@@ -109,13 +109,13 @@ def test_a_divergence_is_over_the_tokens_that_both_have(
         if dense
         else Outputs(lazy_logits=LazyLogits(states, others))
     )
-    found = method(name, student_vocabulary, teacher_vocabulary, **DIVERGENCES[name]).loss(
+    actual = method(name, student_vocabulary, teacher_vocabulary, **DIVERGENCES[name]).loss(
         batch, Outputs(lazy_logits=LazyLogits(states, mine)), teacher.within(TOKENS)
     )
     q, p = ((states @ weight.T)[:, :TOKENS] for weight in (mine, others))
     hard = F.cross_entropy(states @ mine.T, labels)
     want = 0.7 * hard + 0.3 * formula(name, q, p).mean()
-    assert torch.allclose(found.total(), want, atol=1e-4)
+    assert torch.allclose(actual.total(), want, atol=1e-4)
 
 
 class Recorded(StudentRunner):
@@ -186,10 +186,10 @@ def test_minillm_samples_and_weighs_over_the_tokens_that_both_have(
     has_label = wrote.labels != NO_LABEL
     ids = wrote.labels[has_label]
     assert ids.max() < TOKENS
-    mine, said = pair.logits(wrote)
+    mine, message = pair.logits(wrote)
     at = torch.arange(len(ids))
-    q, p = (mine / 0.8).log_softmax(-1), (said / 0.8).log_softmax(-1)
-    old, heated, likely = q[at, ids], p[at, ids], said.log_softmax(-1)[at, ids]
+    q, p = (mine / 0.8).log_softmax(-1), (message / 0.8).log_softmax(-1)
+    old, heated, likely = q[at, ids], p[at, ids], message.log_softmax(-1)[at, ids]
     assert torch.allclose(terms.metrics["reward"], (likely - old).mean(), atol=1e-5)
     # No token has moved yet: its ratio is its importance. The single step is exact, at T.
     weight = old.exp() / ((1 - alpha) * old.exp() + alpha * heated.exp())

@@ -78,33 +78,33 @@ class Model:
     def gradient(self) -> Tensor:
         """Of both matrices, which are then as before."""
         leaves = (self.embedding, self.weight)
-        found = [torch.zeros_like(p) if p.grad is None else p.grad for p in leaves]
+        actual = [torch.zeros_like(p) if p.grad is None else p.grad for p in leaves]
         self.embedding.grad = self.weight.grad = None
-        return torch.cat([g.flatten() for g in found])
+        return torch.cat([g.flatten() for g in actual])
 
 
 def check_gradient(terms: LossTerms, student: Model, expected: Tensor) -> None:
     """That terms move the student as a loss does that is formed of all scores at once."""
     terms.total().backward()
-    found = student.gradient()
+    actual = student.gradient()
     expected.backward()
     by_autograd = student.gradient()
     assert by_autograd.abs().max() > 0
-    assert torch.allclose(found, by_autograd, rtol=1e-4, atol=1e-7)
+    assert torch.allclose(actual, by_autograd, rtol=1e-4, atol=1e-7)
 
 
 def probabilities(logits: Tensor, temperature: float = 1.0) -> Numbers:
     """Softmax in NumPy."""
     scaled = logits.detach().numpy().astype(np.float64) / temperature
     grown = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    found: Numbers = grown / grown.sum(axis=-1, keepdims=True)
-    return found
+    actual: Numbers = grown / grown.sum(axis=-1, keepdims=True)
+    return actual
 
 
 def kl(one: Numbers, two: Numbers) -> Numbers:
     """Divergence from `one` to `two`, per row."""
-    found: Numbers = (one * (np.log(one) - np.log(two))).sum(axis=-1)
-    return found
+    actual: Numbers = (one * (np.log(one) - np.log(two))).sum(axis=-1)
+    return actual
 
 
 def by_name(kind: str, student: Tensor, teacher: Tensor, **of: Any) -> float:

@@ -18,13 +18,13 @@ def config(*names: str) -> dict:
 
 @pytest.mark.parametrize("published", list(itertools.permutations(MNLI)))
 def test_every_order_of_the_same_names_is_mapped(published):
-    found = compared("m", config(*(n.upper() for n in published)), MNLI)
-    assert [published[k] for k in found.order] == list(MNLI)
-    assert found.certain
-    assert bool(found.note) == (published != MNLI)
-    if found.note:
-        assert ", ".join(MNLI) in found.note
-        assert ", ".join(published).upper() in found.note
+    actual = compared("m", config(*(n.upper() for n in published)), MNLI)
+    assert [published[k] for k in actual.order] == list(MNLI)
+    assert actual.certain
+    assert bool(actual.note) == (published != MNLI)
+    if actual.note:
+        assert ", ".join(MNLI) in actual.note
+        assert ", ".join(published).upper() in actual.note
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_every_order_of_the_same_names_is_mapped(published):
     ],
 )
 def test_spelling_does_not_hide_which_class_is_meant(given_names, labels, order):
-    found = compared("m", config(*given_names), labels)
-    assert found.order == order
-    assert found.certain
-    assert found.note
+    actual = compared("m", config(*given_names), labels)
+    assert actual.order == order
+    assert actual.certain
+    assert actual.note
 
 
 @pytest.mark.parametrize(
@@ -61,18 +61,18 @@ def test_spelling_does_not_hide_which_class_is_meant(given_names, labels, order)
     ],
 )
 def test_names_that_are_numbers_say_nothing(stated):
-    found = compared("m", stated, ("neg", "pos"))
-    assert (found.order, found.given, found.note) == ((0, 1), (), "")
-    assert not found.certain
+    actual = compared("m", stated, ("neg", "pos"))
+    assert (actual.order, actual.given, actual.note) == ((0, 1), (), "")
+    assert not actual.certain
 
 
 def test_other_names_are_told_and_not_guessed():
-    found = compared("m", config("toxic", "clean"), ("neg", "pos"))
-    assert found.order == (0, 1)
-    assert "toxic, clean" in found.note
-    assert "neg, pos" in found.note
-    assert not found.certain
-    assert not found.clash
+    actual = compared("m", config("toxic", "clean"), ("neg", "pos"))
+    assert actual.order == (0, 1)
+    assert "toxic, clean" in actual.note
+    assert "neg, pos" in actual.note
+    assert not actual.certain
+    assert not actual.clash
 
 
 @pytest.mark.parametrize(
@@ -90,15 +90,15 @@ def test_shared_names_at_other_places_clash(names, clash):
 def test_names_that_contradict_each_other_are_not_believed():
     stated = config("pos", "neg")
     assert compared("m", stated | {"label2id": {"pos": 0, "neg": 1}}, ("neg", "pos")).certain
-    found = compared("m", stated | {"label2id": {"neg": 0, "pos": 1}}, ("neg", "pos"))
-    assert found.clash
-    assert not found.certain
-    assert "id2label and label2id" in found.note
+    actual = compared("m", stated | {"label2id": {"neg": 0, "pos": 1}}, ("neg", "pos"))
+    assert actual.clash
+    assert not actual.certain
+    assert "id2label and label2id" in actual.note
 
 
 def test_an_abbreviation_that_fits_two_names_is_not_guessed():
-    found = compared("m", config("positive", "possible"), ("pos", "neg"))
-    assert not found.certain
+    actual = compared("m", config("positive", "possible"), ("pos", "neg"))
+    assert not actual.certain
 
 
 @settings(max_examples=60, deadline=None)
@@ -115,8 +115,8 @@ def test_reordered_outputs_are_those_of_the_named_classes(data):
         "bert.x": torch.randn(count, 2), "classifier.weight": torch.randn(count, 3),
         "classifier.bias": torch.randn(count),
     }  # fmt: skip
-    found = compared("m", config(*published), tuple(names))
-    moved = reordered(head, found.order, "classifier")
+    actual = compared("m", config(*published), tuple(names))
+    moved = reordered(head, actual.order, "classifier")
     for k, name in enumerate(names):
         at = published.index(name)
         assert torch.equal(moved["classifier.weight"][k], head["classifier.weight"][at])
@@ -140,10 +140,10 @@ def test_many_names_are_shortened():
     ],
 )
 def test_label2id_names_outputs_and_numbers_out_of_order_are_no_order(stated, order, clash):
-    found = compared("m", stated, ("neg", "pos"))
-    assert (found.order, found.clash) == (order, clash)
+    actual = compared("m", stated, ("neg", "pos"))
+    assert (actual.order, actual.clash) == (order, clash)
 
 
 def test_numbers_name_the_classes_that_begin_with_them():
-    found = compared("m", {"id2label": {"0": "1", "1": "2"}}, ("2 stars", "1 star"))
-    assert (found.order, found.certain) == ((1, 0), True)
+    actual = compared("m", {"id2label": {"0": "1", "1": "2"}}, ("2 stars", "1 star"))
+    assert (actual.order, actual.certain) == ((1, 0), True)

@@ -84,18 +84,18 @@ def test_dropout_draws_anew_in_compiled_blocks_and_the_same_for_a_seed(graphs):
 @pytest.mark.parametrize("dropout", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_compiled_blocks_that_are_computed_again_have_the_same_gradient(graphs, dropout):
     """Dropout draws again what it drew before."""
-    found = []
+    actual = []
     for again in (True, False):
         model = prepared(dropout=dropout, gradient_checkpointing=again)
         torch.manual_seed(1)
-        found.append(gradient(model, BATCHES[0]))
+        actual.append(gradient(model, BATCHES[0]))
         assert graphs
-    assert torch.allclose(*found, atol=1e-6)
+    assert torch.allclose(*actual, atol=1e-6)
 
 
 @pytest.mark.parametrize("again", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_compiled_blocks_with_adapters_have_their_gradient(graphs, again):
-    found = []
+    actual = []
     for is_compiled in (False, True):
         model = bert(0).train()
         lora.attach(model, LoraPlan(targets=(lora.ALL_LINEAR,), base=""), SIZES, seed=1)
@@ -107,11 +107,11 @@ def test_compiled_blocks_with_adapters_have_their_gradient(graphs, again):
             compile=is_compiled, gradient_checkpointing=again and is_compiled, dropout=0.0
         )
         prepare_model(model, settings, torch.device("cpu"))
-        found.append(gradient(model, BATCHES[0]))
+        actual.append(gradient(model, BATCHES[0]))
         moved = [name for name, p in model.named_parameters() if p.grad is not None]
         assert all("lora_" in n or n.startswith(("classifier", "bert.pooler")) for n in moved)
         assert sum("lora_" in name for name in moved) == 12
-    assert torch.allclose(*found, atol=1e-6)
+    assert torch.allclose(*actual, atol=1e-6)
     assert graphs
 
 

@@ -66,11 +66,11 @@ def test_attention_is_the_librarys_where_everything_stays(mask, monkeypatch):
     one, two = heads(), heads()
     tiny = 1e-12  # so little that dividing by what stays changes nothing
     mine, _ = dropout.attend(nn.Module(), *one, mask, dropout=tiny)
-    theirs = F.scaled_dot_product_attention(*two, attn_mask=mask).transpose(1, 2)
-    assert torch.allclose(mine, theirs)
+    expected = F.scaled_dot_product_attention(*two, attn_mask=mask).transpose(1, 2)
+    assert torch.allclose(mine, expected)
     weight = torch.randn(mine.shape, generator=torch.Generator().manual_seed(3)).double()
     (mine * weight).sum().backward()
-    (theirs * weight).sum().backward()
+    (expected * weight).sum().backward()
     assert all(torch.allclose(a.grad, b.grad) for a, b in zip(one, two, strict=True))
 
 

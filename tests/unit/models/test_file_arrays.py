@@ -68,8 +68,8 @@ def test_it_is_trained_in_float32_and_frozen_in_the_type_that_is_asked_for(tmp_p
     for wanted in DTYPES:
         frozen = factory.frozen(wanted)
         assert {p.dtype for p in frozen.parameters()} == {wanted}
-        found = frozen.state_dict()
-        assert all(torch.equal(found[n], t.to(wanted)) for n, t in tensors.items())
+        actual = frozen.state_dict()
+        assert all(torch.equal(actual[n], t.to(wanted)) for n, t in tensors.items())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -168,7 +168,7 @@ def test_numbers_that_are_not_finite_are_counted_in_every_type(tmp_path):
     arrays = weights.from_tensors(tensors, {"model_type": "bert"})
     write_aligned(tmp_path / WEIGHTS_FILE, arrays.tensors, frozenset(arrays.bf16))
     (tmp_path / "config.json").write_text(json.dumps(dict(arrays.config)))
-    found = weights.load(tmp_path).tensors
-    assert isinstance(found, FileArrays)
-    counts = {name: scan(found.where(name)).not_finite for name in found}
+    actual = weights.load(tmp_path).tensors
+    assert isinstance(actual, FileArrays)
+    counts = {name: scan(actual.where(name)).not_finite for name in actual}
     assert counts == {name: 0 if name == "ids" else 3 for name in tensors}

@@ -29,11 +29,11 @@ def test_what_is_written_is_read_by_the_library(tmp_path, dtype):
         "turned": rng.integers(0, 2, (4, 6)).astype(dtype).T,
     }
     write_aligned(tmp_path / "x.safetensors", arrays, frozenset())
-    found = load_file(tmp_path / "x.safetensors")
-    assert found.keys() == arrays.keys()
+    actual = load_file(tmp_path / "x.safetensors")
+    assert actual.keys() == arrays.keys()
     for name, array in arrays.items():
-        assert found[name].numpy().dtype == array.dtype
-        assert np.array_equal(found[name].numpy(), array)
+        assert actual[name].numpy().dtype == array.dtype
+        assert np.array_equal(actual[name].numpy(), array)
 
 
 def test_bf16_and_the_format_are_named(tmp_path):
@@ -114,5 +114,5 @@ def test_no_line_of_raykd_unpickles_a_file():
         assert name not in _READ_CODE, f"{path}:{node.lineno}"
         if name in _SAFE_IF_SAID:
             option, value = _SAFE_IF_SAID[name]
-            said = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg == option}
-            assert said == {option: value}, f"{path}:{node.lineno}"
+            message = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg == option}
+            assert message == {option: value}, f"{path}:{node.lineno}"

@@ -33,7 +33,7 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("asked", "commit"),
+    ("requested", "commit"),
     [
         (NAME, NEW),
         (f"{NAME}@main", NEW),
@@ -43,9 +43,9 @@ def cache(tmp_path, monkeypatch):
         (f"{NAME}@{NEW}", NEW),
     ],
 )
-def test_a_revision_names_its_commit(asked, commit):
-    assert resolve(asked).name == commit
-    assert hub_commit(asked) == commit
+def test_a_revision_names_its_commit(requested, commit):
+    assert resolve(requested).name == commit
+    assert hub_commit(requested) == commit
 
 
 @pytest.mark.parametrize("revision", ["gone", "d4" * 20])

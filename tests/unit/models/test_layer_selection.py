@@ -18,8 +18,8 @@ def test_chosen_layers_come_in_the_order_given():
     assert model_dims(student).layers == 2
     for place, layer in enumerate((2, 0)):
         mine = student.bert.encoder.layer[place].state_dict()
-        theirs = teacher.bert.encoder.layer[layer].state_dict()
-        assert all(torch.equal(mine[k], theirs[k]) for k in theirs)
+        expected = teacher.bert.encoder.layer[layer].state_dict()
+        assert all(torch.equal(mine[k], expected[k]) for k in expected)
 
 
 def test_all_layers_give_the_teacher_back():

@@ -120,13 +120,14 @@ def test_of_two_formats_it_says_which_is_read_where_they_differ(tmp_path):
     assert notes(given) == ()
     assert notes(given | {"cls.tied.bias": torch.zeros(3)}) == ()
     assert notes({k: v.half().float() for k, v in given.items()}) != ()
-    (said,) = notes(given | {bias: given[bias] + 1})
+    (message,) = notes(given | {bias: given[bias] + 1})
     assert (
-        "holds both model.safetensors, which is read, and pytorch_model.bin, which is not" in said
+        "holds both model.safetensors, which is read, and pytorch_model.bin, which is not"
+        in message
     )
-    assert said.endswith(f"'{bias}' has other values")
-    (said,) = notes(given | {bias: torch.zeros(3)})
-    assert said.endswith(f"'{bias}' has shape [{len(given[bias])}] and [3]")
+    assert message.endswith(f"'{bias}' has other values")
+    (message,) = notes(given | {bias: torch.zeros(3)})
+    assert message.endswith(f"'{bias}' has shape [{len(given[bias])}] and [3]")
     assert notes({"other": torch.zeros(3)})[0].endswith("they have no weight in common")
     assert notes(b"no weights")[0].endswith("it could not be compared")
     model = load_model(str(tmp_path), kind="classification", num_labels=3)

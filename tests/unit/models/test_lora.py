@@ -50,7 +50,7 @@ def trained(plan: lora.LoraPlan, family: str, kind: str, sizes: lora.LoraSizes =
     return model.eval()
 
 
-def said(model, kind: str) -> torch.Tensor:
+def output(model, kind: str) -> torch.Tensor:
     ids = torch.randint(5, 60, (3, 7), generator=torch.Generator().manual_seed(0))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if kind == "seq2seq":
@@ -73,16 +73,16 @@ def test_a_saved_adapter_says_the_same_in_peft_and_merged_the_same_but_for_round
     base = family_of(model.config).head_class(kind).from_pretrained(tmp_path / "base")
     names = base.state_dict().keys()  # before PEFT changes it
     opened = PeftModel.from_pretrained(base, tmp_path / "adapter")
-    expected = said(model, kind)
-    assert torch.equal(said(opened, kind), expected)
+    expected = output(model, kind)
+    assert torch.equal(output(opened, kind), expected)
     assert sum(a.nbytes for a in state.tensors.values()) < sum(
         p.nbytes for n, p in model.named_parameters() if "lora_" not in n
     )
     lora.merge(model)
     assert model.state_dict().keys() == names
-    assert torch.allclose(said(model, kind), expected, atol=1e-5)
+    assert torch.allclose(output(model, kind), expected, atol=1e-5)
     again = read_checkpoint(str(tmp_path / "adapter"), kind=kind, num_labels=LABELS.get(kind, 1))
-    assert torch.allclose(said(weights.restore(again.state), kind), expected, atol=1e-5)
+    assert torch.allclose(output(weights.restore(again.state), kind), expected, atol=1e-5)
 
 
 def test_an_adapter_pools_as_the_model_that_it_belongs_to(tmp_path):
@@ -170,11 +170,11 @@ def changed(folder: Path, **entries: object) -> None:
 
 
 def test_an_adapter_is_read_as_the_model_that_it_and_its_base_make(adapter):
-    found = read_checkpoint(str(adapter), kind="classification", num_labels=3)
+    actual = read_checkpoint(str(adapter), kind="classification", num_labels=3)
     plan = lora.LoraPlan(targets=(lora.ALL_LINEAR,), base="")
-    expected = said(trained(plan, "bert", "classification"), "classification")
-    assert found.fresh == ()
-    assert torch.allclose(said(weights.restore(found.state), ""), expected, atol=1e-5)
+    expected = output(trained(plan, "bert", "classification"), "classification")
+    assert actual.fresh == ()
+    assert torch.allclose(output(weights.restore(actual.state), ""), expected, atol=1e-5)
     assert (resolve(str(adapter)) / "vocab.txt").is_file()
     assert resolve(str(adapter)) == resolve(str(adapter))
 
@@ -210,8 +210,8 @@ def test_an_adapter_without_a_head_gives_a_model_without_one(adapter):
     save_file({n: t for n, t in whole.items() if "classifier" not in n}, base)
     changed(adapter, modules_to_save=["bert.pooler.dense"], task_type=None)
     (adapter / "config.json").write_text((adapter.parent / "base/config.json").read_text())
-    found = read_checkpoint(str(adapter), kind="classification", num_labels=3)
-    assert found.fresh == ("classifier.weight", "classifier.bias")
+    actual = read_checkpoint(str(adapter), kind="classification", num_labels=3)
+    assert actual.fresh == ("classifier.weight", "classifier.bias")
 
 
 def test_an_adapter_of_other_layers_is_refused(adapter):

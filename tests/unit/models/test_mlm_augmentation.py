@@ -28,11 +28,11 @@ def test_words_are_whole_words_of_the_vocabulary(folder):
     source = MLMWordSource(str(folder), 8)
     words = tuple(TEXT.split())
     places = [(words, 1), (words[:3], 2), (("zebra", "cat"), 0)]
-    found = source.candidates(places)
-    assert found[0]
-    assert found[2] == []  # several pieces
+    actual = source.candidates(places)
+    assert actual[0]
+    assert actual[2] == []  # several pieces
     vocabulary = TOKENIZER.get_vocab()
-    assert all(w in vocabulary and not w.startswith(("#", "[")) for of in found for w in of)
+    assert all(w in vocabulary and not w.startswith(("#", "[")) for of in actual for w in of)
 
 
 def test_they_are_what_the_model_puts_in_the_gap(folder):

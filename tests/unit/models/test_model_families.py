@@ -144,9 +144,9 @@ def test_a_decoder_with_a_head_for_classes_pads_with_its_tokenizers_token(tmp_pa
     state = read_checkpoint(str(tmp_path), kind="classification", num_labels=2, pad=7).state
     model = weights.restore(state).eval()
     ids = torch.tensor([[10, 11, 12, 13], [20, 21, 7, 7]])
-    found = forward(model, batch(ids, (ids != 7).long())).logits
+    actual = forward(model, batch(ids, (ids != 7).long())).logits
     alone = forward(model, batch(ids[1:, :2], torch.ones(1, 2, dtype=torch.long))).logits
-    assert torch.allclose(found[1:], alone, atol=1e-5)
+    assert torch.allclose(actual[1:], alone, atol=1e-5)
     assert weights.restore(state).config.pad_token_id == 7
 
 
@@ -155,8 +155,10 @@ def test_text_is_written_without_what_a_configuration_forces():
     assert model.config.forced_eos_token_id == 2
     with torch.no_grad():
         model.final_logits_bias[:, 2] = -100.0  # never the most likely one
-    found = generate(model, [np.arange(10, 15)], GenerationSettings(max_new_tokens=6, end=1, pad=0))
-    assert 2 not in found.tolist()[0]
+    actual = generate(
+        model, [np.arange(10, 15)], GenerationSettings(max_new_tokens=6, end=1, pad=0)
+    )
+    assert 2 not in actual.tolist()[0]
 
 
 def test_a_small_copy_keeps_the_switches_and_has_blocks_of_every_type():

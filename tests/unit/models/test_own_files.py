@@ -23,13 +23,13 @@ def parts(state) -> dict[str, object]:
 def test_tasks_that_share_a_teacher_read_it_once(tmp_path):
     save_tiny(tmp_path / "teacher")
     before = scan.cache_info().misses
-    found = [
+    actual = [
         read_checkpoint(str(tmp_path / "teacher"), kind="classification", num_labels=3)
         for _ in range(TASKS)
     ]
-    assert scan.cache_info().misses - before == len(found[0].state.tensors)
-    assert all(parts(one.state) == parts(found[0].state) for one in found)
-    assert all(isinstance(part, FilePart) for part in parts(found[0].state).values())
+    assert scan.cache_info().misses - before == len(actual[0].state.tensors)
+    assert all(parts(one.state) == parts(actual[0].state) for one in actual)
+    assert all(isinstance(part, FilePart) for part in parts(actual[0].state).values())
 
 
 def test_experts_that_the_library_puts_together_lie_in_one_file_for_all_tasks(tmp_path):
@@ -54,9 +54,9 @@ def test_a_file_of_its_own_holds_the_same_numbers(tmp_path, monkeypatch):
         "half": torch.randn(3, 5).to(torch.bfloat16), "whole": torch.arange(4),
         "turned": torch.randn(4, 3).T, "empty": torch.empty(0),
     }  # fmt: skip
-    found = in_own_file(given).tensors
-    assert all(torch.equal(found[name], tensor) for name, tensor in given.items())
-    assert found["half"].dtype == torch.bfloat16
+    actual = in_own_file(given).tensors
+    assert all(torch.equal(actual[name], tensor) for name, tensor in given.items())
+    assert actual["half"].dtype == torch.bfloat16
     monkeypatch.setattr(own_files, "own_folder", lambda what: tmp_path / "nowhere")
     with pytest.raises(SetupError, match="cannot write weights to") as caught:
         in_own_file(given)

@@ -58,23 +58,23 @@ def test_the_longest_text_comes_first_and_each_goes_where_it_fits(lengths, rows)
 
 def test_every_token_has_one_place_its_own_position_and_its_own_text():
     given = batch()
-    found = pack(given)
-    assert found is not None
-    assert found.input_ids.shape == (4, 9)
-    filled = found.texts >= 0
+    actual = pack(given)
+    assert actual is not None
+    assert actual.input_ids.shape == (4, 9)
+    filled = actual.texts >= 0
     texts = {}
     for row, text in {*zip(*np.nonzero(filled.numpy()), strict=True)}:
-        key = (row, int(found.texts[row, text]))
+        key = (row, int(actual.texts[row, text]))
         texts.setdefault(key, []).append(text)
     got = []
     for (row, _), places in texts.items():
         places = sorted(places)
-        assert found.positions[row, places].tolist() == list(range(len(places)))
-        got.append(found.input_ids[row, places].tolist())
+        assert actual.positions[row, places].tolist() == list(range(len(places)))
+        got.append(actual.input_ids[row, places].tolist())
     want = [ids[:n].tolist() for ids, n in zip(given.input_ids, LENGTHS, strict=True)]
     assert sorted(got) == sorted(want)
     # In the order of the batch, where recorded outputs are looked up.
-    ids = found.at_labels(found.input_ids[..., None])[:, 0]
+    ids = actual.at_labels(actual.input_ids[..., None])[:, 0]
     assert torch.equal(ids, given.at_labels(given.input_ids[..., None])[:, 0])
 
 
@@ -97,13 +97,13 @@ def test_logits_and_gradients_are_those_of_rows_of_their_own(family, attention):
     two.register_forward_pre_hook(
         lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
     )
-    found = [forward(m, batch(), packing=m is two).logits for m in (one, two)]
+    actual = [forward(m, batch(), packing=m is two).logits for m in (one, two)]
     assert rows == [4]
     # GPT-Neo multiplies queries and keys in float32, whatever the weights are.
     rounding = 1e-6 if family == "gpt_neo" else 1e-10
-    assert torch.allclose(found[0], found[1], atol=rounding)
-    weights = torch.randn(found[0].shape, generator=torch.Generator().manual_seed(1)).double()
-    for logits in found:
+    assert torch.allclose(actual[0], actual[1], atol=rounding)
+    weights = torch.randn(actual[0].shape, generator=torch.Generator().manual_seed(1)).double()
+    for logits in actual:
         (logits * weights).sum().backward()
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert (a.grad is None) == (b.grad is None)
@@ -120,8 +120,8 @@ def test_padding_of_packed_rows_is_finite_and_says_nothing():
 def test_what_belongs_to_positions_is_not_packed():
     one, given = model("llama"), batch()
     states = hidden_states((2,))
-    found = forward(one, given, output_spec=states, packing=True)
-    assert torch.equal(found.hidden(2), forward(one, given, output_spec=states).hidden(2))
+    actual = forward(one, given, output_spec=states, packing=True)
+    assert torch.equal(actual.hidden(2), forward(one, given, output_spec=states).hidden(2))
 
 
 def test_texts_that_saw_each_other_would_be_found(monkeypatch):
@@ -147,9 +147,9 @@ def test_what_cannot_be_told_where_texts_begin_lacks_packing():
 
 
 def test_the_table_says_which_architectures_pack():
-    found = {name: kinds["causal_lm"]["lacks"] for name, kinds in registry.tried().items()
+    actual = {name: kinds["causal_lm"]["lacks"] for name, kinds in registry.tried().items()
              if "causal_lm" in kinds}  # fmt: skip
-    assert {name for name, lacks in found.items() if PACKING in lacks} == {"bloom", "mamba"}
+    assert {name for name, lacks in actual.items() if PACKING in lacks} == {"bloom", "mamba"}
     assert all(PACKING not in kinds.get("classification", {"lacks": {}})["lacks"]
                for kinds in registry.tried().values())  # fmt: skip
     assert family_named("bloom").is_decoder

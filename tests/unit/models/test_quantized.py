@@ -88,11 +88,11 @@ def state(folder, setting) -> None:
 )
 def test_it_is_dequantised_to_plain_weights(tmp_path, few, setting, error):
     before = written(tmp_path, few, setting)
-    found = read_checkpoint(str(tmp_path), **KIND)
-    assert found.fresh == ()
-    assert any("is quantised" in note and "bf16" in note for note in found.notes)
-    assert "quantization_config" not in found.state.config
-    model = factory_from_state(found.state, **KIND).frozen(torch.bfloat16)
+    actual = read_checkpoint(str(tmp_path), **KIND)
+    assert actual.fresh == ()
+    assert any("is quantised" in note and "bf16" in note for note in actual.notes)
+    assert "quantization_config" not in actual.state.config
+    model = factory_from_state(actual.state, **KIND).frozen(torch.bfloat16)
     after = model.state_dict()
     assert set(after) == set(before)
     for name, weight in before.items():

@@ -34,10 +34,10 @@ def state():
 
 @pytest.fixture(scope="module")
 def batch():
-    found = load_tokenizer(NAME)(
+    actual = load_tokenizer(NAME)(
         ["A plane takes off.", "Hi"], ["It flies.", "there"], padding=True, return_tensors="pt"
     )
-    return Batch(**found, labels=torch.zeros(2, dtype=torch.int64), index=torch.arange(2))
+    return Batch(**actual, labels=torch.zeros(2, dtype=torch.int64), index=torch.arange(2))
 
 
 def test_hidden_states_are_those_of_the_library(state, batch):
@@ -46,7 +46,7 @@ def test_hidden_states_are_those_of_the_library(state, batch):
         mine = forward(
             weights.restore(state).eval(), batch, output_spec=hidden_states((6,))
         ).hidden(6)
-        theirs = expected(
+        reference = expected(
             batch.input_ids,
             attention_mask=batch.attention_mask,
             token_type_ids=batch.token_type_ids,
@@ -60,7 +60,7 @@ def test_hidden_states_are_those_of_the_library(state, batch):
         intermediate=1536,
         positions=512,
     )
-    assert torch.allclose(mine, theirs, atol=1e-5)
+    assert torch.allclose(mine, reference, atol=1e-5)
 
 
 def test_three_of_its_layers_make_a_student(state, batch):

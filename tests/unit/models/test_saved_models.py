@@ -118,8 +118,8 @@ def test_the_library_opens_it_and_predicts_the_same_bits(family, kind, tmp_path)
     assert opened.dtype == torch.float32
     if kind in APART_KINDS:
         of, read = task_kind(kind), batch.texts_apart(tokenizer.pad_token_id)
-        said = opened(input_ids=read.input_ids, attention_mask=read.attention_mask)
-        assert torch.equal(of.logits(of.by_row(said, read), batch), wanted)
+        message = opened(input_ids=read.input_ids, attention_mask=read.attention_mask)
+        assert torch.equal(of.logits(of.by_row(message, read), batch), wanted)
         return
     assert torch.equal(forward(opened, batch).logits, wanted)
     if kind in ("classification", "multi_label", "regression"):
@@ -166,20 +166,20 @@ def test_generate_stops_at_the_token_that_it_was_trained_to_end_with(family, kin
         model = model_of(family, kind, tokenizer, seed=seed)
         prompt = np.asarray(tokenizer("the dog and a cat")["input_ids"])
         free = GenerationSettings(max_new_tokens=8, end=9999, pad=tokenizer.pad_token_id)
-        found = generate(model, [prompt], free)[0].tolist()
-        if found[3] not in found[:3] and found[3] not in tokenizer.all_special_ids:
+        actual = generate(model, [prompt], free)[0].tolist()
+        if actual[3] not in actual[:3] and actual[3] not in tokenizer.all_special_ids:
             break
     else:
         pytest.fail("no seed gives a text in which the fourth token is new")
-    end = found[3]
+    end = actual[3]
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
     folder = saved(model, tokenizer, tmp_path / "saved")
     opened = AUTO[kind].from_pretrained(folder)
     made = opened.generate(torch.from_numpy(prompt)[None], max_new_tokens=8)[0].tolist()
     made = made[1:] if kind == "seq2seq" else made[len(prompt) :]
-    assert made == found[:4]
-    ours = GenerationSettings(max_new_tokens=8, end=end, pad=tokenizer.pad_token_id)
-    assert until_end(generate(model, [prompt], ours), end)[0].tolist() == found[:3]
+    assert made == actual[:4]
+    result = GenerationSettings(max_new_tokens=8, end=end, pad=tokenizer.pad_token_id)
+    assert until_end(generate(model, [prompt], result), end)[0].tolist() == actual[:3]
     stated = json.loads((folder / "generation_config.json").read_text())
     assert stated["eos_token_id"] == config_of(folder)["eos_token_id"] == end
     assert stated["pad_token_id"] == tokenizer.pad_token_id
@@ -228,9 +228,11 @@ def test_an_output_matrix_of_its_own_stays_one(family, kind, tmp_path):
         head.weight = torch.nn.Parameter(torch.randn_like(head.weight))
     wanted = forward(model, batch_of(tokenizer, kind)).logits
     folder = saved(model, tokenizer, tmp_path / "saved")
-    ours = load_model(str(folder), kind=kind, num_labels=1).eval()
-    assert not torch.equal(ours.get_output_embeddings().weight, ours.get_input_embeddings().weight)
-    for opened in (ours, AUTO[kind].from_pretrained(folder).eval()):
+    result = load_model(str(folder), kind=kind, num_labels=1).eval()
+    assert not torch.equal(
+        result.get_output_embeddings().weight, result.get_input_embeddings().weight
+    )
+    for opened in (result, AUTO[kind].from_pretrained(folder).eval()):
         assert torch.equal(forward(opened, batch_of(tokenizer, kind)).logits, wanted)
 
 

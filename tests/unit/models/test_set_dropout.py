@@ -56,9 +56,9 @@ def passes(model: nn.Module, kind: str) -> list[torch.Tensor]:
         return [forward(model, batch_of(kind)).logits.clone() for _ in range(4)]
 
 
-def spread(found: list[torch.Tensor]) -> float:
+def spread(actual: list[torch.Tensor]) -> float:
     """How much passes differ."""
-    every = torch.stack(found)
+    every = torch.stack(actual)
     real = every[0].abs() < 1e3  # positions that do not exist have one fixed score
     return float(every.std(dim=0)[real].mean())
 
@@ -73,7 +73,7 @@ def spread(found: list[torch.Tensor]) -> float:
     ],
 )
 def test_it_changes_training_passes_as_much_as_it_says(family, kind, cheap):
-    found = {}
+    actual = {}
     for probability in (0.0, 0.1, 0.6):
         # Whatever the model's own is, none included.
         for own in (0.0, 0.3):
@@ -81,10 +81,10 @@ def test_it_changes_training_passes_as_much_as_it_says(family, kind, cheap):
             set_dropout(model, probability)
             if cheap:
                 with_cheap_dropout(model)
-            found[probability, own] = spread(passes(model, kind))
-    assert found[0.0, 0.0] == found[0.0, 0.3] == 0.0
-    assert found[0.1, 0.0] == found[0.1, 0.3] > 0.0
-    assert found[0.6, 0.0] == found[0.6, 0.3] > found[0.1, 0.0]
+            actual[probability, own] = spread(passes(model, kind))
+    assert actual[0.0, 0.0] == actual[0.0, 0.3] == 0.0
+    assert actual[0.1, 0.0] == actual[0.1, 0.3] > 0.0
+    assert actual[0.6, 0.0] == actual[0.6, 0.3] > actual[0.1, 0.0]
 
 
 @pytest.mark.parametrize(("family", "kind"), CASES)

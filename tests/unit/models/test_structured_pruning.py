@@ -34,34 +34,36 @@ def pruned(**changes):
 
 
 def test_another_order_of_all_units_is_the_same_function():
-    found = keep_units(model(), [[3, 1, 0, 2]] * 3, [range(15, -1, -1)] * 3)
-    assert torch.allclose(logits(found), logits(model()), atol=1e-6)
-    assert not hasattr(found.config, "kept_units")
+    actual = keep_units(model(), [[3, 1, 0, 2]] * 3, [range(15, -1, -1)] * 3)
+    assert torch.allclose(logits(actual), logits(model()), atol=1e-6)
+    assert not hasattr(actual.config, "kept_units")
     first = model().bert.encoder.layer[0].output.dense.weight[:, 15]
-    assert torch.equal(found.bert.encoder.layer[0].output.dense.weight[:, 0], first)
+    assert torch.equal(actual.bert.encoder.layer[0].output.dense.weight[:, 0], first)
 
 
 def test_projections_are_really_smaller():
-    found = pruned()
-    assert count_units(found) == ((2, 0, 1), (3, 2, 0))
-    block = found.bert.encoder.layer[0]
+    actual = pruned()
+    assert count_units(actual) == ((2, 0, 1), (3, 2, 0))
+    block = actual.bert.encoder.layer[0]
     assert block.attention.self.query.weight.shape == (16, 32)
     assert block.attention.output.dense.weight.shape == (32, 16)
     assert block.intermediate.dense.bias.shape == (3,)
     assert block.output.dense.weight.shape == (32, 3)
-    assert sum(p.numel() for p in found.parameters()) < sum(p.numel() for p in model().parameters())
+    assert sum(p.numel() for p in actual.parameters()) < sum(
+        p.numel() for p in model().parameters()
+    )
 
 
 def test_heads_are_kept_whole_and_in_the_order_given():
-    teacher, found = model(), pruned()
-    theirs = teacher.bert.encoder.layer[0].attention.self.value.weight
-    mine = found.bert.encoder.layer[0].attention.self.value.weight
-    assert torch.equal(mine, torch.cat([theirs[16:24], theirs[0:8]]))
+    teacher, actual = model(), pruned()
+    reference = teacher.bert.encoder.layer[0].attention.self.value.weight
+    mine = actual.bert.encoder.layer[0].attention.self.value.weight
+    assert torch.equal(mine, torch.cat([reference[16:24], reference[0:8]]))
 
 
 def test_an_emptied_block_is_the_normalisation_of_its_input():
-    found = keep_units(model(), [[], [0], [0]], [[], [0], [0]])
-    block, hidden = found.bert.encoder.layer[0], torch.randn(2, 4, 32)
+    actual = keep_units(model(), [[], [0], [0]], [[], [0], [0]])
+    block, hidden = actual.bert.encoder.layer[0], torch.randn(2, 4, 32)
     expected = block.output.LayerNorm(block.attention.output.LayerNorm(hidden))
     assert torch.equal(block(hidden), expected)
 
@@ -69,27 +71,27 @@ def test_an_emptied_block_is_the_normalisation_of_its_input():
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_both_ways_of_attention_agree(family, attention):
-    found = pruned(family=family)
-    found.set_attn_implementation(attention)
+    actual = pruned(family=family)
+    actual.set_attn_implementation(attention)
     other = pruned(family=family)
     other.set_attn_implementation("eager")
-    assert torch.isfinite(logits(found)).all()
-    assert torch.allclose(logits(found), logits(other), atol=1e-6)
+    assert torch.isfinite(logits(actual)).all()
+    assert torch.allclose(logits(actual), logits(other), atol=1e-6)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
 def test_the_widths_survive_plain_data_and_a_folder(family, tmp_path):
-    found = pruned(family=family)
-    state = weights.capture(found)
+    actual = pruned(family=family)
+    state = weights.capture(actual)
     assert json.loads(json.dumps(dict(state.config)))["kept_units"] == {
         "heads": [2, 0, 1], "neurons": [3, 2, 0],
     }  # fmt: skip
     again = weights.restore(state).eval()
-    assert torch.equal(logits(again), logits(found))
+    assert torch.equal(logits(again), logits(actual))
     weights.save(state, tmp_path)
     loaded = load_model(str(tmp_path), kind="classification", num_labels=3).eval()
-    assert torch.equal(logits(loaded), logits(found))
-    assert torch.equal(logits(weights.restore(weights.load(tmp_path)).eval()), logits(found))
+    assert torch.equal(logits(loaded), logits(actual))
+    assert torch.equal(logits(weights.restore(weights.load(tmp_path)).eval()), logits(actual))
 
 
 def test_weights_of_other_widths_are_refused():
@@ -101,10 +103,14 @@ def test_weights_of_other_widths_are_refused():
 
 
 def test_the_dims_is_that_of_the_teacher_and_says_so():
-    mine, theirs = model_dims(pruned()), model_dims(model())
-    assert (mine.layers, mine.hidden, mine.heads) == (theirs.layers, theirs.hidden, theirs.heads)
+    mine, reference = model_dims(pruned()), model_dims(model())
+    assert (mine.layers, mine.hidden, mine.heads) == (
+        reference.layers,
+        reference.hidden,
+        reference.heads,
+    )
     assert mine.uneven
-    assert not theirs.uneven
+    assert not reference.uneven
 
 
 def test_a_pruned_model_can_be_pruned_and_cut_further():
@@ -112,16 +118,16 @@ def test_a_pruned_model_can_be_pruned_and_cut_further():
     twice = keep_units(pruned(), [[1], [], [0]], [[2, 0], [1], []])
     assert count_units(twice) == ((1, 0, 1), (2, 1, 0))
     mine = twice.bert.encoder.layer[0].output.dense.weight
-    theirs = once.bert.encoder.layer[0].output.dense.weight
-    assert torch.equal(mine, theirs[:, [2, 0]])
+    reference = once.bert.encoder.layer[0].output.dense.weight
+    assert torch.equal(mine, reference[:, [2, 0]])
     cut = weights.restore(select_layers(weights.capture(once), (2, 0), keep_head=True))
     assert count_units(cut) == ((1, 2), (0, 3))
 
 
 def test_it_trains():
-    found = pruned().train()
-    found(input_ids=IDS, attention_mask=MASK).logits.square().sum().backward()
-    assert all(p.grad is not None for p in found.parameters())
+    actual = pruned().train()
+    actual(input_ids=IDS, attention_mask=MASK).logits.square().sum().backward()
+    assert all(p.grad is not None for p in actual.parameters())
 
 
 def test_nothing_is_drawn():

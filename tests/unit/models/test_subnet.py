@@ -59,15 +59,15 @@ def test_a_subnet_computes_what_a_pruned_model_does(batch, family, subnet):
     layers = len(subnet.blocks(4))
     heads, neurons = math.ceil(4 * subnet.width), math.ceil(64 * subnet.width)
     cut = keep_units(cut, [range(heads)] * layers, [range(neurons)] * layers)
-    ours = forward(whole, batch, subnet=subnet, output_spec=hidden_states((0, 1, 2, 3, 4)))
-    theirs = forward(cut, batch, output_spec=hidden_states(tuple(range(layers + 1))))
-    assert torch.allclose(ours.logits, theirs.logits, atol=1e-5)
+    actual = forward(whole, batch, subnet=subnet, output_spec=hidden_states((0, 1, 2, 3, 4)))
+    expected = forward(cut, batch, output_spec=hidden_states(tuple(range(layers + 1))))
+    assert torch.allclose(actual.logits, expected.logits, atol=1e-5)
     mask = batch.attention_mask.bool()
     for k in range(layers + 1):
-        assert torch.allclose(ours.hidden(k)[mask], theirs.hidden(k)[mask], atol=1e-5)
+        assert torch.allclose(actual.hidden(k)[mask], expected.hidden(k)[mask], atol=1e-5)
     if layers < 4:
         with pytest.raises(LookupError):
-            ours.hidden(layers + 1)
+            actual.hidden(layers + 1)
 
 
 def test_the_model_is_whole_again_afterwards(batch):

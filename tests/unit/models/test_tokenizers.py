@@ -24,9 +24,9 @@ def test_special_tokens_come_first_and_padding_is_zero():
 
 def test_texts_are_lower_cased_and_framed_like_berts():
     tokenizer = train_tokenizer(TEXTS, 90)
-    found = tokenizer("The CAT", "dogs")
-    assert tokenizer.decode(found["input_ids"]) == "[CLS] the cat [SEP] dogs [SEP]"
-    marks = found["token_type_ids"]
+    actual = tokenizer("The CAT", "dogs")
+    assert tokenizer.decode(actual["input_ids"]) == "[CLS] the cat [SEP] dogs [SEP]"
+    marks = actual["token_type_ids"]
     assert marks == sorted(marks)
     assert set(marks) == {0, 1}
 

@@ -65,8 +65,8 @@ def test_a_mask_of_zero_and_one_is_the_slimmer_model(attention):
     with masked(teacher, heads=heads, neurons=neurons):
         expected = forward(teacher, batch()).logits
     kept = [[row.nonzero().flatten().tolist() for row in m] for m in (heads, neurons)]
-    found = forward(keep_units(teacher, *kept), batch()).logits
-    assert torch.allclose(found, expected, atol=1e-6)
+    actual = forward(keep_units(teacher, *kept), batch()).logits
+    assert torch.allclose(actual, expected, atol=1e-6)
 
 
 def test_masks_may_differ_in_length_from_block_to_block():
@@ -81,14 +81,14 @@ def test_a_single_kind_of_mask_is_enough():
     teacher = model()
     both, one = torch.zeros(2, 4), torch.ones(2, 16)
     with masked(teacher, heads=both):
-        found = forward(teacher, batch()).logits
+        actual = forward(teacher, batch()).logits
     with masked(teacher, heads=both, neurons=one):
-        assert torch.equal(forward(teacher, batch()).logits, found)
+        assert torch.equal(forward(teacher, batch()).logits, actual)
 
 
 def test_scores_are_absolute_gradients_summed_over_batches():
     teacher = model()
-    found = sensitivity(
+    actual = sensitivity(
         teacher, [batch(3), batch(6)], lambda b: {"task": cross_entropy(teacher, b)}
     )
     step = 1e-3
@@ -102,7 +102,7 @@ def test_scores_are_absolute_gradients_summed_over_batches():
                 with torch.no_grad(), masked(teacher, heads=heads):
                     ends.append(cross_entropy(teacher, batch(rows)).double())
             expected += abs((ends[0] - ends[1]).item() / (2 * step))
-        assert found["task"].heads[block, unit] == pytest.approx(expected, rel=0.02)
+        assert actual["task"].heads[block, unit] == pytest.approx(expected, rel=0.02)
 
 
 def test_every_loss_has_scores_of_its_own():
@@ -112,11 +112,11 @@ def test_every_loss_has_scores_of_its_own():
         logits = forward(teacher, b).logits
         return {"sum": logits.sum(), "double": 2 * logits.sum(), "square": logits.square().sum()}
 
-    found = sensitivity(teacher, [batch()], losses)
-    assert found["double"].neurons == pytest.approx(2 * found["sum"].neurons, rel=1e-5)
-    assert found["square"].neurons != pytest.approx(found["sum"].neurons, rel=0.1)
-    assert found["sum"].heads.shape == (2, 4)
-    assert found["sum"].neurons.shape == (2, 16)
+    actual = sensitivity(teacher, [batch()], losses)
+    assert actual["double"].neurons == pytest.approx(2 * actual["sum"].neurons, rel=1e-5)
+    assert actual["square"].neurons != pytest.approx(actual["sum"].neurons, rel=0.1)
+    assert actual["sum"].heads.shape == (2, 4)
+    assert actual["sum"].neurons.shape == (2, 16)
 
 
 def test_the_model_is_left_as_it_was():

@@ -27,9 +27,9 @@ def random_scores(seed: int, blocks: int = 3, heads: int = 4, neurons: int = 64)
 
 
 def test_each_block_is_divided_by_its_own_norm():
-    found = scores([[3, 4], [0, 2]], [[1, 0, 0], [0, 0, 0]]).normalised()
-    assert found.heads == pytest.approx(np.array([[0.6, 0.8], [0, 1]]), abs=1e-6)
-    assert found.neurons == pytest.approx(np.array([[1, 0, 0], [0, 0, 0]]), abs=1e-6)
+    actual = scores([[3, 4], [0, 2]], [[1, 0, 0], [0, 0, 0]]).normalised()
+    assert actual.heads == pytest.approx(np.array([[0.6, 0.8], [0, 1]]), abs=1e-6)
+    assert actual.neurons == pytest.approx(np.array([[1, 0, 0], [0, 0, 0]]), abs=1e-6)
 
 
 @pytest.mark.parametrize(("share", "expected"), [(1.0, 4.0), (0.0, 8.0), (0.25, 7.0)])

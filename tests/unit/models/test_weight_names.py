@@ -27,11 +27,11 @@ def test_every_tensor_is_used_or_named():
         "qa_outputs.weight": torch.ones(2, 3),
         "loss.weight": torch.ones(2),
     }
-    found = named(given | more, given, ties, FAMILY)
-    assert found.tensors.keys() == given.keys()
-    assert set(found.ignored) == more.keys() - {"loss.weight"}
-    assert found.unused == ("loss.weight",)
-    check_unused("m", found, given, FAMILY)
+    actual = named(given | more, given, ties, FAMILY)
+    assert actual.tensors.keys() == given.keys()
+    assert set(actual.ignored) == more.keys() - {"loss.weight"}
+    assert actual.unused == ("loss.weight",)
+    check_unused("m", actual, given, FAMILY)
 
 
 @pytest.mark.parametrize("prefix", ["module.", "model.", "student.model.", "net._orig_mod."])
@@ -43,11 +43,11 @@ def test_what_was_put_before_names_is_taken_off(prefix, bare):
         for name, tensor in given.items()
         if not bare or name.startswith("bert.")
     }
-    found = named(wrapped, given, ties, FAMILY)
+    actual = named(wrapped, given, ties, FAMILY)
     expected = {n for n in given if not bare or n.startswith("bert.")}
-    assert set(found.tensors) == expected
-    assert all(torch.equal(found.tensors[n], given[n]) for n in expected)
-    assert found.unused == ()
+    assert set(actual.tensors) == expected
+    assert all(torch.equal(actual.tensors[n], given[n]) for n in expected)
+    assert actual.unused == ()
 
 
 def test_two_models_in_one_file_are_not_chosen_from():
@@ -59,17 +59,17 @@ def test_two_models_in_one_file_are_not_chosen_from():
 
 def test_a_copy_beside_the_model_is_named_and_not_used():
     given, ties = parts()
-    found = named(given | {f"ema.{n}": t + 1 for n, t in given.items()}, given, ties, FAMILY)
-    assert all(torch.equal(found.tensors[n], given[n]) for n in given)
-    assert len(found.unused) == len(given)
+    actual = named(given | {f"ema.{n}": t + 1 for n, t in given.items()}, given, ties, FAMILY)
+    assert all(torch.equal(actual.tensors[n], given[n]) for n in given)
+    assert len(actual.unused) == len(given)
 
 
 def test_a_matrix_under_its_second_name_only_is_found():
     given, ties = parts("masked_lm")
     name, source = next((n, s) for n, s in ties.items() if n.endswith("decoder.weight"))
     second = {k: t for k, t in given.items() if k != source}
-    found = named(second, given, ties, FAMILY)
-    assert torch.equal(found.tensors[source], given[name])
+    actual = named(second, given, ties, FAMILY)
+    assert torch.equal(actual.tensors[source], given[name])
 
 
 def test_both_names_of_a_matrix_are_kept_only_if_they_differ():
@@ -91,6 +91,6 @@ def test_both_names_of_a_matrix_are_kept_only_if_they_differ():
 )
 def test_tensors_that_belong_to_the_model_and_have_no_place_are_refused(name, message):
     given, ties = parts()
-    found = named(given | {name: torch.ones(2)}, given, ties, FAMILY)
+    actual = named(given | {name: torch.ones(2)}, given, ties, FAMILY)
     with pytest.raises(DataError, match=message):
-        check_unused("m", found, given, FAMILY)
+        check_unused("m", actual, given, FAMILY)

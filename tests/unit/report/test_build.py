@@ -35,15 +35,15 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
+        actual = dict(attrs)
         self.tags.append(tag)
-        if found.get("id"):
-            self.ids.append(str(found["id"]))
+        if actual.get("id"):
+            self.ids.append(str(actual["id"]))
         self.addresses += [v or "" for k, v in attrs if k in LOADING]
         if tag == "script":
-            self.scripts.append(found)
+            self.scripts.append(actual)
         if tag == "section":
-            self.sections.append(str(found["id"]))
+            self.sections.append(str(actual["id"]))
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)

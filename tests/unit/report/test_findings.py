@@ -61,18 +61,18 @@ def tradeoff(builder: Builder, kd: tuple[float, float], ckd: tuple[float, float]
 
 
 def test_a_better_score_costs_more_where_it_does(builder: Builder):
-    found = tradeoff(builder, kd=(0.70, 20.0), ckd=(0.75, 60.0))
-    assert found == "A better score costs more: ckd takes 62 s against 22 s of kd"
+    actual = tradeoff(builder, kd=(0.70, 20.0), ckd=(0.75, 60.0))
+    assert actual == "A better score costs more: ckd takes 62 s against 22 s of kd"
 
 
 def test_a_better_score_that_is_the_cheapest_costs_nothing(builder: Builder):
-    found = tradeoff(builder, kd=(0.75, 20.0), ckd=(0.70, 60.0))
-    assert found == "No arm is better at a price: kd has the best score, and is the cheapest"
+    actual = tradeoff(builder, kd=(0.75, 20.0), ckd=(0.70, 60.0))
+    assert actual == "No arm is better at a price: kd has the best score, and is the cheapest"
 
 
 def test_a_price_for_nothing_that_is_sure_is_said_to_be_that(builder: Builder):
-    found = tradeoff(builder, kd=(0.70, 20.0), ckd=(0.701, 60.0))
-    assert found.endswith("and cannot be told apart from it")
+    actual = tradeoff(builder, kd=(0.70, 20.0), ckd=(0.701, 60.0))
+    assert actual.endswith("and cannot be told apart from it")
 
 
 def test_a_front_between_two_trials_is_no_finding(builder: Builder):
@@ -129,9 +129,9 @@ def test_the_subtitle_is_computed_and_the_description_is_the_files(builder: Buil
 def test_the_two_most_important_parameters_are_drawn_together_from_enough_trials(tmp_path: Path):
     for count, kinds in ((12, 0), (30, 2)):
         run = write_run(tmp_path / str(count), search_space(trials=count)).folder
-        found = hyperparameters.record(load_results(run))
-        assert found is not None
-        panel = next(a for a in found.arms if a.title == "ckd on glue/rte")
+        actual = hyperparameters.record(load_results(run))
+        assert actual is not None
+        panel = next(a for a in actual.arms if a.title == "ckd on glue/rte")
         pairs = [f for f in panel.figures if f.key.startswith("plot-pair-")]
         assert len(pairs) == kinds
         assert all(len(f.columns) == 3 and len(f.rows) > 5 for f in pairs)
@@ -244,8 +244,8 @@ def test_the_card_says_where_the_student_is_and_how_small(result: SweepResult):
 
 def test_a_trial_says_how_it_is_run_again_and_what_confirmed_it(result: SweepResult):
     rows = {r.trial_id: r for r in trials.record(result).rows}
-    found = rows["glue-rte.ckd.s000"]
-    assert found.again == f"raykd trial runs/{result.run} --trial glue-rte.ckd.s000"
+    actual = rows["glue-rte.ckd.s000"]
+    assert actual.again == f"raykd trial runs/{result.run} --trial glue-rte.ckd.s000"
     best = next(r for r in rows.values() if dict(r.facts).get("confirmed by"))
     assert "c0.11" in dict(best.facts)["confirmed by"]
     merged = dataclasses.replace(result.trials[0], trial_id="older/glue-rte.kd.s001")
@@ -254,14 +254,14 @@ def test_a_trial_says_how_it_is_run_again_and_what_confirmed_it(result: SweepRes
 
 
 def test_trials_stand_best_first_with_a_column_for_each_searched_parameter(result: SweepResult):
-    found = trials.record(result)
-    place = found.columns.index("score (validation)")
+    actual = trials.record(result)
+    place = actual.columns.index("score (validation)")
     scores = [
         float(r.values[place])
-        for r in found.rows
+        for r in actual.rows
         if r.cells[1] == "glue/rte" and r.cells[3] == "search" and r.values[place]
     ]
     assert scores == sorted(scores, reverse=True)
-    assert found.first == {"score (validation)": "descending", "score (test)": "descending"}
-    assert {"lr", "alpha", "wrdist"} <= set(found.columns)
-    assert dict(found.choices)["arm"] == ("ckd", "kd", "none")
+    assert actual.first == {"score (validation)": "descending", "score (test)": "descending"}
+    assert {"lr", "alpha", "wrdist"} <= set(actual.columns)
+    assert dict(actual.choices)["arm"] == ("ckd", "kd", "none")

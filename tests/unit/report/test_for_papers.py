@@ -89,10 +89,10 @@ def test_latex_has_a_table_of_each_task_that_balances(result: SweepResult):
 
 def test_they_go_to_stdout_or_to_a_file(run_folder: Path, tmp_path: Path, capsys):
     assert main(["report", str(run_folder), "--markdown"]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     out = tmp_path / "appendix.md"
     assert main(["report", str(run_folder), "--format", "markdown", "--out", str(out)]) == 0
-    assert out.read_text("utf-8") == said
+    assert out.read_text("utf-8") == output
     capsys.readouterr()
     assert main(["report", str(run_folder), "--latex", "--anonymous"]) == 0
     assert r"\begin{tabular}" in capsys.readouterr().out

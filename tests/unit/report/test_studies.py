@@ -76,9 +76,9 @@ def test_importances_need_enough_different_trials(builder_with: Builder):
         builder_with.trial(TASK, "kd", n, objective=0.6 + n / 100)
     assert importances(study_of(load_results(builder_with.folder), TASK, "kd")) == {}
     builder_with.trial(TASK, "kd", 5, objective=0.7)
-    found = importances(study_of(load_results(builder_with.folder), TASK, "kd"))
-    assert set(found) == {"lr", "alpha", "temperature"}
-    assert sum(found.values()) == pytest.approx(1)
+    actual = importances(study_of(load_results(builder_with.folder), TASK, "kd"))
+    assert set(actual) == {"lr", "alpha", "temperature"}
+    assert sum(actual.values()) == pytest.approx(1)
 
 
 @pytest.fixture

@@ -50,10 +50,10 @@ def gaps(result: SweepResult) -> dict[str, float | None]:
 
 
 def test_every_arm_recovers_the_gap_to_its_own_teacher():
-    found = gaps(taught(SCORES, {"kd": ["small"], "ckd": ["large"]}, none=NONE, kd=KD, ckd=CKD))
-    assert found["none"] is None
-    assert found["kd"] == pytest.approx((0.685 - 0.605) / (0.70 - 0.605))
-    assert found["ckd"] == pytest.approx((0.705 - 0.605) / (0.80 - 0.605))
+    actual = gaps(taught(SCORES, {"kd": ["small"], "ckd": ["large"]}, none=NONE, kd=KD, ckd=CKD))
+    assert actual["none"] is None
+    assert actual["kd"] == pytest.approx((0.685 - 0.605) / (0.70 - 0.605))
+    assert actual["ckd"] == pytest.approx((0.705 - 0.605) / (0.80 - 0.605))
 
 
 def test_of_a_combination_the_best_member_stands_for_the_teacher():
@@ -115,11 +115,11 @@ def test_each_teacher_has_its_own_caveats():
         second, rows=9_000, frozen_precision="bf16", precision_error={"logits": 0.2}
     )
     result = dataclasses.replace(result, teachers=(first, second, both))
-    found = {c.code: c for c in diagnose(result)}
-    assert found["weak-teacher"].message.startswith("The teacher small (55.0) is not better")
-    assert found["teacher-saw-more"].message.startswith("The teacher large was trained on 9,000")
-    assert found["teacher-precision"].message.startswith("The teacher large ran in bf16")
-    assert found["teacher-precision"].hint == "set teachers.large.precision: fp32"
+    actual = {c.code: c for c in diagnose(result)}
+    assert actual["weak-teacher"].message.startswith("The teacher small (55.0) is not better")
+    assert actual["teacher-saw-more"].message.startswith("The teacher large was trained on 9,000")
+    assert actual["teacher-precision"].message.startswith("The teacher large ran in bf16")
+    assert actual["teacher-precision"].hint == "set teachers.large.precision: fp32"
     # Whichever comes first.
     turned = dataclasses.replace(result, teachers=(both, second, first))
     assert {c.message for c in diagnose(turned)} == {c.message for c in diagnose(result)}

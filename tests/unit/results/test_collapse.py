@@ -18,13 +18,13 @@ def of(*values: float) -> dict[int, float]:
 
 def test_a_run_at_the_level_of_one_answer_has_collapsed():
     arms = {"kd": of(0.70, 0.527, 0.69, 0.531, 0.70), "ckd": of(0.70, 0.71, 0.69, 0.7, 0.71)}
-    found = collapsed_runs(arms, "max", constant=[0.473, 0.527], error=ERROR)
-    assert found == {"kd": (12, 14), "ckd": ()}
+    actual = collapsed_runs(arms, "max", constant=[0.473, 0.527], error=ERROR)
+    assert actual == {"kd": (12, 14), "ckd": ()}
 
 
 def test_an_arm_that_never_learns_has_not_collapsed():
-    found = collapsed_runs({"none": of(0.53, 0.54, 0.52)}, "max", constant=[0.527], error=ERROR)
-    assert found == {"none": ()}
+    actual = collapsed_runs({"none": of(0.53, 0.54, 0.52)}, "max", constant=[0.527], error=ERROR)
+    assert actual == {"none": ()}
 
 
 def test_a_run_far_below_its_arm_has_collapsed_whatever_the_direction():
@@ -50,8 +50,8 @@ def test_ordinary_runs_are_rarely_taken_for_collapsed_ones():
     flagged = total = 0
     for _ in range(400):
         arms = {f"a{k}": of(*rng.normal(0.66, 0.012, 5)) for k in range(3)}
-        found = collapsed_runs(arms, "max", min_sd=1 / 277)
-        flagged += sum(len(seeds) for seeds in found.values())
+        actual = collapsed_runs(arms, "max", min_sd=1 / 277)
+        flagged += sum(len(seeds) for seeds in actual.values())
         total += 15
     assert flagged / total < 0.005
 

@@ -51,13 +51,13 @@ def test_the_best_trial_of_an_arm_keeps_to_the_bound_and_the_others_are_counted(
 
 
 def test_it_is_said_what_was_left_out_and_which_arm_has_nothing_left(builder: Builder):
-    found = {(c.code, c.arm): c for c in diagnose(swept(builder, 4.0))}
-    left_out = found["infeasible-trials", "kd"].message
+    actual = {(c.code, c.arm): c for c in diagnose(swept(builder, 4.0))}
+    left_out = actual["infeasible-trials", "kd"].message
     assert left_out == (
         "kd was chosen without 2 of its 3 completed trials, which do not keep to a constraint "
         f"({BOUND}: 2)."
     )
-    nothing = found["no-feasible-trial", "none"]
+    nothing = actual["no-feasible-trial", "none"]
     assert nothing.message.startswith("The student without a teacher has no configuration to conf")
     assert "the nearest were latency_ms 8" in nothing.hint
 
@@ -71,9 +71,9 @@ def test_an_arm_whose_confirm_runs_go_beyond_the_bound_is_no_part_of_the_compari
     builder: Builder,
 ):
     result = swept(builder, 6.5)
-    found = verdict(result, TASK)
-    assert (found.leader, found.decided) == ("ckd", False)
-    assert f"kd does not keep to {BOUND} (6.5) and is left out of the comparison." in found.details
+    actual = verdict(result, TASK)
+    assert (actual.leader, actual.decided) == ("ckd", False)
+    assert f"kd does not keep to {BOUND} (6.5) and is left out of the comparison." in actual.details
     codes = {(c.code, c.arm) for c in diagnose(result)}
     assert ("confirmed-beyond-constraint", "kd") in codes
 

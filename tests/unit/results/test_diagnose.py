@@ -27,12 +27,12 @@ def test_few_seeds(builder: Builder):
     assert "few-seeds" not in codes(builder)
 
 
-@pytest.mark.parametrize(("ckd", "found"), [([0.72, 0.69, 0.71], True), ([0.8, 0.8, 0.8], False)])
-def test_interval_contains_zero(builder: Builder, ckd: list[float], found: bool):
+@pytest.mark.parametrize(("ckd", "actual"), [([0.72, 0.69, 0.71], True), ([0.8, 0.8, 0.8], False)])
+def test_interval_contains_zero(builder: Builder, ckd: list[float], actual: bool):
     builder.teacher(TASK)
     confirm(builder, "kd", [0.70, 0.71, 0.69])
     confirm(builder, "ckd", ckd)
-    assert ("interval-contains-zero" in codes(builder)) == found
+    assert ("interval-contains-zero" in codes(builder)) == actual
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_best_at_edge_names_the_edge_to_widen(builder: Builder):
     assert caveat.arm == "kd"
 
 
-@pytest.mark.parametrize(("place", "found"), [(9, True), (8, False)])
-def test_still_improving_in_the_last_tenth(builder: Builder, place: int, found: bool):
+@pytest.mark.parametrize(("place", "actual"), [(9, True), (8, False)])
+def test_still_improving_in_the_last_tenth(builder: Builder, place: int, actual: bool):
     builder.teacher(TASK)
     for n in range(10):
         builder.trial(TASK, "kd", n, objective=0.8 if n == place else 0.7, params=SAFE)
-    assert ("still-improving" in codes(builder)) == found
+    assert ("still-improving" in codes(builder)) == actual
 
 
 def test_unequal_trials(builder: Builder):
@@ -80,28 +80,28 @@ def test_unequal_trials(builder: Builder):
     assert "unequal-trials" in codes(builder)
 
 
-@pytest.mark.parametrize(("validation", "found"), [("validation", True), ("10 % of train", False)])
-def test_validation_is_test(builder: Builder, validation: str, found: bool):
+@pytest.mark.parametrize(("validation", "actual"), [("validation", True), ("10 % of train", False)])
+def test_validation_is_test(builder: Builder, validation: str, actual: bool):
     builder.teacher(TASK, select_on=validation)
-    assert ("validation-is-test" in codes(builder)) == found
+    assert ("validation-is-test" in codes(builder)) == actual
 
 
-@pytest.mark.parametrize(("failed", "found"), [(1, False), (2, True)])
-def test_more_than_a_tenth_failed(builder: Builder, failed: int, found: bool):
+@pytest.mark.parametrize(("failed", "actual"), [(1, False), (2, True)])
+def test_more_than_a_tenth_failed(builder: Builder, failed: int, actual: bool):
     builder.teacher(TASK)
     for n in range(10):
         status = Status.FAILED if n < failed else Status.COMPLETED
         builder.trial(TASK, "kd", n, status, 0.7, params=SAFE)
-    assert ("many-failed" in codes(builder)) == found
+    assert ("many-failed" in codes(builder)) == actual
 
 
-@pytest.mark.parametrize(("teacher", "mode", "found"), [
+@pytest.mark.parametrize(("teacher", "mode", "actual"), [
     (0.65, "max", True), (0.75, "max", False), (0.75, "min", True), (0.65, "min", False),
 ])  # fmt: skip
-def test_weak_teacher_in_both_directions(builder: Builder, teacher: float, mode: str, found: bool):
+def test_weak_teacher_in_both_directions(builder: Builder, teacher: float, mode: str, actual: bool):
     builder.teacher(TASK, score=teacher, mode=mode)
     confirm(builder, "none", [0.7, 0.71, 0.69])
-    assert ("weak-teacher" in codes(builder)) == found
+    assert ("weak-teacher" in codes(builder)) == actual
 
 
 def test_weak_teacher_falls_back_to_the_select_split(builder: Builder):
@@ -110,12 +110,12 @@ def test_weak_teacher_falls_back_to_the_select_split(builder: Builder):
     assert "weak-teacher" in codes(builder)
 
 
-@pytest.mark.parametrize(("train", "found"), [(1_000, True), (10_000, False)])
-def test_teacher_saw_more_rows(builder: Builder, train: int, found: bool):
+@pytest.mark.parametrize(("train", "actual"), [(1_000, True), (10_000, False)])
+def test_teacher_saw_more_rows(builder: Builder, train: int, actual: bool):
     builder.teacher(TASK, rows={"teacher": 10_000, "train": train})
     found_now = [c for c in diagnose(load_results(builder.folder)) if c.code == "teacher-saw-more"]
-    assert bool(found_now) == found
-    if found:
+    assert bool(found_now) == actual
+    if actual:
         assert "10,000" in found_now[0].message
         assert "1,000" in found_now[0].message
 
@@ -156,9 +156,9 @@ def test_the_same_value_with_every_seed(builder: Builder):
     builder.teacher(TASK)
     confirm(builder, "ckd", [0.5, 0.5, 0.5])
     confirm(builder, "kd", [0.5, 0.5, 0.6])
-    found = [c for c in diagnose(load_results(builder.folder)) if c.code == "same-value"]
-    assert [c.arm for c in found] == ["ckd"]
-    assert "50.0 with every seed" in found[0].message
+    actual = [c for c in diagnose(load_results(builder.folder)) if c.code == "same-value"]
+    assert [c.arm for c in actual] == ["ckd"]
+    assert "50.0 with every seed" in actual[0].message
 
 
 def test_many_arms_that_are_not_told_apart_are_one_caveat(tmp_path):
@@ -172,9 +172,9 @@ def test_many_arms_that_are_not_told_apart_are_one_caveat(tmp_path):
     builder.teacher(TASK)
     for k, arm in enumerate(arms):
         confirm(builder, arm, [0.70 + 0.001 * k, 0.71, 0.69])
-    found = [c for c in diagnose(load_results(builder.folder)) if c.code.startswith("interval")]
-    assert len(found) == 1
-    assert all(f"kd{k} (" in found[0].message for k in range(5))
+    actual = [c for c in diagnose(load_results(builder.folder)) if c.code.startswith("interval")]
+    assert len(actual) == 1
+    assert all(f"kd{k} (" in actual[0].message for k in range(5))
 
 
 def test_trials_in_different_number_formats(builder: Builder):
@@ -183,9 +183,9 @@ def test_trials_in_different_number_formats(builder: Builder):
         for seed in (11, 12, 13):
             precision = "bf16" if (arm, seed) == ("ckd", 13) else "fp32"
             builder.trial(TASK, arm, 0, confirm_seed=seed, test=0.7, precision=precision)
-    (found,) = [c for c in diagnose(load_results(builder.folder)) if c.code == "mixed-precision"]
-    assert "confirm trials" in found.message
-    assert "bf16: ckd 1; fp32: kd 3, ckd 2" in found.message
+    (actual,) = [c for c in diagnose(load_results(builder.folder)) if c.code == "mixed-precision"]
+    assert "confirm trials" in actual.message
+    assert "bf16: ckd 1; fp32: kd 3, ckd 2" in actual.message
 
 
 def test_batches_that_were_cut_are_a_caveat_where_they_are_compared_as_a_whole(builder: Builder):
@@ -196,8 +196,8 @@ def test_batches_that_were_cut_are_a_caveat_where_they_are_compared_as_a_whole(b
     assert "cut-batches" not in codes(builder)
     for number in (1, 2):
         builder.trial(TASK, "ckd", number, micro_batch=4, batch_wide=wide)
-    (found,) = [c for c in diagnose(load_results(builder.folder)) if c.code == "cut-batches"]
-    assert found.message == f"In 2 trials of ckd batches were cut into micro batches: {wide}."
+    (actual,) = [c for c in diagnose(load_results(builder.folder)) if c.code == "cut-batches"]
+    assert actual.message == f"In 2 trials of ckd batches were cut into micro batches: {wide}."
 
 
 @pytest.mark.parametrize("precisions", [("fp32", "fp32"), ("", ""), ("", "bf16")])
@@ -211,10 +211,10 @@ def test_trials_in_one_number_format_or_of_before_it_was_recorded(builder: Build
 @pytest.mark.parametrize(("error", "is_caveat"), [(0.004, False), (0.05, False), (0.3, True)])
 def test_a_teacher_that_suffers_from_its_precision(builder: Builder, error, is_caveat):
     builder.teacher(TASK, frozen_precision="bf16", precision_error={"logits": error})
-    found = [c for c in diagnose(load_results(builder.folder)) if c.code == "teacher-precision"]
-    assert len(found) == is_caveat
+    actual = [c for c in diagnose(load_results(builder.folder)) if c.code == "teacher-precision"]
+    assert len(actual) == is_caveat
     if is_caveat:
-        assert "ran in bf16, which changes its logits by 30 % against fp32" in found[0].message
+        assert "ran in bf16, which changes its logits by 30 % against fp32" in actual[0].message
 
 
 def test_a_number_format_that_is_searched_is_no_caveat(builder: Builder):

@@ -50,15 +50,15 @@ def test_what_other_arms_say_of_the_spread_is_independent_of_the_pair():
 
 def test_an_arm_that_varies_much_more_speaks_for_no_other():
     rng = np.random.default_rng(0)
-    found = {}
+    actual = {}
     for ratio in (1, 8):
         uneven = [
             Residuals.of(rng.normal(size=(6, 8)) * np.r_[[1] * 5, ratio][:, None]).is_uneven
             for _ in range(400)
         ]
-        found[ratio] = np.mean(uneven)
-    assert found[1] < 0.1
-    assert found[8] > 0.9
+        actual[ratio] = np.mean(uneven)
+    assert actual[1] < 0.1
+    assert actual[8] > 0.9
     scores = rng.normal(size=(6, 8)) * np.array([1, 1, 1, 1, 1, 20])[:, None]
     assert Residuals.of(scores).prior(scores[0] - scores[1]) is None
 

@@ -48,14 +48,14 @@ STOPPED = tuple(trial(k, 0.3, None) for k in (2, 3, 4))
 def test_trials_that_nothing_was_selected_of_show_what_a_rung_foretells(result: SweepResult):
     control = (trial(5, 0.4, 0.65, control=True, spared=1.0), trial(6, 0.6, 0.8, control=True))
     chosen = trial(7, 0.58, 0.1)  # it survived, so that it is no fair witness
-    found = early_stopping(of(result, *FIRST, *STOPPED, *control, chosen), TASK)
-    assert found is not None
-    (rung,) = found.rungs
+    actual = early_stopping(of(result, *FIRST, *STOPPED, *control, chosen), TASK)
+    assert actual is not None
+    (rung,) = actual.rungs
     # 0.5 0.55 0.4 0.6 against 0.6 0.7 0.65 0.8: the third one is too far down once.
     assert (rung.epoch, rung.stopped, rung.pairs, rung.in_order) == (1.0, 3, 6, 5)
     assert rung.tau == pytest.approx(2 / 3)
-    assert (found.stopped, found.control, found.spared, found.lost_best) == (3, 2, 1, 0)
-    assert found.most_lost == pytest.approx(0.95)  # of one
+    assert (actual.stopped, actual.control, actual.spared, actual.lost_best) == (3, 2, 1, 0)
+    assert actual.most_lost == pytest.approx(0.95)  # of one
 
 
 def test_a_spared_trial_that_became_the_best_is_a_caveat(result: SweepResult):
@@ -75,12 +75,12 @@ def test_a_rung_that_foretells_nothing_is_a_caveat(result: SweepResult):
 
 
 def test_without_a_control_group_nothing_is_claimed(result: SweepResult):
-    found = stopping.record(of(result, *FIRST, *STOPPED))
-    assert found is not None
-    assert "3 of 5 search trials were stopped early; whether one of them" in found.heading
-    assert "search.control" in found.findings[0][1]
-    assert found.rows[0][-1] == "too few"
-    assert "No trial was kept" in stopping.render(found)
+    actual = stopping.record(of(result, *FIRST, *STOPPED))
+    assert actual is not None
+    assert "3 of 5 search trials were stopped early; whether one of them" in actual.heading
+    assert "search.control" in actual.findings[0][1]
+    assert actual.rows[0][-1] == "too few"
+    assert "No trial was kept" in stopping.render(actual)
 
 
 def test_where_nobody_was_stopped_there_is_no_section(result: SweepResult):

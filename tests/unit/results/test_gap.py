@@ -31,10 +31,10 @@ def test_the_interval_covers_the_share_if_teachers_vary_as_students_do():
         none, arm = 0.60 + shared + rng.normal(0, 0.01, 5), 0.63 + shared + rng.normal(0, 0.01, 5)
         teacher = 0.68 + rng.normal(0, np.hypot(0.006, 0.01))
         of_arm, of_none = (dict(enumerate(v)) for v in (arm, none))
-        found = gap_recovered(of_arm, of_none, float(teacher), "max")
-        if found is not None:
+        actual = gap_recovered(of_arm, of_none, float(teacher), "max")
+        if actual is not None:
             shown += 1
-            hit += found.low <= 0.03 / 0.08 <= found.high
+            hit += actual.low <= 0.03 / 0.08 <= actual.high
     assert shown > 1400
     assert 0.93 < hit / shown < 0.985
 
@@ -48,14 +48,14 @@ def test_the_interval_covers_the_share_however_teachers_vary_once_some_are_train
         none, arm = 0.60 + rng.normal(0, 0.008, 5), 0.66 + rng.normal(0, 0.008, 5)
         scores = [float(v) for v in 0.75 + rng.normal(0, sd, teachers)]
         of_arm, of_none = (dict(enumerate(v)) for v in (arm, none))
-        found = gap_recovered(of_arm, of_none, scores[0], "max", scores[1:])
+        actual = gap_recovered(of_arm, of_none, scores[0], "max", scores[1:])
         alone = gap_recovered(of_arm, of_none, scores[0], "max")
-        if found is None or alone is None:
+        if actual is None or alone is None:
             continue
         shown += 1
-        hit += found.low <= 0.4 <= found.high
+        hit += actual.low <= 0.4 <= actual.high
         guessed += alone.low <= 0.4 <= alone.high
-        assert found.teachers == teachers
+        assert actual.teachers == teachers
     assert shown > 1000
     assert 0.93 < hit / shown < 0.99
     if sd > 0.01:

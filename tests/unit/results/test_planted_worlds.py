@@ -37,11 +37,11 @@ def test_what_is_counted_is_what_the_verdict_says():
     ids=str,
 )
 def test_claims_without_a_difference_are_rare(world: World):
-    found = judge(world, WORLDS, 2)
-    assert found["false"] <= most(5.0)
-    assert found["marks"] <= most(5.0)
-    assert found["worse"] <= most(0.5)
-    assert found["interval"] >= 93.0 - 3.0
+    actual = judge(world, WORLDS, 2)
+    assert actual["false"] <= most(5.0)
+    assert actual["marks"] <= most(5.0)
+    assert actual["worse"] <= most(0.5)
+    assert actual["interval"] >= 93.0 - 3.0
 
 
 def test_one_search_says_of_configurations_what_is_not_so_of_methods():
@@ -50,9 +50,9 @@ def test_one_search_says_of_configurations_what_is_not_so_of_methods():
 
 
 def test_a_difference_of_two_deviations_is_found():
-    found = judge(World(effect=2.0), WORLDS, 3)
-    assert found["right"] >= 75.0 - 8.0
-    assert found["worse"] <= most(0.5)
+    actual = judge(World(effect=2.0), WORLDS, 3)
+    assert actual["right"] >= 75.0 - 8.0
+    assert actual["worse"] <= most(0.5)
 
 
 def test_a_difference_of_a_deviation_is_found_by_a_plan_that_keeps_its_level():

@@ -19,8 +19,8 @@ def test_a_difference_of_that_size_is_found_in_four_of_five_sweeps():
     values = (values - values.mean()) / values.std(ddof=1)
     known = paired_difference(dict(enumerate(values)), dict.fromkeys(range(8), 0.0), "max")
     size = smallest_difference(known)
-    found = np.mean([drawn(rng, 8, size).better for _ in range(2000)])
-    assert 0.75 < found < 0.85
+    actual = np.mean([drawn(rng, 8, size).better for _ in range(2000)])
+    assert 0.75 < actual < 0.85
 
 
 def test_the_seeds_that_are_needed_are_enough_and_one_less_is_not():

@@ -47,7 +47,7 @@ def test_what_is_of_another_form_is_named(place: str, value: object) -> None:
     for key in owners:
         here = here[key]
     here[last] = value
-    (found,) = not_understood(plain)
-    assert place.startswith(found[0])
+    (actual,) = not_understood(plain)
+    assert place.startswith(actual[0])
     here.pop(last)
     assert [at for at, _ in not_understood(plain)] == ([place] if place == "train" else [])

@@ -20,11 +20,11 @@ def run_folder(folder: Path) -> Path:
 def test_a_run_folder_comes_through_a_log_without_what_is_large(tmp_path):
     text = "a warning\n" + pack(run_folder(tmp_path)) + "\nanother\n"
     assert max(map(len, text.splitlines())) <= 120
-    found = unpack(text, tmp_path / "here")
-    assert found == tmp_path / "here" / "tiny-1"
-    files = {str(p.relative_to(found)) for p in found.rglob("*") if p.is_file()}
+    actual = unpack(text, tmp_path / "here")
+    assert actual == tmp_path / "here" / "tiny-1"
+    files = {str(p.relative_to(actual)) for p in actual.rglob("*") if p.is_file()}
     assert files == {"report.html", "teachers/a.json"}
-    assert (found / "report.html").read_text() == "report.html" * 100
+    assert (actual / "report.html").read_text() == "report.html" * 100
 
 
 @pytest.mark.parametrize("text", ["", f"{BEGIN}\nAAAA", f"{BEGIN}\n!!\n{END}", f"{BEGIN}\n{END}"])

@@ -47,9 +47,9 @@ def test_nats_are_not_percent_and_zero_has_no_sign():
 
 
 def test_intervals_end_where_the_metric_does():
-    found = scale_named("share", "x").clip(confidence_interval([0.9, 0.99, 0.6]))
-    assert (found.mean, found.high) == (pytest.approx(0.83), 1.0)
-    assert 0.3 < found.low < 0.4
+    actual = scale_named("share", "x").clip(confidence_interval([0.9, 0.99, 0.6]))
+    assert (actual.mean, actual.high) == (pytest.approx(0.83), 1.0)
+    assert 0.3 < actual.low < 0.4
     assert scale_named("share", "x").clip(confidence_interval([0.5])).mean == 0.5
 
 

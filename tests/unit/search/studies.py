@@ -72,6 +72,6 @@ def study(
 
 def run(search: StudySearch, name: str, values: Sequence[float]) -> dict[str, object]:
     """One trial from question to answer."""
-    asked = search.suggest(name)
+    requested = search.suggest(name)
     search.complete(name, values)
-    return asked
+    return requested

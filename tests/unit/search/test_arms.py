@@ -135,15 +135,15 @@ def test_an_arm_behind_its_budget_catches_up_when_resumed(tmp_path):
 def test_a_trial_that_ends_is_recorded_before_its_study_is_told(tmp_path):
     tune = Tune({"one": arm(tmp_path)})
     tune.suggest("a")
-    told = []
+    reported = []
 
     def finished(*line):
-        told.append(states(tune.search.arms["one"]))
+        reported.append(states(tune.search.arms["one"]))
         return 1.0
 
     tune.notebook.finished = finished
     tune.train("a", [0.4, 0.6])
-    assert told == [[TrialState.RUNNING]]
+    assert reported == [[TrialState.RUNNING]]
     assert states(tune.search.arms["one"]) == [TrialState.COMPLETE]
     (trial,) = tune.search.arms["one"].study.study.get_trials()
     assert trial.value == 0.6
@@ -249,8 +249,8 @@ def test_what_tune_repeats_at_the_end_is_not_an_evaluation(tmp_path):
     before = list(tune.notebook.lines)
     stand_in = SimpleNamespace(trial_id="a")
     for result in ({**tune.last["a"], "done": True}, {"time_total_s": 3.0}):
-        said = tune.scheduler.on_trial_result(None, stand_in, result)
-        assert said == TrialScheduler.CONTINUE
+        message = tune.scheduler.on_trial_result(None, stand_in, result)
+        assert message == TrialScheduler.CONTINUE
     assert tune.notebook.lines == before
 
 
@@ -265,8 +265,8 @@ def test_two_objectives_are_told_together_and_stop_nobody(tmp_path):
     for trial, accuracy in (("a", 0.9), ("b", 0.1)):
         tune.suggest(trial)
         for epoch, kind in ((1.0, "evaluation"), (2.0, "done")):
-            said = tune.report(trial, epoch, {"accuracy": accuracy, "latency_ms": 5.0}, kind)
-            assert said == TrialScheduler.CONTINUE
+            message = tune.report(trial, epoch, {"accuracy": accuracy, "latency_ms": 5.0}, kind)
+            assert message == TrialScheduler.CONTINUE
         tune.end(trial)
     assert [t.values for t in made.study.study.get_trials()] == [[0.9, 5.0], [0.1, 5.0]]
     # A resumed search does not look for intermediate values, of which there are none.

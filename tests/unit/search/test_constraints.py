@@ -60,7 +60,7 @@ def kept(made: Arm) -> int:
 @pytest.mark.parametrize("algorithm", ["tpe", "nsga2"])
 def test_the_search_goes_where_results_keep_to_the_bound(algorithm):
     bounded = arm(InMemoryStorage(), algorithm, budget=40)
-    found = search({"kd": bounded}, trained, 2).trials
+    actual = search({"kd": bounded}, trained, 2).trials
     free = arm(InMemoryStorage(), algorithm, constraints=(), budget=40)
     search({"kd": free}, trained, 2)
     # A quarter of what is searched lies within the bound, and the best of it at its edge.
@@ -68,7 +68,7 @@ def test_the_search_goes_where_results_keep_to_the_bound(algorithm):
     assert kept(bounded) > 2 * len(small)
     assert all(
         (trial.violated == (str(SMALL),)) == (float(trial.params["size"]) > SMALL.bound)
-        for trial in found.values()
+        for trial in actual.values()
     )
     (chosen,) = best(bounded.study.study, 1)
     assert 1.0 < chosen["size"] <= SMALL.bound

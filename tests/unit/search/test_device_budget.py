@@ -14,12 +14,12 @@ from tests.unit.search.test_same_list import ARMS, EPOCHS, TRIALS, arms, train
 NEVER = ("none", {})
 
 
-def used(found, of_ends: int) -> dict[str, float]:
+def used(actual, of_ends: int) -> dict[str, float]:
     trained = train(of_ends)
     return {
         arm: sum(
             trained(name, number, trial.params).epoch_s * len(trial.scores)
-            for (name, number), trial in found.trials.items()
+            for (name, number), trial in actual.trials.items()
             if name == arm
         )
         for arm in ARMS
@@ -29,22 +29,22 @@ def used(found, of_ends: int) -> dict[str, float]:
 @pytest.mark.parametrize("slots", [1, 3])
 def test_arms_search_until_their_device_time_is_used_up(slots):
     made = arms(InMemoryStorage(), algorithm="random", scheduler=NEVER)
-    found = search(made, train(0), slots, DeviceBudget(60.0))
+    actual = search(made, train(0), slots, DeviceBudget(60.0))
     longest = max(
         train(0)(arm, number, trial.params).epoch_s * EPOCHS
-        for (arm, number), trial in found.trials.items()
+        for (arm, number), trial in actual.trials.items()
     )
-    for seconds in used(found, 0).values():
+    for seconds in used(actual, 0).values():
         # What was open when it was used up ran on.
         assert 60.0 <= seconds <= 60.0 + slots * longest
-    counts = {arm: sum(name == arm for name, _ in found.trials) for arm in ARMS}
+    counts = {arm: sum(name == arm for name, _ in actual.trials) for arm in ARMS}
     assert counts["none"] > 1.5 * counts["ckd"]
 
 
 def test_what_was_used_before_is_charged():
     made = arms(InMemoryStorage(), algorithm="random", scheduler=NEVER)
-    found = search(made, train(0), 1, DeviceBudget(60.0, {"kd": 40.0, "ckd": 70.0}))
-    counts = {arm: sum(name == arm for name, _ in found.trials) for arm in ARMS}
+    actual = search(made, train(0), 1, DeviceBudget(60.0, {"kd": 40.0, "ckd": 70.0}))
+    counts = {arm: sum(name == arm for name, _ in actual.trials) for arm in ARMS}
     assert counts["none"] > 2 * counts["kd"] > counts["ckd"] == 0
 
 

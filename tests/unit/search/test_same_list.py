@@ -67,7 +67,7 @@ def arms(
     settings = params.build(registry.params_of("algorithms", algorithm), early)
     stop = params.build(registry.params_of("schedulers", scheduler[0]), scheduler[1])
     modules = registry.module("algorithms", algorithm), registry.module("schedulers", scheduler[0])
-    found = {}
+    actual = {}
     for name in names:
         space = StudySpace(
             study_name=name, domains=DOMAINS, fixed={}, directions=("maximize",),
@@ -84,8 +84,8 @@ def arms(
             lag=lag if any(map(reads_results, modules)) else None,
             pruner=registry.load("schedulers", scheduler[0])(stop, max_epochs=EPOCHS),
         )
-        found[name] = Arm(study=study, metrics=(METRIC,))
-    return found
+        actual[name] = Arm(study=study, metrics=(METRIC,))
+    return actual
 
 
 CASES = [(name, "none" if name == "gp" else "asha") for name in registry.names("algorithms")] + [
@@ -105,7 +105,7 @@ def test_slots_and_the_order_of_ends_change_nothing(algorithm, scheduler):
     assert len(lists[0]) == budget * len(names)
     statuses = {trial.status for trial in lists[0].values()}
     assert (Status.PRUNED in statuses) == (scheduler != "none")
-    assert all(found == lists[0] for found in lists[1:])
+    assert all(actual == lists[0] for actual in lists[1:])
 
 
 def test_no_slot_waits_for_long_with_the_lag_that_is_chosen_for_it():
@@ -178,5 +178,5 @@ def test_a_search_whose_driver_dies_has_the_list_of_one_whose_driver_lives(
     wanted, writes = searched(tmp_path / "whole", [], slots, algorithm)
     assert len(wanted) == TRIALS
     for first in range(5 + slots, writes, writes // 12):
-        found, _ = searched(tmp_path / str(first), [first, 23], slots, algorithm)
-        assert found == wanted, f"died after {first} writes"
+        actual, _ = searched(tmp_path / str(first), [first, 23], slots, algorithm)
+        assert actual == wanted, f"died after {first} writes"

@@ -72,9 +72,9 @@ def test_independent_parameters_keep_the_order_of_the_file():
 
 def test_a_conditional_parameter_is_drawn_only_when_its_condition_holds():
     domains = {"w": Domain(**UNIT, when={"angles": True}), "angles": BOTH}
-    found = drawn(domains)
-    assert all(("w" in d) == d["angles"] for d in found)
-    assert {d["angles"] for d in found} == {True, False}
+    actual = drawn(domains)
+    assert all(("w" in d) == d["angles"] for d in actual)
+    assert {d["angles"] for d in actual} == {True, False}
 
 
 def test_what_depends_on_something_not_drawn_is_not_drawn():

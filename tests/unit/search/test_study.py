@@ -27,17 +27,17 @@ def killed(folder, trials: int, **changes):
 
 
 def test_a_suggestion_has_a_number_and_values_in_the_domains(tmp_path):
-    asked = study(tmp_path).suggest("a")
-    assert asked["number"] == 0
-    assert set(asked["params"]) == set(DOMAINS)
-    assert all(DOMAINS[n].contains(v) for n, v in asked["params"].items())
+    requested = study(tmp_path).suggest("a")
+    assert requested["number"] == 0
+    assert set(requested["params"]) == set(DOMAINS)
+    assert all(DOMAINS[n].contains(v) for n, v in requested["params"].items())
 
 
 def test_a_finished_trial_is_complete_with_its_value(tmp_path):
     search = study(tmp_path)
-    asked = run(search, "a", [0.7])
+    requested = run(search, "a", [0.7])
     (trial,) = study(tmp_path).study.get_trials()
-    assert (trial.state, trial.values, trial.params) == (COMPLETE, [0.7], asked["params"])
+    assert (trial.state, trial.values, trial.params) == (COMPLETE, [0.7], requested["params"])
 
 
 def test_a_stopped_trial_is_pruned_and_keeps_its_last_report(tmp_path):
@@ -139,12 +139,12 @@ def test_the_budget_counts_what_has_ended(tmp_path):
 
 def test_an_abandoned_trial_stays_open_for_the_next_driver(tmp_path):
     search = study(tmp_path)
-    asked = search.suggest("a")
+    requested = search.suggest("a")
     search.abandon("a")
     assert states(search) == [RUNNING]
     again = study(tmp_path)
     assert reopen(again.study, {}) == (0,)
-    assert again.suggest("b") == asked
+    assert again.suggest("b") == requested
 
 
 def test_trials_cut_short_run_again_under_their_number_and_count_once(tmp_path):

@@ -125,11 +125,11 @@ def test_a_trial_sees_those_before_it():
 def test_few_trials_are_suggested_as_without_a_view():
     def search(newest: int) -> list[float]:
         made = optuna.create_study(direction="maximize", sampler=tpe(newest))
-        found = []
+        actual = []
         for _ in range(60):
             trial = made.ask()
-            found.append(float(suggest(trial, DOMAINS, {})["x"]))
-            made.tell(trial, -((found[-1] - 0.3) ** 2))
-        return found
+            actual.append(float(suggest(trial, DOMAINS, {})["x"]))
+            made.tell(trial, -((actual[-1] - 0.3) ** 2))
+        return actual
 
     assert search(250) == search(10_000)

@@ -43,9 +43,9 @@ def problems(folder: Path, text: str, overrides: Sequence[str] = ()) -> list[Pro
 
 def only(folder: Path, text: str, overrides: Sequence[str] = ()) -> Problem:
     """The one problem of a file."""
-    found = problems(folder, text, overrides)
-    assert len(found) == 1, [p.render() for p in found]
-    return found[0]
+    actual = problems(folder, text, overrides)
+    assert len(actual) == 1, [p.render() for p in actual]
+    return actual[0]
 
 
 def place(problem: Problem) -> tuple[int, int, str]:

@@ -31,8 +31,8 @@ def test_choices_are_enumerated_and_numbers_stand_at_both_ends_and_in_the_middle
         tmp_path,
         "    alpha: {uniform: [0.1, 0.9]}\n    window: {choice: [3, null]}\n    scale: 2\n",
     )
-    found = [(v["window"], v["alpha"]) for v in combinations(spec.methods["one"])]
-    assert found == [(w, pytest.approx(a)) for w in (3, None) for a in (0.9, 0.1, 0.5)]
+    actual = [(v["window"], v["alpha"]) for v in combinations(spec.methods["one"])]
+    assert actual == [(w, pytest.approx(a)) for w in (3, None) for a in (0.9, 0.1, 0.5)]
     assert all(v["scale"] == 2 for v in combinations(spec.methods["one"]))
 
 
@@ -42,12 +42,12 @@ def test_every_number_is_moved_apart_from_the_others(tmp_path):
         "    wrangle: {uniform: [0, 4]}\n"
     )
     spec = spec_of(tmp_path, arm)
-    found = {(v["alpha"], v["scale"], v["wrangle"]) for v in combinations(spec.methods["one"])}
+    actual = {(v["alpha"], v["scale"], v["wrangle"]) for v in combinations(spec.methods["one"])}
     low, high = (0.0, 1.0, 0.0), (1.0, 100.0, 4.0)
-    assert {low, high, (0.5, 10.0, 2.0)} < found
+    assert {low, high, (0.5, 10.0, 2.0)} < actual
     for k in range(3):
-        assert (*high[:k], low[k], *high[k + 1 :]) in found
-        assert (*low[:k], high[k], *low[k + 1 :]) in found
+        assert (*high[:k], low[k], *high[k + 1 :]) in actual
+        assert (*low[:k], high[k], *low[k + 1 :]) in actual
     inner = list(combinations(spec.methods["one"], ends=False))
     assert all(0 < v["alpha"] < 1 and 1 < v["scale"] < 100 and 0 < v["wrangle"] < 4 for v in inner)
 
@@ -60,16 +60,16 @@ def test_every_number_is_moved_apart_from_the_others(tmp_path):
 def test_small_domains_of_whole_numbers_are_listed(tmp_path, domain, expected):
     arm = spec_of(tmp_path, "").methods["one"]
     of = load_spec(write(tmp_path, HEAD + f"methods:\n  sinkd: {{iterations: {domain}}}\n"))
-    found = [v["iterations"] for v in combinations(of.methods["sinkd"])]
-    assert set(found) == expected
-    assert all(type(v) is int for v in found)
+    actual = [v["iterations"] for v in combinations(of.methods["sinkd"])]
+    assert set(actual) == expected
+    assert all(type(v) is int for v in actual)
     assert list(combinations(arm)) == [{}]
 
 
 def test_values_on_a_grid_are_those_of_the_grid(tmp_path):
     spec = spec_of(tmp_path, "    alpha: {quniform: [0.1, 0.8, 0.1]}\n")
-    found = [v["alpha"] for v in combinations(spec.methods["one"])]
-    assert found == pytest.approx([0.8, 0.1, 0.5])
+    actual = [v["alpha"] for v in combinations(spec.methods["one"])]
+    assert actual == pytest.approx([0.8, 0.1, 0.5])
 
 
 def test_conditional_parameters_are_there_only_when_active(tmp_path):
@@ -79,11 +79,11 @@ def test_conditional_parameters_are_there_only_when_active(tmp_path):
         "    wrangle: {choice: [2, 3], when: {angles: true}}\n"
         "    scale: {uniform: [1, 2], when: {wrangle: 2}}\n",
     )
-    found = list(combinations(spec.methods["one"]))
-    assert found[0] == {"angles": True, "wrangle": 2, "scale": 2.0}
-    assert {"angles": True, "wrangle": 3} in found
-    assert {"angles": True, "wrangle": 2, "scale": 1.0} in found
-    assert all(v == {"angles": False} for v in found if not v["angles"])
+    actual = list(combinations(spec.methods["one"]))
+    assert actual[0] == {"angles": True, "wrangle": 2, "scale": 2.0}
+    assert {"angles": True, "wrangle": 3} in actual
+    assert {"angles": True, "wrangle": 2, "scale": 1.0} in actual
+    assert all(v == {"angles": False} for v in actual if not v["angles"])
 
 
 WEIGHTED = "    method: tests.unit.spec.layer_method\n"
@@ -138,15 +138,15 @@ def test_what_is_wrong_at_the_low_end_only_is_refused(tmp_path):
 
 
 def test_a_scoring_that_differs_from_trial_to_trial_is_refused(tmp_path):
-    def found(domain):
+    def actual(domain):
         text = f"methods:\n  stark: {{score_temperature: {domain}}}\n"
         spec = load_spec(write(tmp_path, HEAD + text))
         bert = ModelDims(layers=4, hidden=16, heads=2, vocabulary=100, intermediate=32)
         return refusals(spec, replace(CONTEXT, teacher=bert))
 
-    assert found("{choice: [1, 2]}") == []
-    assert found("{choice: [1, 2]}, sparsity: {int: [0, 90]}, lam: {uniform: [0, 1]}") == []
-    [(arm, reason)] = found("{uniform: [1, 2]}")
+    assert actual("{choice: [1, 2]}") == []
+    assert actual("{choice: [1, 2]}, sparsity: {int: [0, 90]}, lam: {uniform: [0, 1]}") == []
+    [(arm, reason)] = actual("{uniform: [1, 2]}")
     assert arm == "stark"
     assert "every value of 'score_temperature', which is searched in uniform [1, 2]" in reason
 
@@ -178,9 +178,9 @@ def test_too_many_combinations_count_with_all_a_method_may_read(tmp_path, monkey
 @pytest.mark.parametrize(("layers", "refused"), [("last", True), ("none", False)])
 def test_hidden_states_need_the_same_tokens(tmp_path, layers, refused):
     spec = spec_of(tmp_path, f"    layers: {layers}\n")
-    found = refusals(spec, replace(CONTEXT, same_tokens=False))
-    assert [arm for arm, _ in found] == (["one"] if refused else [])
-    assert all("split text differently" in reason for _, reason in found)
+    actual = refusals(spec, replace(CONTEXT, same_tokens=False))
+    assert [arm for arm, _ in actual] == (["one"] if refused else [])
+    assert all("split text differently" in reason for _, reason in actual)
     assert refusals(spec, CONTEXT) == []
 
 

@@ -26,8 +26,8 @@ def load(tmp_path, teacher):
 
 def test_an_address_and_how_it_is_asked(tmp_path):
     ask = "{key: MY_KEY, interface: completions, choices: {entailment: Yes}, concurrent: 2}"
-    found = load(tmp_path, f"{{endpoint: '{URL}', model: big, ask: {ask}}}")
-    teacher = found.teacher
+    actual = load(tmp_path, f"{{endpoint: '{URL}', model: big, ask: {ask}}}")
+    teacher = actual.teacher
     assert (teacher.endpoint, teacher.model) == (URL, "big")
     assert teacher.ask is not None
     assert (teacher.ask.key, teacher.ask.interface, teacher.ask.concurrent) == (
@@ -37,8 +37,8 @@ def test_an_address_and_how_it_is_asked(tmp_path):
     assert not teacher.runs_here
     assert not teacher.is_trained_here
     again = tmp_path / "again.yaml"
-    again.write_text(to_yaml(found))
-    assert load_spec(again) == found
+    again.write_text(to_yaml(actual))
+    assert load_spec(again) == actual
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_an_address_and_how_it_is_asked(tmp_path):
 def test_what_will_not_do_is_refused_with_its_place(tmp_path, teacher, key, words):
     with pytest.raises(SpecError) as caught:
         load(tmp_path, teacher)
-    found = [p for p in caught.value.problems() if p.path == key]
-    assert [words in p.message for p in found] == [True], caught.value.problems()
-    assert found[0].line == 3
+    actual = [p for p in caught.value.problems() if p.path == key]
+    assert [words in p.message for p in actual] == [True], caught.value.problems()
+    assert actual[0].line == 3
     # What may be a secret is repeated nowhere, nor is its line.
     assert not any("sk-1" in p.render() for p in caught.value.problems())

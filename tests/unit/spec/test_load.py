@@ -105,8 +105,8 @@ def test_durations(tmp_path, text, seconds):
 
 
 def test_missing_sections_are_named(tmp_path):
-    found = problems(tmp_path, "name: x\ntrain: {}\n")
-    assert [(p.path, p.message) for p in found] == [
+    actual = problems(tmp_path, "name: x\ntrain: {}\n")
+    assert [(p.path, p.message) for p in actual] == [
         (key, "this section is required") for key in ("tasks", "teacher", "student", "methods")
     ]
 
@@ -297,11 +297,11 @@ def test_a_pruned_student_has_the_weights_of_the_finetuned_teacher(tmp_path):
     text = (HEAD + ARMS).replace(
         "model: {family: bert, layers: 1, hidden: 48, heads: 2}", "from_teacher: {sparsity: 70}"
     )
-    found = load_spec(write(tmp_path, text))
-    assert found.student.from_teacher.sparsity == 70
-    assert found.student.from_teacher.weights == "finetuned"
-    assert found.student.from_teacher.layers is None
-    assert load_spec(write(tmp_path, to_yaml(found))) == found
+    actual = load_spec(write(tmp_path, text))
+    assert actual.student.from_teacher.sparsity == 70
+    assert actual.student.from_teacher.weights == "finetuned"
+    assert actual.student.from_teacher.layers is None
+    assert load_spec(write(tmp_path, to_yaml(actual))) == actual
 
 
 @pytest.mark.parametrize(
@@ -390,9 +390,9 @@ def test_wrong_sections(tmp_path, section, where, message):
 
 def test_a_later_problem_gets_its_place(tmp_path):
     path = write(tmp_path, HEAD + ARMS + "resources:\n  gpus_per_worker: 2\n")
-    found = placed(Problem(path="resources.gpus_per_worker", message="m"), path)
-    assert (found.file, found.line, found.column) == (str(path), 13, 3)
-    assert found.source == "  gpus_per_worker: 2"
+    actual = placed(Problem(path="resources.gpus_per_worker", message="m"), path)
+    assert (actual.file, actual.line, actual.column) == (str(path), 13, 3)
+    assert actual.source == "  gpus_per_worker: 2"
     arm = placed(Problem(path="methods.one", message="m"), path)
     assert (arm.line, arm.column) == (10, 3)
     section = placed(Problem(path="resources.workers", message="m"), path)

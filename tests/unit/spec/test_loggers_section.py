@@ -25,13 +25,13 @@ def problems(tmp_path, *lines, overrides=()):
 
 
 def test_names_and_names_with_parameters(tmp_path):
-    found = load(tmp_path, f"loggers: [csv, {MLFLOW}, {{wandb: {{}}}}]", "log_every: 7")
-    assert [logger.name for logger in found.loggers] == ["csv", "mlflow", "wandb"]
-    assert found.loggers[1].params == {"uri": "http://host:5000", "experiment": "mine"}
-    assert (found.log_every, found.step_interval) == (7, 7)
+    actual = load(tmp_path, f"loggers: [csv, {MLFLOW}, {{wandb: {{}}}}]", "log_every: 7")
+    assert [logger.name for logger in actual.loggers] == ["csv", "mlflow", "wandb"]
+    assert actual.loggers[1].params == {"uri": "http://host:5000", "experiment": "mine"}
+    assert (actual.log_every, actual.step_interval) == (7, 7)
     again = tmp_path / "again.yaml"
-    again.write_text(to_yaml(found))
-    assert load_spec(again) == found
+    again.write_text(to_yaml(actual))
+    assert load_spec(again) == actual
 
 
 def test_without_loggers_no_step_is_measured(tmp_path):

@@ -105,8 +105,8 @@ BROKEN = (
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_file(tmp_path):
-    found = problems(tmp_path, BROKEN)
-    assert [(p.line, p.path) for p in found] == [
+    actual = problems(tmp_path, BROKEN)
+    assert [(p.line, p.path) for p in actual] == [
         (2, "tasks"), (9, "train.epochs"), (13, "methods.kd.alpha"), (17, "methods.ckd.wrdsit"),
     ]  # fmt: skip
 
@@ -154,6 +154,6 @@ def test_a_collected_error_survives_pickling(tmp_path):
 
 def test_beyond_a_hundred_problems_are_counted(tmp_path):
     unknown = "".join(f"  unknown{k}: 1\n" for k in range(150))
-    found = problems(tmp_path, FILE.replace("train:\n", f"train:\n{unknown}"))
-    assert len(found) == 101
-    assert found[0].message == "the first 100 of 150 problems are shown"
+    actual = problems(tmp_path, FILE.replace("train:\n", f"train:\n{unknown}"))
+    assert len(actual) == 101
+    assert actual[0].message == "the first 100 of 150 problems are shown"

@@ -68,9 +68,9 @@ def test_outputs_are_read_described_and_written_back(tmp_path, teacher, words):
 def test_what_does_not_go_together_is_refused_with_its_place(tmp_path, teacher, key, words):
     with pytest.raises(SpecError) as caught:
         load(tmp_path, teacher)
-    found = [p for p in caught.value.problems() if p.path == key]
-    assert [words in p.message for p in found] == [True], caught.value.problems()
-    assert found[0].line == 4
+    actual = [p for p in caught.value.problems() if p.path == key]
+    assert [words in p.message for p in actual] == [True], caught.value.problems()
+    assert actual[0].line == 4
 
 
 def test_a_student_of_layers_needs_a_teacher_with_layers(tmp_path):

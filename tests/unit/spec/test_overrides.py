@@ -66,8 +66,8 @@ def test_broken_yaml_in_a_value(tmp_path):
 
 def test_problems_of_file_and_options_come_together(tmp_path):
     text = HEAD + ARMS + "    alpha: 2\n"
-    found = problems(tmp_path, text, ["search.trials=0", "nonsense"])
-    assert {p.message for p in found} == {
+    actual = problems(tmp_path, text, ["search.trials=0", "nonsense"])
+    assert {p.message for p in actual} == {
         "'alpha' must lie in [0, 1], got 2",
         "'trials' must be >= 1, got 0",
         "expected KEY=VALUE, got 'nonsense'",

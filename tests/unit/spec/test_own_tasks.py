@@ -100,9 +100,9 @@ def test_a_regression_on_the_hub(tmp_path):
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_place(tmp_path, text, message):
-    found = only(tmp_path, with_task(text))
-    assert message in found.message
-    assert found.line == 2
+    actual = only(tmp_path, with_task(text))
+    assert message in actual.message
+    assert actual.line == 2
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path, text, message):
 )
 def test_names_that_a_file_can_hold_as_one_are_refused(tmp_path, labels, pair):
     text = f"{{name: r, texts: [a], labels: {json.dumps(labels)}, path: x}}"
-    found = only(tmp_path, with_task(text))
-    assert found.path == "tasks[1].labels"
-    assert found.message == f"'labels' of task 'r' lists {pair}, which a file can hold as one"
+    actual = only(tmp_path, with_task(text))
+    assert actual.path == "tasks[1].labels"
+    assert actual.message == f"'labels' of task 'r' lists {pair}, which a file can hold as one"
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,10 @@ def test_only_the_students_train_rows_grow(tmp_path, how, monkeypatch):
     plain = tiny_spec()
     data = plain.data.model_copy(update={"augment": how})
     grown = plain.model_copy(update={"data": data})
-    found, before = (load_row_roles(TASKS, role_settings(s, TASKS)) for s in (grown, plain))
-    assert len(found["train"]) > len(before["train"])
+    actual, before = (load_row_roles(TASKS, role_settings(s, TASKS)) for s in (grown, plain))
+    assert len(actual["train"]) > len(before["train"])
     for role in ("finetune", "validation", "test"):
-        assert found[role].texts == before[role].texts
+        assert actual[role].texts == before[role].texts
 
 
 def test_a_task_whose_answers_depend_on_words_is_refused(tmp_path, how):
@@ -58,7 +58,7 @@ def test_a_task_whose_answers_depend_on_words_is_refused(tmp_path, how):
 
 
 def test_a_source_of_words_is_needed(tmp_path):
-    found = only(tmp_path, HEAD + ARMS + "data: {augment: {copies: 3}}\n")
-    assert "needs a source of words" in found.message
+    actual = only(tmp_path, HEAD + ARMS + "data: {augment: {copies: 3}}\n")
+    assert "needs a source of words" in actual.message
     spec = load_spec(write(tmp_path, HEAD + ARMS + "data: {augment: {model: some/bert}}\n"))
     assert spec.data.augment.model == "some/bert"

@@ -24,9 +24,9 @@ WHOLE = {"split": "validation"}
 
 
 def described(**changes) -> TaskRecord:
-    found = set_up_task(spec(**changes), TASK)
-    prepared = SimpleNamespace(student=found.student, splits=found.student_splits)
-    return task_record(found, prepared)
+    actual = set_up_task(spec(**changes), TASK)
+    prepared = SimpleNamespace(student=actual.student, splits=actual.student_splits)
+    return task_record(actual, prepared)
 
 
 def test_metrics_chance_and_splits_are_recorded_and_read_back():
@@ -48,10 +48,10 @@ def test_rows_in_two_splits_are_said_at_the_start_and_recorded(tmp_path: Path):
     changes = {"data__select_on": WHOLE, "data__report_on": WHOLE}
     record = described(**changes)
     assert {k: tuple(v) for k, v in record.shared.items()} == {"test in validation": (120, 120)}
-    said = []
-    log = EventLog(tmp_path / "events.jsonl", said.append)
+    message = []
+    log = EventLog(tmp_path / "events.jsonl", message.append)
     _warn({TASK: set_up_task(spec(**changes), TASK)}, log, None)
-    assert [e["message"] for e in said] == [
+    assert [e["message"] for e in message] == [
         f"{TASK}: 120 of 120 test rows (100 %) occur in the validation split, too."
     ]
     replay = Replay(run="r", spec={"methods": {}, "train": {"domains": {}}})

@@ -94,8 +94,8 @@ def test_log_probabilities_teach_what_the_teacher_here_does(here, server, tmp_pa
     spec = of_text(tmp_path, server, "kd", interface="completions", top_logprobs=given.COUNT)
     setup, ready, _ = prepared(spec, tmp_path)
     config = trial_of(spec, tmp_path, NAME, "kd", {"lr": 1e-3})
-    found = run_in_process(config, ready, setup.task, lambda _: None)
-    learnt = {**found.metrics, **found.evaluation.terms}
+    actual = run_in_process(config, ready, setup.task, lambda _: None)
+    learnt = {**actual.metrics, **actual.evaluation.terms}
     assert learnt == pytest.approx(here[1], abs=5e-3)
     assert len(server.requests) == ROWS
     assert all(request["echo"] for request in server.requests)
@@ -104,35 +104,35 @@ def test_log_probabilities_teach_what_the_teacher_here_does(here, server, tmp_pa
 def test_responses_take_the_place_of_the_rows_own(server, tmp_path):
     setup, ready, _ = prepared(of_text(tmp_path, server), tmp_path)
     encoded, tokenizer = ready.splits[Generations().texts], setup.tokenizers.student
-    asked = {r["messages"][-1]["content"]: r for r in server.requests}
-    assert set(asked) == {row["q"] for row in given.rows()}
-    said = [server.chat(asked[row["q"]])["choices"][0] for row in given.rows()]
-    for labels, one in zip(encoded.label_rows(), said, strict=True):
+    requested = {r["messages"][-1]["content"]: r for r in server.requests}
+    assert set(requested) == {row["q"] for row in given.rows()}
+    output = [server.chat(requested[row["q"]])["choices"][0] for row in given.rows()]
+    for labels, one in zip(encoded.label_rows(), output, strict=True):
         ended = labels[-1] == tokenizer.eos_token_id
         text = tokenizer.decode(labels[: len(labels) - ended])
         assert text.strip() == one["message"]["content"].strip()
         assert ended == (one["finish_reason"] == "stop")  # a text that was cut has no end
-    assert encoded.truncated == sum(one["finish_reason"] == "length" for one in said)
+    assert encoded.truncated == sum(one["finish_reason"] == "length" for one in output)
 
 
 @pytest.mark.parametrize(
-    ("ask", "asked"),
+    ("ask", "requested"),
     [
         ({"interface": "chat", "choices": {"no": "0", "yes": "1"}}, ROWS),
         ({"interface": "completions"}, 2 * ROWS),
     ],
     ids=["first token", "choices"],
 )
-def test_classes_are_scored(server, tmp_path, ask, asked):
+def test_classes_are_scored(server, tmp_path, ask, requested):
     _, ready, _ = prepared(of_classes(tmp_path, server, top_logprobs=200, **ask), tmp_path)
     assert ready.cached_outputs is not None
     logits = ready.cached_outputs.all_logits()
-    assert len(server.requests) == asked
+    assert len(server.requests) == requested
     assert np.allclose(np.exp(logits).sum(1), 1, atol=1e-5)
     assert len({row.tobytes() for row in logits}) > 1
     # By hand, for the first row.
     prompt = "is 0 odd\n\nAnswer with one of: {}.\nAnswer:"
-    if asked == ROWS:
+    if requested == ROWS:
         logs = server.logs(server.tokenizer(prompt.format("0, 1"))["input_ids"])[-1]
         tokens = logs.topk(200).indices.tolist()
         texts = [server.tokenizer.decode([k]).strip() for k in tokens]
@@ -151,8 +151,8 @@ def test_classes_are_scored(server, tmp_path, ask, asked):
 
 
 def test_a_class_may_be_read_from_the_text(server, tmp_path):
-    said = {"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]}
-    server.faults.answer = said
+    output = {"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]}
+    server.faults.answer = output
     spec = of_classes(tmp_path, server, score_by="text", score_splits=True)
     _, ready, _ = prepared(spec, tmp_path)
     assert ready.cached_outputs is not None
@@ -247,12 +247,12 @@ def test_a_rate_limit_without_end_ends(server, tmp_path):
     ids=["key", "model", "down"],
 )
 def test_what_will_not_do_is_one_message_after_one_request(server, tmp_path, change, path, words):
-    asked = dict(teacher(server))
+    requested = dict(teacher(server))
     if "key" in change:
-        asked["ask"] = {**asked["ask"], **change}
+        requested["ask"] = {**requested["ask"], **change}
     else:
-        asked |= change
-    error = fails(given.sweep(tmp_path, asked, "seqkd"), tmp_path)
+        requested |= change
+    error = fails(given.sweep(tmp_path, requested, "seqkd"), tmp_path)
     (problem,) = error.problems()
     assert problem.path == path
     assert words in problem.message
@@ -283,14 +283,14 @@ def test_empty_answers_are_counted_and_kept(server, tmp_path):
     server.faults.answer = {"choices": [{"message": {"content": " "}, "finish_reason": "length"}]}
     error = fails(of_text(tmp_path, server), tmp_path)
     assert error.message.startswith(f"{ROWS} answers are empty, first: {MODEL} at ")
-    asked = len(server.requests)
+    requested = len(server.requests)
     fails(of_text(tmp_path, server), tmp_path)
-    assert len(server.requests) == asked
+    assert len(server.requests) == requested
 
 
 def test_answers_that_name_no_class_are_counted(server, tmp_path):
-    said = {"choices": [{"message": {"content": "perhaps"}, "finish_reason": "stop"}]}
-    server.faults.answer = said
+    output = {"choices": [{"message": {"content": "perhaps"}, "finish_reason": "stop"}]}
+    server.faults.answer = output
     error = fails(of_classes(tmp_path, server, score_by="text"), tmp_path)
     assert f"{ROWS} answers name no class, first" in error.message
     assert "the answer 'perhaps' names none of no, yes" in error.message
@@ -323,9 +323,9 @@ def test_the_key_is_in_no_file_note_or_message(server, tmp_path):
     prepared(spec, tmp_path, notes)
     server.faults = Faults(always=500)  # says the header with the key
     error = fails(of_text(tmp_path, server, max_new_tokens=7), tmp_path)
-    said = "\n".join([*notes, error.message, error.hint, json.dumps(spec.as_dict()), repr(spec)])
+    output = "\n".join([*notes, error.message, error.hint, json.dumps(spec.as_dict()), repr(spec)])
     assert "***" in error.message
-    assert KEY not in said
+    assert KEY not in output
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
 
@@ -353,11 +353,11 @@ def test_without_a_key_what_a_server_says_is_left_as_it_is(server, tmp_path, mon
 
 def test_a_teacher_that_is_only_combined_with_others_is_asked(server, tmp_path):
     plain = of_classes(tmp_path, server, interface="completions").as_dict()
-    asked, arm = plain["teacher"], plain["methods"]["kd"]
+    requested, arm = plain["teacher"], plain["methods"]["kd"]
     learns = {**arm, "fixed": {**arm["fixed"], "teacher": "both"}}
     spec = spec_from_dict({
         **plain, "methods": {"kd": learns},
-        "teachers": {"asked": asked, "here": scores.MODEL, "both": {"mean": ["asked", "here"]}},
+        "teachers": {"asked": requested, "here": scores.MODEL, "both": {"mean": ["asked", "here"]}},
     })  # fmt: skip
     ready, asked_alone, here = (
         prepare_task(spec, NAME, tmp_path / "cache", lambda *_: None, name=name)[1]
@@ -409,12 +409,12 @@ def test_rationales_are_asked_for(server, tmp_path, source):
         "methods": {"step_by_step": {"name": "step_by_step", "method": "step_by_step"}},
         "report": {"baseline": "step_by_step"},
     })  # fmt: skip
-    told = {"choices": [{"message": {"content": " so it is "}, "finish_reason": "stop"}]}
-    server.faults.answer = told
+    reported = {"choices": [{"message": {"content": " so it is "}, "finish_reason": "stop"}]}
+    server.faults.answer = reported
     setup, ready, _ = prepared(spec, tmp_path)
-    asked = [request["messages"][-1]["content"] for request in server.requests]
-    assert len(asked) == ROWS
-    count = sum(f"The answer is: {row['a']}" in "".join(asked) for row in given.rows())
+    requested = [request["messages"][-1]["content"] for request in server.requests]
+    assert len(requested) == ROWS
+    count = sum(f"The answer is: {row['a']}" in "".join(requested) for row in given.rows())
     assert count == (ROWS if source == "teacher_posthoc" else 0)
     explained = ready.splits["train"].views[PREDICT].views[EXPLAIN]
     tokenizer = setup.tokenizers.student
@@ -445,9 +445,9 @@ def test_a_setting_of_texts_is_in_every_request(server, tmp_path, ask, reads):
         "interface": "what is 3",
     }  # fmt: skip
     ((name, value),) = ask.items()
-    found = [reads(body) for body in server.requests]
-    assert len(found) == ROWS
-    assert wanted.get(name, value) in found
+    actual = [reads(body) for body in server.requests]
+    assert len(actual) == ROWS
+    assert wanted.get(name, value) in actual
     # Another setting is another question.
     prepared(of_text(tmp_path, server), tmp_path)
     assert len(server.requests) == 2 * ROWS
@@ -463,5 +463,5 @@ def test_the_wording_for_rationales_is_a_setting(server, tmp_path):
     })  # fmt: skip
     setup = set_up_task(spec, NAME)
     assert setup.questions is not None
-    said = {request.body["messages"][-1]["content"] for request in setup.questions.all()}
-    assert said == {f"{row['q']}\n\nWhy {row['a']}?" for row in given.rows()}
+    output = {request.body["messages"][-1]["content"] for request in setup.questions.all()}
+    assert output == {f"{row['q']}\n\nWhy {row['a']}?" for row in given.rows()}

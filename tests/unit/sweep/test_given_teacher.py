@@ -30,11 +30,11 @@ ROWS = 60
 
 def texts(count: int) -> list[tuple[str, str]]:
     words = {"negative": ("bad", "dull", "slow"), "positive": ("fine", "great", "warm")}
-    found = []
+    actual = []
     for k in range(count):
         label = LABELS[k % 2]
-        found.append((f"a {words[label][k % 3]} film, number {k} {'of many ' * (k % 4)}", label))
-    return found
+        actual.append((f"a {words[label][k % 3]} film, number {k} {'of many ' * (k % 4)}", label))
+    return actual
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -80,8 +80,8 @@ MODEL = {"model": {**SHAPE, "hidden": 16}, "finetune": {"epochs": 2, "lr": 1e-3}
 def trained(spec: SweepSpec, place: Path, arm: str = "kd") -> dict[str, float]:
     setup, prepared, _ = prepare_task(spec, NAME, place / "cache", lambda *_: None)
     config = trial_of(spec, place, NAME, arm, {"lr": 1e-3})
-    found = run_in_process(config, prepared, setup.task, lambda _: None)
-    return {**found.metrics, **found.evaluation.terms}
+    actual = run_in_process(config, prepared, setup.task, lambda _: None)
+    return {**actual.metrics, **actual.evaluation.terms}
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +178,8 @@ def test_a_regression_reads_scores(tmp_path):
     setup = set_up_task(sweep(place, {"outputs": {"logits": "s"}}, own_tasks={NAME: own}), NAME)
     assert setup.given is not None
     assert setup.given.recorded is not None
-    found = setup.given.recorded.all_logits()
-    assert found[:, 0] == pytest.approx([k / 7 for k in range(ROWS)])
+    actual = setup.given.recorded.all_logits()
+    assert actual[:, 0] == pytest.approx([k / 7 for k in range(ROWS)])
     with pytest.raises(DataError, match="scores, not probabilities"):
         set_up_task(sweep(place, {"outputs": {"probabilities": "s"}}, own_tasks={NAME: own}), NAME)
 

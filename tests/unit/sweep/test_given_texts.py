@@ -66,8 +66,8 @@ def prepared(spec: SweepSpec, place: Path) -> tuple[TaskSetup, PreparedTask]:
 def trained(spec: SweepSpec, place: Path) -> dict[str, float]:
     setup, ready = prepared(spec, place)
     config = trial_of(spec, place, NAME, next(iter(spec.methods)), {"lr": 1e-3})
-    found = run_in_process(config, ready, setup.task, lambda _: None)
-    seen = {**found.metrics, **found.evaluation.terms}
+    actual = run_in_process(config, ready, setup.task, lambda _: None)
+    seen = {**actual.metrics, **actual.evaluation.terms}
     return {name: value for name, value in seen.items() if name != "test/teacher_kl"}
 
 
@@ -98,15 +98,15 @@ def recorded(tmp_path_factory) -> tuple[list[list[Any]], list[list[Any]], dict[s
     assert references.tokens is not None
     texts = TokenTexts(references.tokens)
     encoded, parts = setup.student_splits["train"], ready.cached_outputs.parts
-    found: list[list[list[Any]]] = [[], []]
+    actual: list[list[list[Any]]] = [[], []]
     for row in range(ROWS):
         labels = encoded.labels[encoded.offsets[row] : encoded.offsets[row + 1]]
         own = labels[labels != NO_LABEL].tolist()
         ids, logs = (parts[name].rows(np.asarray([row]))[0] for name in ARRAYS)
         for k, by_id in enumerate((True, False)):
             tokens = zip(own, ids.tolist(), logs.astype(float).tolist(), strict=True)
-            found[k].append([entry(texts, *token, by_id=by_id) for token in tokens])
-    return found[0], found[1], trained(spec, place)
+            actual[k].append([entry(texts, *token, by_id=by_id) for token in tokens])
+    return actual[0], actual[1], trained(spec, place)
 
 
 def test_logprobs_teach_what_the_recorded_top_tokens_do(recorded, tmp_path):
@@ -115,9 +115,9 @@ def test_logprobs_teach_what_the_recorded_top_tokens_do(recorded, tmp_path):
         lines = [{"id": k, "lp": {"content": row}} for k, row in enumerate(tokens)]
         path = write(tmp_path / f"{name}.jsonl", lines)
         outputs = {"logprobs": "lp", "path": str(path), "id": "id"}
-        found = trained(sweep(tmp_path, {"outputs": outputs}, "kd", alpha=0.7), tmp_path)
+        actual = trained(sweep(tmp_path, {"outputs": outputs}, "kd", alpha=0.7), tmp_path)
         # The token that was written is one more alternative where it is not among the top ones.
-        assert found == pytest.approx(expected, abs=5e-3), name
+        assert actual == pytest.approx(expected, abs=5e-3), name
 
 
 def given_of(place: Path, tokens: Sequence[Any]) -> TaskSetup:

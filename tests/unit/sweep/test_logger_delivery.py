@@ -28,11 +28,11 @@ class Keeping(Logger[None]):
         super().__init__(None, sweep)
         self.kept: list[Any] = []
         self.flushed = 0
-        self.found: Memory | None = None
+        self.received: Memory | None = None
         self.fails = fails
 
     def connect(self, memory: Memory) -> None:
-        self.found = memory
+        self.received = memory
         self.fails("open")
 
     def _take(self, message: Any) -> None:
@@ -70,7 +70,7 @@ class Bench:
         self.log = folder / "events.jsonl"
         self.log.touch()
         self.state = folder / "keeping.json"
-        self.said: list[str] = []
+        self.warnings: list[str] = []
 
     def write(self, *events: dict[str, Any]) -> None:
         with self.log.open("a") as file:
@@ -79,7 +79,7 @@ class Bench:
     def open(self, logger: Logger[Any], backoff_s: tuple[float, ...] = (0.01, 0.01)) -> Any:
         delivery = LoggerDelivery(
             "keeping", lambda: logger, self.log, LoggerFeed(with_steps=True), self.state,
-            self.said.append, backoff_s,
+            self.warnings.append, backoff_s,
         )  # fmt: skip
         delivery.start()
         return delivery
@@ -118,7 +118,7 @@ def test_a_call_that_fails_is_made_again(bench):
     logger = Keeping(fails)
     record = bench.all(logger)
     assert logger.kept == ["start", 1, 1]
-    assert (record.unsent, bench.said) == (0, [])
+    assert (record.unsent, bench.warnings) == (0, [])
 
 
 def test_one_that_stays_down_is_switched_off_once_and_told_the_rest_when_resumed(bench):
@@ -129,7 +129,7 @@ def test_one_that_stays_down_is_switched_off_once_and_told_the_rest_when_resumed
     bench.write(started(), report(1), report(2), report(3), finished())
     record = bench.all(Keeping(fails))
     why = "ConnectionError: http://***@host/?api_key=*** refused"
-    assert bench.said == [why]
+    assert bench.warnings == [why]
     assert (record.sent, record.unsent, record.why) == (2, 3, why)
 
     bench.write(started(trial_id="b"))
@@ -148,7 +148,7 @@ def test_one_that_cannot_be_opened_says_why(bench, failure):
     record = bench.all(Keeping(fails))
     assert (record.place, record.sent, record.unsent) == ("", 0, 2)
     assert record.why.startswith(type(failure).__name__)
-    assert bench.said == [record.why]
+    assert bench.warnings == [record.why]
 
 
 def test_a_slow_logger_holds_nobody_up(bench):
@@ -178,8 +178,8 @@ def test_a_new_driver_goes_on_where_the_last_flush_was(bench):
     bench.write(started(), report(1), report(2), report(3), finished())  # as after a kill
     second = Keeping()
     record = bench.all(second)
-    assert first.found == {}
-    assert second.found == {"flushed": 3}
+    assert first.received == {}
+    assert second.received == {"flushed": 3}
     assert second.kept == [3, 3]
     assert record.sent == 5
 
@@ -212,4 +212,4 @@ def test_a_state_that_cannot_be_read_begins_anew(bench):
     bench.state.write_text('{"read": 3')
     logger = Keeping()
     bench.all(logger)
-    assert (logger.found, logger.kept) == ({}, ["start", 1])
+    assert (logger.received, logger.kept) == ({}, ["start", 1])

@@ -36,14 +36,14 @@ def finished(status: str = "completed", **changes: Any) -> dict[str, Any]:
     return {"event": "trial_finished", "time": 12.0, "result": result}
 
 
-def told(*events: dict[str, Any], with_steps: bool = True) -> list[Any]:
+def reported(*events: dict[str, Any], with_steps: bool = True) -> list[Any]:
     feed = LoggerFeed(with_steps=with_steps)
     messages = (feed.of(event) for event in events)
     return [message for message in messages if message is not None]
 
 
 def test_a_trial_from_its_start_to_its_end():
-    begin, scores, point, end = told(started(), report(10, accuracy=0.7), steps(10), finished())
+    begin, scores, point, end = reported(started(), report(10, accuracy=0.7), steps(10), finished())
     assert begin == LoggedTrial(key=ID, task="glue/rte", arm="kd", stage="search", number=0,
                           params={"lr": 1e-4}, time=10.0)  # fmt: skip
     assert isinstance(scores, Scores)
@@ -56,7 +56,7 @@ def test_a_trial_from_its_start_to_its_end():
 
 
 def test_without_step_metrics_evaluations_have_the_loss_terms():
-    _, scores = told(started(), report(10), with_steps=False)
+    _, scores = reported(started(), report(10), with_steps=False)
     assert scores.values == {
         "train/epoch": 1.0, "loss/total": 3.0, "loss/task": 1.0, "loss/soft": 2.0,
     }  # fmt: skip
@@ -64,12 +64,12 @@ def test_without_step_metrics_evaluations_have_the_loss_terms():
 
 def test_what_a_retry_repeats_is_told_once():
     again = [started(), report(10), steps(5), report(20), steps(15)]
-    messages = told(started(), report(10), steps(5), *again)
+    messages = reported(started(), report(10), steps(5), *again)
     assert [getattr(m, "step", "start") for m in messages] == ["start", 10, 5, 20, 15]
 
 
 def test_a_trial_that_was_interrupted_begins_again_as_itself():
-    messages = told(started(), report(10), finished("interrupted"), started(), report(10),
+    messages = reported(started(), report(10), finished("interrupted"), started(), report(10),
                     report(20), finished())  # fmt: skip
     kinds = [type(m).__name__ for m in messages]
     assert kinds == ["LoggedTrial", "Scores", "TrialEnd", "LoggedTrial", "Scores", "TrialEnd"]
@@ -77,7 +77,7 @@ def test_a_trial_that_was_interrupted_begins_again_as_itself():
 
 
 def test_a_confirm_trial_of_another_configuration_is_another_trial():
-    first, _, second, scores = told(
+    first, _, second, scores = reported(
         started(), finished(), started(params={"lr": 2e-4}), report(10)
     )  # fmt: skip
     assert (first.key, second.key) == (ID, f"{ID}-2")
@@ -85,7 +85,7 @@ def test_a_confirm_trial_of_another_configuration_is_another_trial():
 
 
 def test_steps_that_come_after_the_end_are_told():
-    assert [type(m) for m in told(started(), finished(), steps(5))] == [
+    assert [type(m) for m in reported(started(), finished(), steps(5))] == [
         LoggedTrial,
         TrialEnd,
         Scores,
@@ -93,7 +93,7 @@ def test_steps_that_come_after_the_end_are_told():
 
 
 def test_what_is_no_number_is_left_out():
-    _, scores = told(started(), report(10, accuracy=float("nan"), f1=None, recall=0.5))
+    _, scores = reported(started(), report(10, accuracy=float("nan"), f1=None, recall=0.5))
     assert scores.values == {"validation/recall": 0.5, "train/epoch": 1.0}
 
 
@@ -101,7 +101,7 @@ def test_teachers_and_verdicts_belong_to_the_sweep():
     teacher = {"event": "teacher_ready", "time": 1.0, "task": "glue/rte",
                "teacher": {"name": "big", "metrics": {"test/accuracy": 0.8}}}  # fmt: skip
     verdicts = {"event": "verdicts", "time": 2.0, "status": "done", "verdicts": {"glue/rte": "kd."}}
-    scores, end = told(teacher, teacher, verdicts)  # a resumed sweep has it ready once more
+    scores, end = reported(teacher, teacher, verdicts)  # a resumed sweep has it ready once more
     assert (scores.trial, scores.values) == (None, {"teacher/glue/rte big/test/accuracy": 0.8})
     assert end == SweepEnd(time=2.0, status="done", verdicts={"glue/rte": "kd."})
 
@@ -112,4 +112,4 @@ def test_teachers_and_verdicts_belong_to_the_sweep():
      {"event": "trial_finished", "result": 3}, {"event": "teacher_ready", "teacher": None}],
 )  # fmt: skip
 def test_other_events_and_trials_that_never_began_are_nothing(event):
-    assert told(event) == []
+    assert reported(event) == []

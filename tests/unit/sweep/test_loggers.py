@@ -37,11 +37,11 @@ def test_a_sweep_is_told_and_what_was_told_is_on_record(tmp_path, monkeypatch):
     run = write_run(tmp_path / "glue-20260101-000000").folder
     heard = []
     down = Named(name="mlflow", params={"uri": "http://127.0.0.1:9"})
-    told = Loggers(logged(Named(name="csv"), down), run)
-    log = EventLog(run / "events.jsonl", told.waking(heard.append))
-    told.start(log)
+    reported = Loggers(logged(Named(name="csv"), down), run)
+    log = EventLog(run / "events.jsonl", reported.waking(heard.append))
+    reported.start(log)
     log.emit("note", message="on it goes")
-    told.finish(log, "done", load_results(run))
+    reported.finish(log, "done", load_results(run))
 
     result = load_results(run)
     assert [event["event"] for event in heard] == ["note", "verdicts", "logger", "logger"]
@@ -50,8 +50,8 @@ def test_a_sweep_is_told_and_what_was_told_is_on_record(tmp_path, monkeypatch):
     assert csv.sent > len(result.trials)
     assert (mlflow_record.sent, mlflow_record.unsent) == (0, csv.sent)
     assert mlflow_record.why
-    said = (run / "loggers" / "csv" / "verdicts.csv").read_text()
-    assert verdict(result, TASK).headline in said
+    output = (run / "loggers" / "csv" / "verdicts.csv").read_text()
+    assert verdict(result, TASK).headline in output
     settings = (run / "loggers" / "csv" / "settings.csv").read_text()
     assert "search.trials,12" in settings
     assert "mlflow" not in settings
@@ -61,9 +61,9 @@ def test_a_sweep_is_told_and_what_was_told_is_on_record(tmp_path, monkeypatch):
 def test_without_loggers_nothing_is_written(tmp_path):
     run = write_run(tmp_path / "glue-20260101-000000").folder
     before = (run / "events.jsonl").read_bytes()
-    told = Loggers(spec(), run)
-    log = EventLog(run / "events.jsonl", told.waking(lambda event: None))
-    told.start(log)
-    told.finish(log, "done", load_results(run))
+    reported = Loggers(spec(), run)
+    log = EventLog(run / "events.jsonl", reported.waking(lambda event: None))
+    reported.start(log)
+    reported.finish(log, "done", load_results(run))
     assert (run / "events.jsonl").read_bytes() == before
     assert not (run / "loggers").exists()

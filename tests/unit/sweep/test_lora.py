@@ -56,8 +56,8 @@ SEARCHED = "{rank: {choice: [2, 8]}, alpha: {loguniform: [4, 32]}, dropout: 0.1}
 
 
 def text(adapter: str = SEARCHED, model: str = SIZES, methods: str = "kd: {}") -> str:
-    found = SPACE.replace("LORA", adapter).replace("MODEL", model)
-    return found.replace("METHODS", methods)
+    actual = SPACE.replace("LORA", adapter).replace("MODEL", model)
+    return actual.replace("METHODS", methods)
 
 
 def spec_of(folder: Path, *args: str):
@@ -180,15 +180,17 @@ def test_what_is_saved_of_a_trial_says_what_was_scored(tmp_path, base, save):
     collate = Collator(made[0].pad_id, max_length=made[0].max_length)
     batch = collate(rows, np.arange(len(rows)))
     with torch.no_grad():
-        said = opened.eval()(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
-    right = (said.argmax(dim=1) == batch.labels).float().mean().item()
+        output = opened.eval()(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask
+        ).logits
+    right = (output.argmax(dim=1) == batch.labels).float().mean().item()
     assert right == pytest.approx(outcome.metrics["test/accuracy"])
     if save == "adapter":  # it can be the teacher of the next sweep
         (tmp_path / "next.yaml").write_text(of_checkpoint(folder))
         next_setup = set_up_task(load_spec(tmp_path / "next.yaml"), TASK)
         with torch.no_grad():
             again = forward(next_setup.teacher.frozen(), batch).logits
-        assert torch.allclose(again, said, atol=1e-5)
+        assert torch.allclose(again, output, atol=1e-5)
 
 
 def test_adapters_of_an_adapter_are_merged_as_no_model_of_theirs_has_a_name(tmp_path, base):
@@ -198,8 +200,8 @@ def test_adapters_of_an_adapter_are_merged_as_no_model_of_theirs_has_a_name(tmp_
     lora.attach(model, plan, sizes, seed=0)
     weights.save(lora.capture(model, plan, sizes), tmp_path / "adapter")
     student = f"model: {tmp_path / 'adapter'}"
-    found = lora_plan(spec_of(tmp_path, "{rank: 4}", student))
-    assert found == lora.LoraPlan(targets=("all-linear",), base="")
+    actual = lora_plan(spec_of(tmp_path, "{rank: 4}", student))
+    assert actual == lora.LoraPlan(targets=("all-linear",), base="")
     with pytest.raises(SpecError, match="is an adapter itself") as caught:
         set_up_task(spec_of(tmp_path, "{rank: 4, save: adapter}", student), TASK)
     assert caught.value.problems()[0].path == "student.lora.save"
@@ -208,8 +210,8 @@ def test_adapters_of_an_adapter_are_merged_as_no_model_of_theirs_has_a_name(tmp_
 @pytest.mark.parametrize("kept", ["1", "{choice: [1, 2]}"])
 def test_adapters_of_a_cut_model_are_merged_as_their_blocks_are_others(tmp_path, base, kept):
     student = f"model: {base}\n  keep_layers: {kept}"
-    found = lora_plan(spec_of(tmp_path, "{rank: 4}", student))
-    assert found == lora.LoraPlan(targets=("all-linear",), base="")
+    actual = lora_plan(spec_of(tmp_path, "{rank: 4}", student))
+    assert actual == lora.LoraPlan(targets=("all-linear",), base="")
     with pytest.raises(SpecError, match=r"student\.keep_layers cuts it") as caught:
         set_up_task(spec_of(tmp_path, "{rank: 4, save: adapter}", student), TASK)
     assert caught.value.problems()[0].path == "student.lora.save"

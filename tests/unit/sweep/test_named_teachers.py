@@ -51,12 +51,12 @@ def logits_of(spec: SweepSpec, place: Path, name: str) -> np.ndarray:
 
 def test_a_mean_is_that_of_probabilities():
     one, two = np.asarray([[2.0, 0.0, -1.0]]), np.asarray([[0.0, 1.0, 3.0]])
-    found = mean_logits({"a": one, "b": two}, {"a": 0.75, "b": 0.25}, task_kind("classification"))
+    actual = mean_logits({"a": one, "b": two}, {"a": 0.75, "b": 0.25}, task_kind("classification"))
 
     def soft(x):
         return np.exp(x) / np.exp(x).sum()
 
-    assert np.allclose(np.exp(found), 0.75 * soft(one) + 0.25 * soft(two), atol=1e-6)
+    assert np.allclose(np.exp(actual), 0.75 * soft(one) + 0.25 * soft(two), atol=1e-6)
     binary = mean_logits({"a": one, "b": two}, {"a": 0.5, "b": 0.5}, task_kind("multi_label"))
     wanted = (1 / (1 + np.exp(-one)) + 1 / (1 + np.exp(-two))) / 2
     assert np.allclose(1 / (1 + np.exp(-binary)), wanted, atol=1e-6)
@@ -68,8 +68,8 @@ def test_a_mean_is_that_of_probabilities():
 
 def test_a_route_takes_the_row_of_its_teacher():
     one, two = np.arange(6.0).reshape(3, 2), -np.arange(6.0).reshape(3, 2)
-    found = routed_logits({"a": one, "b": two}, ["b", "a", "b"])
-    assert found.tolist() == [two[0].tolist(), one[1].tolist(), two[2].tolist()]
+    actual = routed_logits({"a": one, "b": two}, ["b", "a", "b"])
+    assert actual.tolist() == [two[0].tolist(), one[1].tolist(), two[2].tolist()]
 
 
 # ---- arms and their teachers
@@ -78,7 +78,7 @@ def test_a_route_takes_the_row_of_its_teacher():
 def test_every_arm_learns_from_its_own_teacher(tmp_path):
     place = given.folder(tmp_path / "rows")
     spec = sweep(place, TEACHERS, {"one": "small", "two": "large"})
-    found = {}
+    actual = {}
     for arm, teacher in (("one", "small"), ("two", "large")):
         config = trial_of(spec, tmp_path, NAME, arm, {"lr": 1e-3})
         assert config.coefficients["teacher"] == teacher
@@ -88,7 +88,7 @@ def test_every_arm_learns_from_its_own_teacher(tmp_path):
         assert setup.named == teacher
         assert ready.teacher_dims.hidden == (24 if teacher == "large" else 16)
         outcome = run_in_process(config, ready, setup.task, lambda _: None)
-        found[arm] = outcome.evaluation.terms["loss"]
+        actual[arm] = outcome.evaluation.terms["loss"]
         # The same numbers as in a file with this teacher alone.
         alone = given.sweep(place, TEACHERS[teacher])
         config = trial_of(alone, tmp_path, NAME, "kd", {"lr": 1e-3})
@@ -99,8 +99,8 @@ def test_every_arm_learns_from_its_own_teacher(tmp_path):
                 "seed": seeded.seed
             }), ready, setup.task, lambda _: None,
         )  # fmt: skip
-        assert same.evaluation.terms["loss"] == found[arm]
-    assert found["one"] != found["two"]
+        assert same.evaluation.terms["loss"] == actual[arm]
+    assert actual["one"] != actual["two"]
 
 
 def test_a_sweep_as_one_teacher_sees_it_has_its_arms(tmp_path):
@@ -146,9 +146,9 @@ def test_rows_are_taught_by_the_teacher_of_their_column(tmp_path):
     place = given.folder(tmp_path / "rows", {"domain": domains})
     routed = {"by": "domain", "routes": {"law": "small", "art": "large"}}
     spec = sweep(place, {**TEACHERS, "routed": routed}, {"one": "routed"})
-    small, large, found = (logits_of(spec, tmp_path, n) for n in ("small", "large", "routed"))
+    small, large, actual = (logits_of(spec, tmp_path, n) for n in ("small", "large", "routed"))
     wanted = [small[k] if domain == "law" else large[k] for k, domain in enumerate(domains)]
-    assert np.allclose(found, np.asarray(wanted), atol=1e-6)
+    assert np.allclose(actual, np.asarray(wanted), atol=1e-6)
 
 
 @pytest.mark.parametrize("has_column", [True, False])
@@ -278,9 +278,9 @@ def test_what_will_not_do_is_refused_with_its_place(tmp_path, change, path, word
     assert change[0] in text
     with pytest.raises(SpecError) as caught:
         load(tmp_path, text.replace(*change))
-    found = [p for p in caught.value.problems() if p.path == path]
-    assert [words in p.message for p in found] == [True], caught.value.problems()
-    assert found[0].line
+    actual = [p for p in caught.value.problems() if p.path == path]
+    assert [words in p.message for p in actual] == [True], caught.value.problems()
+    assert actual[0].line
 
 
 def test_one_teacher_has_no_name(tmp_path):

@@ -41,8 +41,8 @@ def trained(place: Path, student: str, method: str, serve: str, **arm: Any):
     setup, ready, _ = prepare_task(spec, NAME, place / "cache", lambda *_: None)
     assert not setup.tokenizers.same
     config = trial_of(spec, place, NAME, method, {"lr": 1e-2})
-    found = run_in_process(config, ready, setup.task, lambda _: None)
-    return setup, ready, {**found.metrics, **found.evaluation.terms}
+    actual = run_in_process(config, ready, setup.task, lambda _: None)
+    return setup, ready, {**actual.metrics, **actual.evaluation.terms}
 
 
 @pytest.mark.parametrize("method", ["uld", "uld_aligned"])
@@ -81,7 +81,7 @@ def test_methods_on_tokens_say_which_ones_cross_tokenizers(tmp_path, student):
 
 
 def test_both_sides_are_scored_in_bits_per_byte(tmp_path, student):
-    _, ready, found = trained(tmp_path, student, "uld", "outputs")
-    mine, theirs = found["test/bits_per_byte"], ready.metrics["test/bits_per_byte"]
+    _, ready, actual = trained(tmp_path, student, "uld", "outputs")
+    mine, expected = actual["test/bits_per_byte"], ready.metrics["test/bits_per_byte"]
     assert 0 < mine < 20
-    assert 0 < theirs < 20
+    assert 0 < expected < 20

@@ -22,18 +22,18 @@ CONFIG = TrialConfig(
 )  # fmt: skip
 
 
-def resolved(config: TrialConfig, found: str) -> TrialConfig:
+def resolved(config: TrialConfig, actual: str) -> TrialConfig:
     recorder = TrialRecorder(None, None, Path("run"), 1.0, 0)
-    recorder.precision = lambda asked, task: found if asked == "auto" else asked
+    recorder.precision = lambda requested, task: actual if requested == "auto" else requested
     return recorder._resolved(config)
 
 
-@pytest.mark.parametrize("found", ["fp32", "bf16"])
-def test_auto_is_what_the_sweep_decided(found):
-    config = resolved(CONFIG, found)
-    assert config.precision == found
+@pytest.mark.parametrize("actual", ["fp32", "bf16"])
+def test_auto_is_what_the_sweep_decided(actual):
+    config = resolved(CONFIG, actual)
+    assert config.precision == actual
     # The state of one format is not gone on from in another.
-    assert config.state_path == f"/run/state/toy-sentiment.none.s000.1a.{found}.safetensors"
+    assert config.state_path == f"/run/state/toy-sentiment.none.s000.1a.{actual}.safetensors"
     assert replace(config, precision="", state_path=CONFIG.state_path) == CONFIG
 
 
@@ -53,8 +53,8 @@ def test_the_width_that_decides_is_the_students():
 def test_a_trial_computes_in_the_format_of_its_sweep():
     prepared, task = tiny.ready()[0], registry.load("tasks", TASK)
     plain = replace(CONFIG, state_path=None, train={"epochs": 1, "lr": 1e-3})
-    asked = replace(plain, train={**plain.train, "precision": "fp32"})
-    told = replace(plain, train={**plain.train, "precision": "bf16"}, precision="fp32")
-    one, two = (run_in_process(c, prepared, task, lambda e: None) for c in (asked, told))
+    requested = replace(plain, train={**plain.train, "precision": "fp32"})
+    reported = replace(plain, train={**plain.train, "precision": "bf16"}, precision="fp32")
+    one, two = (run_in_process(c, prepared, task, lambda e: None) for c in (requested, reported))
     assert one.evaluation.terms == two.evaluation.terms
     assert one.metrics == two.metrics

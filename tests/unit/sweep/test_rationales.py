@@ -71,8 +71,8 @@ def setup_of(
     )  # fmt: skip
 
 
-def prepared(found: TaskSetup) -> PreparedTask:
-    inputs = plan_teacher(found.spec, found, 1 << 30).inputs
+def prepared(actual: TaskSetup) -> PreparedTask:
+    inputs = plan_teacher(actual.spec, actual, 1 << 30).inputs
     made = prepare(inputs, DistributedContext(device=torch.device("cpu")), lambda *args: None)
     assert made is not None
     return made[0]
@@ -82,12 +82,12 @@ def explain(train: TokenizedDataset) -> TokenizedDataset:
     return train.views["predict"].views["explain"]
 
 
-def told(found: TaskSetup, encoded: TokenizedDataset) -> list[str]:
+def reported(actual: TaskSetup, encoded: TokenizedDataset) -> list[str]:
     """The labels of every row as text."""
     borders = encoded.offsets if encoded.label_offsets is None else encoded.label_offsets
     rows = [encoded.labels[a:b] for a, b in itertools.pairwise(borders)]
     return [
-        found.tokenizers.student.decode(row[row != NO_LABEL], skip_special_tokens=True)
+        actual.tokenizers.student.decode(row[row != NO_LABEL], skip_special_tokens=True)
         for row in rows
     ]
 
@@ -96,23 +96,23 @@ def told(found: TaskSetup, encoded: TokenizedDataset) -> list[str]:
 def test_the_teacher_writes_rationales_once_and_students_are_not_told_the_answer(
     family, source, root
 ):
-    found = setup_of(root, family, rationales={"source": source, "max_new_tokens": 8})
-    one, two = prepared(found), prepared(found)
-    plain = explain(found.student_splits["train"])
+    actual = setup_of(root, family, rationales={"source": source, "max_new_tokens": 8})
+    one, two = prepared(actual), prepared(actual)
+    plain = explain(actual.student_splits["train"])
     written = explain(one.splits["train"])
     assert len(written) == len(plain)
     for row in range(len(written)):
         if written.label_counts()[row]:
             assert np.array_equal(written.prompt(row), plain.prompt(row))
     assert written.label_counts().max() <= 9
-    assert told(found, written) != told(found, plain)
+    assert reported(actual, written) != reported(actual, plain)
     assert np.array_equal(written.labels, explain(two.splits["train"]).labels)
     # What is learnt as the response is the data's.
-    ours, theirs = (p.splits["train"].views["predict"].labels for p in (one, two))
-    assert np.array_equal(ours, theirs)
-    asked = found.own_prompts["rationales"]
-    assert asked is not None
-    text = found.tokenizers.teacher.decode(asked.teacher_prompts.prompt(0))
+    result, expected = (p.splits["train"].views["predict"].labels for p in (one, two))
+    assert np.array_equal(result, expected)
+    requested = actual.own_prompts["rationales"]
+    assert requested is not None
+    text = actual.tokenizers.teacher.decode(requested.teacher_prompts.prompt(0))
     assert ("( 1 )" in text) == (source == "teacher_posthoc")
 
 
@@ -122,44 +122,44 @@ def test_what_the_teacher_is_asked_is_part_of_the_identity(root):
         {}, {"source": "teacher"}, {"source": "teacher_posthoc"},
         {"source": "teacher", "max_new_tokens": 9},
     ):  # fmt: skip
-        found = setup_of(root, "t5", rationales=rationales)
-        prints.add(plan_teacher(found.spec, found, 1 << 30).inputs.fingerprint)
+        actual = setup_of(root, "t5", rationales=rationales)
+        prints.add(plan_teacher(actual.spec, actual, 1 << 30).inputs.fingerprint)
     assert len(prints) == 4
 
 
 def test_rationales_of_a_file_take_the_place_of_those_of_the_data(root, tmp_path):
     path = tmp_path / "why.jsonl"
     path.write_text(json.dumps({"id": 3, "rationale": "Three."}) + "\n")
-    found = setup_of(root, "t5", rationales={"source": str(path)})
-    told_now = [text for text in told(found, explain(found.student_splits["train"])) if text]
-    in_train = "How many are 3?" in found.rows["train"].texts[0]
+    actual = setup_of(root, "t5", rationales={"source": str(path)})
+    told_now = [text for text in reported(actual, explain(actual.student_splits["train"])) if text]
+    in_train = "How many are 3?" in actual.rows["train"].texts[0]
     assert told_now == (["Three."] if in_train else [])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rationales_in_prompts_are_there_in_every_role(family, root):
-    found = setup_of(root, family, rationales={"as_input": True})
-    for rows in found.rows.values():
+    actual = setup_of(root, family, rationales={"as_input": True})
+    for rows in actual.rows.values():
         assert all("\nNumber " in prompt for prompt in rows.texts[0])
 
 
 def test_labels_of_a_model_are_those_of_train_alone(root):
-    found = setup_of(root, "t5", label_type="llm")
-    assert set(found.rows["train"].texts[1]) == {"( 2 )"}
-    assert set(found.rows["test"].texts[1]) == {"( 1 )"}
-    assert found.rows["train"].left_out + len(found.rows["train"]) == len(found.rows["finetune"])
+    actual = setup_of(root, "t5", label_type="llm")
+    assert set(actual.rows["train"].texts[1]) == {"( 2 )"}
+    assert set(actual.rows["test"].texts[1]) == {"( 1 )"}
+    assert actual.rows["train"].left_out + len(actual.rows["train"]) == len(actual.rows["finetune"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_teacher_that_learns_to_explain_reads_the_names_of_the_tasks(family, root):
     same = {"kappa_l": 0.5, "kappa_r": 0.5, "teacher_prompt": "same"}
-    found = setup_of(root, family, finetune={"explain": 0.5}, sbs=same)
-    for role, encoded in found.teacher_splits.items():
-        assert "predict: " in found.tokenizers.teacher.decode(encoded.prompt(0)), role
-    assert "predict: " not in found.tokenizers.student.decode(
-        found.student_splits["train"].prompt(0)
+    actual = setup_of(root, family, finetune={"explain": 0.5}, sbs=same)
+    for role, encoded in actual.teacher_splits.items():
+        assert "predict: " in actual.tokenizers.teacher.decode(encoded.prompt(0)), role
+    assert "predict: " not in actual.tokenizers.student.decode(
+        actual.student_splits["train"].prompt(0)
     )
-    ready = prepared(found)
+    ready = prepared(actual)
     assert ready.teacher is not None
     terms = ready.history[-1].terms
     assert {"label", "rationale"} <= set(terms)

@@ -43,9 +43,9 @@ class Driver:
 
     def start(self, arm):
         """A trial that was suggested and began."""
-        asked = self.arms[arm].study.suggest(arm)
+        requested = self.arms[arm].study.suggest(arm)
         config = search_trial(
-            self.spec, self.run, self.arm_study(arm), asked["number"], asked["params"]
+            self.spec, self.run, self.arm_study(arm), requested["number"], requested["params"]
         )
         self.begin(config)
         return config
@@ -97,8 +97,8 @@ def test_ends_on_record_are_told_and_the_others_run_again(run):
     second = Driver(run, spec())
     assert second.settle() == 2
     assert second.states("kd") == [COMPLETE, PRUNED, FAIL, WAITING, WAITING]
-    told = second.arms["kd"].study.study.get_trials()
-    assert told[0].value == 0.75
+    reported = second.arms["kd"].study.study.get_trials()
+    assert reported[0].value == 0.75
     assert second.arms["kd"].study.counted() == 3
 
 
@@ -123,17 +123,17 @@ def test_a_resumed_search_draws_what_an_uninterrupted_one_would_have(tmp_path, a
     drawn = {}
     for run in runs:
         driver = Driver(run, sweep)
-        found = []
+        actual = []
         for k in range(10):
             if run is runs[1] and k == died_at:
                 driver.start("kd")
                 driver = Driver(run, sweep)  # the first was killed while the trial ran
                 driver.settle()
             config = driver.start("kd")
-            found.append((config.number, config.coefficients, config.train, config.seed))
+            actual.append((config.number, config.coefficients, config.train, config.seed))
             driver.record(config, Status.COMPLETED, accuracy=(k * 7 % 10) / 10)
             driver.arms["kd"].study.complete("kd", [(k * 7 % 10) / 10])
-        drawn[run] = found
+        drawn[run] = actual
     assert drawn[runs[0]] == drawn[runs[1]]
 
 

@@ -90,14 +90,14 @@ def test_the_teacher_is_charged_to_the_arms_that_read_it(tmp_path):
     searches = [s for s in arm_studies(made) if s.task == task]
     assert device_budget(made, result, searches, 2.0).share("kd") == 0.0
     limited = with_search(made, device_budget_s=100.0)
-    found = device_budget(limited, result, searches, 2.0)
+    actual = device_budget(limited, result, searches, 2.0)
     teacher = result.teacher(task)
     assert teacher is not None
     reading = [n for n, arm in made.methods.items() if arm.method != "none"]
     for name in made.methods:
         own = sum(t.device_seconds for t in result.of(task, name, "search"))
         part = 2.0 * teacher.seconds / len(reading) if name in reading else 0.0
-        assert found.share(name) == pytest.approx((own + part) / 100.0)
+        assert actual.share(name) == pytest.approx((own + part) / 100.0)
 
 
 def with_search(made: SweepSpec, **search: object) -> SweepSpec:

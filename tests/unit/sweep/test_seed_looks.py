@@ -51,13 +51,13 @@ def confirm(builder: Builder, seeds: tuple[int, ...], lead: float, shift: int = 
 
 def run(builder: Builder, lead: float, shift: int = 0) -> list[tuple[int, ...]]:
     """The seeds that are run, look by look."""
-    found = []
+    actual = []
     looks = SeedLooks(builder.spec, builder.folder, log_of(builder), TASK)
     for seeds in looks:
         confirm(builder, seeds, lead, shift)
-        found.append(seeds)
+        actual.append(seeds)
         looks.taken()
-    return found
+    return actual
 
 
 def test_a_list_of_seeds_is_one_look_without_a_record(builder: Builder):
@@ -78,17 +78,17 @@ def test_a_large_difference_ends_at_the_first_look_and_says_so(builder: Builder)
     v = verdict(result, TASK)
     assert v.decided
     assert "98.8 % CI" in v.headline
-    (said,) = [d for d in v.details if d.startswith("The plan had looks")]
-    assert "ended at the first one (5 seeds, level 1.2 %): it was decided" in said
+    (message,) = [d for d in v.details if d.startswith("The plan had looks")]
+    assert "ended at the first one (5 seeds, level 1.2 %): it was decided" in message
     assert not any(a.missing for a in arm_summaries(result, TASK))
 
 
 def test_a_smaller_one_takes_more_looks_each_at_its_own_level(builder: Builder):
-    found = run(builder, 0.014)
-    assert len(found) > 1
-    assert found[:2] == [(1, 2, 3, 4, 5), (6, 7, 8, 9, 10)]
+    actual = run(builder, 0.014)
+    assert len(actual) > 1
+    assert actual[:2] == [(1, 2, 3, 4, 5), (6, 7, 8, 9, 10)]
     result = load_results(builder.folder)
-    look = len(found) - 1
+    look = len(actual) - 1
     assert level_of(result, TASK) == result.seed_plans[TASK].levels[look]
 
 
@@ -125,8 +125,8 @@ def test_a_resumed_sweep_keeps_the_plan_and_takes_no_look_twice(builder: Builder
         looks.taken()
         break  # the driver is killed
     builder.event("sweep_resumed")
-    found = run(builder, 0.014)
-    assert found[0] == (1, 2, 3, 4, 5)  # given again, for runs that were lost
+    actual = run(builder, 0.014)
+    assert actual[0] == (1, 2, 3, 4, 5)  # given again, for runs that were lost
     events, _ = read_events(builder.folder / "events.jsonl")
     looked = [e["seeds"] for e in events if e["event"] == "seed_look"]
     assert looked == sorted(set(looked))

@@ -228,17 +228,17 @@ def task_picture(root: str | None = None, **changes: Any) -> dict[str, Any]:
     own = OWN | changes
     made = spec(tasks=[own["name"]], own_tasks={own["name"]: own}, data__root=root)
     task, settings = task_of(made, own["name"]), DataSettings(root=root)
-    found: dict[str, Any] = {
+    actual: dict[str, Any] = {
         "refused": "", "names": made.tasks, "kind": (task.kind, task.num_labels),
         "objective": arm_studies(made)[0].metrics,
     }  # fmt: skip
     try:
         train, dev = (task.load(split, settings) for split in ("train", "validation"))
     except RaykdError as exc:
-        return found | {"refused": exc.message}
+        return actual | {"refused": exc.message}
     logits = np.eye(2)[train.labels.astype(int)][:, : task.num_labels]
     encoded = task.encode(train, PLAIN_TOKENS, 8)
-    return found | {"weights": train.fields, "texts": train.texts, "held out": dev.texts,
+    return actual | {"weights": train.fields, "texts": train.texts, "held out": dev.texts,
                     "labels": train.labels.tolist(),
                     "scores": sorted(task.score(logits, encoded))}  # fmt: skip
 

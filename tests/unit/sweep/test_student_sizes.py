@@ -43,8 +43,8 @@ SIZES = "model: {SHAPE, layers: 4}"
 
 
 def text(kept: str = "{choice: [1, 2, 4]}", model: str = SIZES, methods: str = "kd: {}") -> str:
-    found = SPACE.replace("MODEL", model).replace("KEPT", kept).replace("METHODS", methods)
-    return found.replace("SHAPE", SHAPE)
+    actual = SPACE.replace("MODEL", model).replace("KEPT", kept).replace("METHODS", methods)
+    return actual.replace("SHAPE", SHAPE)
 
 
 def spec_of(folder: Path, *args: str):
@@ -132,8 +132,8 @@ def test_students_of_all_sizes_learn_from_one_teacher_and_are_saved_as_large_as_
             prepared.splits["test"], np.arange(len(prepared.splits["test"]))
         )
         with torch.no_grad():
-            said = opened.eval()(batch.input_ids, batch.attention_mask).logits
-        right = (said.argmax(dim=1) == batch.labels).float().mean().item()
+            output = opened.eval()(batch.input_ids, batch.attention_mask).logits
+        right = (output.argmax(dim=1) == batch.labels).float().mean().item()
         assert right == pytest.approx(outcome.metrics["test/accuracy"])
         if model == OF_TEACHER and kept == 2:  # hardly trained: blocks 1 and 3
             name = "bert.encoder.layer.{}.attention.self.query.weight"

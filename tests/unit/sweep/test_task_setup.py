@@ -44,9 +44,9 @@ def rows_of(**changes) -> dict[str, Examples]:
 
 def texts(rows: Examples) -> set[str]:
     """The sentences; generated ones are all different."""
-    found = set(rows.texts[0])
-    assert len(found) == len(rows)
-    return found
+    actual = set(rows.texts[0])
+    assert len(actual) == len(rows)
+    return actual
 
 
 def plan_of(room: int = ROOM, **changes):
@@ -59,50 +59,50 @@ def fingerprint(**changes) -> str:
 
 
 def test_held_out_parts_are_unseen_by_teacher_and_student():
-    found = {r: texts(rows) for r, rows in rows_of(data__report_on=TRAIN_10).items()}
-    assert not found["validation"] & found["test"]
+    actual = {r: texts(rows) for r, rows in rows_of(data__report_on=TRAIN_10).items()}
+    assert not actual["validation"] & actual["test"]
     for part in ("validation", "test"):
-        assert not found[part] & (found["finetune"] | found["train"])
+        assert not actual[part] & (actual["finetune"] | actual["train"])
 
 
 def test_parts_are_as_large_as_asked():
-    found = rows_of(data__report_on={"split": "train", "fraction": 0.25})
+    actual = rows_of(data__report_on={"split": "train", "fraction": 0.25})
     # 120 rows; the second fraction is taken from what the first left.
-    assert {r: len(rows) for r, rows in found.items()} == {
+    assert {r: len(rows) for r, rows in actual.items()} == {
         "validation": 12, "test": 27, "finetune": 80, "train": 30,
     }  # fmt: skip
 
 
 def test_without_limits_teacher_and_student_share_all_rows():
-    found = rows_of(data__student_rows=None, teacher__finetune={})
-    assert texts(found["finetune"]) == texts(found["train"])
-    assert len(found["train"]) == 108
+    actual = rows_of(data__student_rows=None, teacher__finetune={})
+    assert texts(actual["finetune"]) == texts(actual["train"])
+    assert len(actual["train"]) == 108
 
 
 @pytest.mark.parametrize("student_rows", [1, 30, 79])
 def test_the_student_sees_rows_that_the_teacher_has_seen(student_rows):
-    found = rows_of(data__student_rows=student_rows)
-    assert len(found["train"]) == student_rows
-    assert texts(found["train"]) < texts(found["finetune"])
+    actual = rows_of(data__student_rows=student_rows)
+    assert len(actual["train"]) == student_rows
+    assert texts(actual["train"]) < texts(actual["finetune"])
 
 
 def test_a_whole_split_is_taken_as_it_is():
-    found = rows_of(data__select_on=VALIDATION, data__report_on={"split": "test"})
+    actual = rows_of(data__select_on=VALIDATION, data__report_on={"split": "test"})
     task = registry.load("tasks", TASK)
     settings = DataSettings(limit=120)
-    assert found["validation"].texts == task.load("validation", settings).texts
-    assert found["test"].texts == task.load("test", settings).texts
+    assert actual["validation"].texts == task.load("validation", settings).texts
+    assert actual["test"].texts == task.load("test", settings).texts
 
 
 def test_a_part_of_another_split_is_a_part_of_it():
-    found = rows_of(data__select_on={"split": "validation", "fraction": 0.25})
-    assert len(found["validation"]) == 30
-    assert texts(found["validation"]) < texts(rows_of(data__select_on=VALIDATION)["validation"])
+    actual = rows_of(data__select_on={"split": "validation", "fraction": 0.25})
+    assert len(actual["validation"]) == 30
+    assert texts(actual["validation"]) < texts(rows_of(data__select_on=VALIDATION)["validation"])
 
 
 def test_the_same_split_may_serve_twice():
-    found = rows_of(data__select_on=VALIDATION)
-    assert texts(found["validation"]) == texts(found["test"])
+    actual = rows_of(data__select_on=VALIDATION)
+    assert texts(actual["validation"]) == texts(actual["test"])
 
 
 HALVES = {"split": "validation", "fraction": 0.5}
@@ -119,9 +119,9 @@ HALVES = {"split": "validation", "fraction": 0.5}
     ],
 )
 def test_parts_of_one_split_never_overlap(validation, test, sizes):
-    found = rows_of(data__select_on=validation, data__report_on=test, data__student_rows=None)
-    assert (len(found["validation"]), len(found["test"])) == sizes
-    parts = [texts(found[role]) for role in ("train", "validation", "test")]
+    actual = rows_of(data__select_on=validation, data__report_on=test, data__student_rows=None)
+    assert (len(actual["validation"]), len(actual["test"])) == sizes
+    parts = [texts(actual[role]) for role in ("train", "validation", "test")]
     assert len(set.union(*parts)) == sum(map(len, parts))
 
 
@@ -160,9 +160,9 @@ def test_the_rows_of_the_quickstart_are_what_they_were():
     folder = Path(__file__).parents[3] / "search_spaces"
     sweep = load_spec(folder / "quickstart.yaml")
     task = registry.load("tasks", sweep.tasks[0])
-    found = load_row_roles(task, role_settings(sweep, task))
+    actual = load_row_roles(task, role_settings(sweep, task))
     once = {"validation": "select", "test": "report"}  # a hash holds the name of the role
-    assert {role: data_hash({once.get(role, role): part}) for role, part in found.items()} == {
+    assert {role: data_hash({once.get(role, role): part}) for role, part in actual.items()} == {
         "finetune": "0361dc9993d722b2", "train": "c87c1849db81d9a9",
         "validation": "88733118274ae4ea", "test": "8fe52a2899732d0f",
     }  # fmt: skip
@@ -188,16 +188,16 @@ def test_the_seed_decides_which_rows():
 
 def test_a_gathered_task_fits_together():
     sweep = spec()
-    found = set_up_task(sweep, TASK)
-    assert found.output_spec == OutputSpec(Logits())
-    assert found.tokenizers.same
-    assert found.teacher.dims.layers == 2
-    assert found.student.dims.hidden == 8
-    assert {r: len(e) for r, e in found.teacher_splits.items()} == {
+    actual = set_up_task(sweep, TASK)
+    assert actual.output_spec == OutputSpec(Logits())
+    assert actual.tokenizers.same
+    assert actual.teacher.dims.layers == 2
+    assert actual.student.dims.hidden == 8
+    assert {r: len(e) for r, e in actual.teacher_splits.items()} == {
         "validation": 12, "test": 120, "finetune": 80, "train": 30,
     }  # fmt: skip
-    assert set(found.student_splits) == {"train", "validation", "test"}
-    assert len(found.tokenizers.teacher) <= SHAPE["vocabulary"]
+    assert set(actual.student_splits) == {"train", "validation", "test"}
+    assert len(actual.tokenizers.teacher) <= SHAPE["vocabulary"]
 
 
 def test_outputs_are_those_of_all_arms_together():
@@ -251,16 +251,16 @@ def test_pretrained_layers_of_a_random_teacher_are_refused_before_training():
 
 def test_a_student_cut_from_the_teacher():
     sweep = spec(student={"from_teacher": {"layers": [1], "weights": "finetuned"}})
-    found = set_up_task(sweep, TASK)
-    assert found.student == StudentFromTeacher(layers=(1,), weights="finetuned")
+    actual = set_up_task(sweep, TASK)
+    assert actual.student == StudentFromTeacher(layers=(1,), weights="finetuned")
 
 
 def test_a_student_pruned_from_the_teacher():
     eights = {**SHAPE, "hidden": 16, "heads": 2}
     pruned = {"from_teacher": {"sparsity": 70, "weights": "finetuned"}}
     sweep = spec(teacher__model=eights, student=pruned)
-    found = set_up_task(sweep, TASK)
-    assert found.student == StudentFromTeacher(sparsity=70.0, weights="finetuned")
+    actual = set_up_task(sweep, TASK)
+    assert actual.student == StudentFromTeacher(sparsity=70.0, weights="finetuned")
     assert describe_student(sweep) == "the fine-tuned teacher, 70% of heads and neurons pruned"
 
 
@@ -350,13 +350,15 @@ def test_the_identity_says_what_differs():
 def test_a_precision_that_devices_have_is_part_of_the_teacher():
     wide = {"teacher": {"model": {**SHAPE, "hidden": 96}, "finetune": {"epochs": 1}}}
     sweep = spec(**wide)
-    found = set_up_task(sweep, TASK)
-    one, two = (plan_teacher(sweep, found, ROOM, Ability("cpu", bf16=can)) for can in (True, False))
+    actual = set_up_task(sweep, TASK)
+    one, two = (
+        plan_teacher(sweep, actual, ROOM, Ability("cpu", bf16=can)) for can in (True, False)
+    )
     assert (one.inputs.precision, two.inputs.precision) == ("bf16", "fp32")
     assert (one.inputs.finetune.precision, two.inputs.finetune.precision) == ("bf16", "fp32")
     assert one.keys.teacher != two.keys.teacher
     assert (
-        plan_teacher(sweep, found, ROOM, Ability("cuda", bf16=False)).keys.teacher
+        plan_teacher(sweep, actual, ROOM, Ability("cuda", bf16=False)).keys.teacher
         == two.keys.teacher
     )
 
@@ -424,9 +426,9 @@ def test_what_is_read_more_of_a_teacher_is_a_part_more(change):
     changes, new = MORE[change]
     one, two = plan_of().keys, plan_of(**changes).keys
     assert one.teacher == two.teacher
-    found = {name for name, key in two.parts.items() if one.parts.get(name) != key}
-    assert found
-    assert all(name.startswith(tuple(new)) for name in found)
+    actual = {name for name, key in two.parts.items() if one.parts.get(name) != key}
+    assert actual
+    assert all(name.startswith(tuple(new)) for name in actual)
 
 
 @pytest.mark.parametrize("change", ANOTHER)
@@ -448,9 +450,9 @@ def test_what_trials_read_has_a_name_of_its_own(changes):
 
 
 def test_changed_labels_are_other_data(tmp_path):
-    found = []
+    actual = []
     for flipped in (0, 0, 1):
-        folder = tmp_path / f"data-{len(found)}" / "glue" / "sst2"
+        folder = tmp_path / f"data-{len(actual)}" / "glue" / "sst2"
         folder.mkdir(parents=True)
         labels = np.arange(40) % 2
         labels[7] ^= flipped
@@ -458,5 +460,5 @@ def test_changed_labels_are_other_data(tmp_path):
         for split in ("train", "validation"):
             pq.write_table(table, folder / f"{split}.parquet")
         sweep = spec(tasks=["glue/sst2"], data__root=str(folder.parents[1]))
-        found.append(plan_teacher(sweep, set_up_task(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
-    assert found[0] == found[1] != found[2]
+        actual.append(plan_teacher(sweep, set_up_task(sweep, "glue/sst2"), ROOM).inputs.fingerprint)
+    assert actual[0] == actual[1] != actual[2]

@@ -74,8 +74,10 @@ def resumed(run):
     driver = Driver(run, spec(), storage)
     settle(run, driver.arm_studies, driver.arms)
     trials = {
-        arm: [(t.number, t.state, dict(t.params), t.values) for t in found.study.study.get_trials()]
-        for arm, found in driver.arms.items()
+        arm: [
+            (t.number, t.state, dict(t.params), t.values) for t in actual.study.study.get_trials()
+        ]
+        for arm, actual in driver.arms.items()
     }
     return notes, trials
 

@@ -36,19 +36,19 @@ def test_batches_that_are_cut_only_in_need_are_no_note(train):
     ],
 )
 def test_arms_that_compare_within_a_batch_are_named_where_the_file_cuts_it(train, words):
-    found = training_notes(spec(train=train, methods=ARMS), CONTEXT)
-    assert len(found) == 2
-    assert all(note.startswith(words) for note in found)
-    assert "in arm 'sinkd' predictions are transported within each micro batch" in found[0]
-    assert "in arm 'one_to_one' neurons are correlated" in found[1]
+    actual = training_notes(spec(train=train, methods=ARMS), CONTEXT)
+    assert len(actual) == 2
+    assert all(note.startswith(words) for note in actual)
+    assert "in arm 'sinkd' predictions are transported within each micro batch" in actual[0]
+    assert "in arm 'one_to_one' neurons are correlated" in actual[1]
 
 
 @pytest.mark.parametrize(("name", "count"), [("auto", 0), ("eager", 0), ("sdpa", 1)])
 def test_arms_that_need_another_attention_are_named(name, count):
     arms = {n: {"name": n, "method": n} for n in ("none", "kd", "tinybert", "pkd")}
-    found = training_notes(spec(train={"fixed": {"attention": name}}, methods=arms), CONTEXT)
-    assert len(found) == count
-    assert all("train.attention is sdpa; arm 'tinybert' reads attention maps" in n for n in found)
+    actual = training_notes(spec(train={"fixed": {"attention": name}}, methods=arms), CONTEXT)
+    assert len(actual) == count
+    assert all("train.attention is sdpa; arm 'tinybert' reads attention maps" in n for n in actual)
 
 
 FLASH = "flash_attention_2"

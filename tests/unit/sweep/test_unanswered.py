@@ -73,8 +73,8 @@ def test_the_teacher_writes_responses_to_all_of_them_and_arms_may_leave_them_out
 def test_methods_on_given_responses_learn_what_they_learn_without_them(tmp_path):
     arms = {"kd": {"fixed": {"alpha": 0.7}}, "sft": {}, "seqkd": {}}
     spec, alone = (sweep(tmp_path, arms, more) for more in (unanswered(tmp_path), None))
-    found = [given.trained(of, tmp_path) for of in (spec, alone)]
-    assert found[0] == pytest.approx(found[1], abs=1e-5)
+    actual = [given.trained(of, tmp_path) for of in (spec, alone)]
+    assert actual[0] == pytest.approx(actual[1], abs=1e-5)
 
 
 def test_an_encoder_and_decoder_reads_them_too(tmp_path):
@@ -91,8 +91,8 @@ def test_an_encoder_and_decoder_reads_them_too(tmp_path):
 @pytest.mark.parametrize("last", ["user", "assistant"])
 def test_of_messages_those_before_the_response_are_read(tmp_path, last):
     def turns(k: int, *, whole: bool) -> list[dict[str, str]]:
-        said = [{"role": "user", "content": f"what is {k}"}]
-        return said + [{"role": "assistant", "content": f"it is {k}"}] * whole
+        output = [{"role": "user", "content": f"what is {k}"}]
+        return output + [{"role": "assistant", "content": f"it is {k}"}] * whole
 
     for split in ("train", "validation"):
         lines = [{"m": turns(k, whole=True)} for k in range(ROWS)]
@@ -116,7 +116,7 @@ def test_arms_that_leave_them_out_are_named_at_the_start(tmp_path):
     arms = {"seqkd": {}, "sft": {}, "gkd": {}, "minillm": {}}
     own = {"unlabelled": False}
     less = {"gkd": {"fixed": own}, "minillm": {}, "seqkd": {}}
-    said = [
+    output = [
         [note for note in set_up_task(of, NAME).notes if note.startswith("data.unlabelled")]
         for of in (
             sweep(tmp_path, arms, unanswered(tmp_path)),
@@ -124,7 +124,7 @@ def test_arms_that_leave_them_out_are_named_at_the_start(tmp_path):
             sweep(tmp_path, arms, None),
         )
     ]
-    assert said == [
+    assert output == [
         ["data.unlabelled: gkd and minillm leave the 6 prompts without responses out, and learn "
          "from the others alone"],
         ["data.unlabelled: minillm leaves the 6 prompts without responses out, and learns from the "

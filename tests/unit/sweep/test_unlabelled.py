@@ -47,8 +47,8 @@ def sweep(place: Path, arms: Mapping[str, Any], more: str | None, **changes: Any
 def trained(spec: SweepSpec, place: Path, arm: str) -> dict[str, float]:
     setup, prepared, _ = prepare_task(spec, NAME, place / "cache", lambda *_: None)
     config = trial_of(spec, place, NAME, arm, {"lr": 1e-3})
-    found = run_in_process(config, prepared, setup.task, lambda _: None)
-    return {**found.metrics, **found.evaluation.terms}
+    actual = run_in_process(config, prepared, setup.task, lambda _: None)
+    return {**actual.metrics, **actual.evaluation.terms}
 
 
 @pytest.fixture
@@ -109,12 +109,12 @@ def test_weights_of_classes_stay_what_they_are(place):
             "select_on": {"split": "validation", "fraction": 0.5},
             "report_on": {"split": "validation"}}  # fmt: skip
     encoded = set_up_task(sweep(place, arms(), None, data=data), NAME).student_splits["train"]
-    found = weighted_by_batch(encoded, [np.arange(len(encoded))]).columns[ROW_WEIGHT]
+    actual = weighted_by_batch(encoded, [np.arange(len(encoded))]).columns[ROW_WEIGHT]
     scale = (LABELLED_ROWS + MORE) / LABELLED_ROWS
-    assert found[:LABELLED_ROWS] == pytest.approx(
+    assert actual[:LABELLED_ROWS] == pytest.approx(
         encoded.columns[ROW_WEIGHT][:LABELLED_ROWS] * scale
     )
-    assert (found[LABELLED_ROWS:] == 0).all()
+    assert (actual[LABELLED_ROWS:] == 0).all()
 
 
 def test_the_record_says_who_learnt_from_them(place):
@@ -134,8 +134,8 @@ def test_outputs_made_elsewhere_are_wanted_of_these_rows_too(place):
     setup = set_up_task(sweep(place, arms(), unlabelled(place, p="[0.1, 0.9]"), **given), NAME)
     assert setup.given is not None
     assert setup.given.recorded is not None
-    found = np.exp(setup.given.recorded.all_logits()[:, 1])
-    assert found == pytest.approx([0.6] * LABELLED_ROWS + [0.9] * MORE)
+    actual = np.exp(setup.given.recorded.all_logits()[:, 1])
+    assert actual == pytest.approx([0.6] * LABELLED_ROWS + [0.9] * MORE)
     with pytest.raises(DataError, match="has no column 'p'"):
         set_up_task(sweep(place, arms(), unlabelled(place), **given), NAME)
 

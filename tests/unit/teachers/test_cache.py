@@ -48,9 +48,9 @@ def test_others_may_read_an_entry(tmp_path):
 def test_what_is_read_equals_what_was_made(tmp_path, change):
     inputs = tiny.inputs(**CHANGES[change]())
     one, two = tiny.through(tmp_path, inputs), tiny.through(tmp_path, inputs)
-    assert one.found.is_new
+    assert one.lookup.is_new
     assert two.made is None
-    assert two.found.missing == ()
+    assert two.lookup.missing == ()
     assert same(two.prepared, one.prepared)
 
 
@@ -61,8 +61,8 @@ def test_a_preparation_gives_the_same_with_a_cache_and_without(tmp_path):
 
 def test_the_teacher_is_a_model_folder_with_its_tokenizer(tmp_path):
     done = tiny.kept(tmp_path)
-    found = weights.load(done.entry / TEACHER).tensors
-    assert same(found, done.made.state.tensors)
+    actual = weights.load(done.entry / TEACHER).tensors
+    assert same(actual, done.made.state.tensors)
     assert (done.entry / TEACHER / "tokenizer.json").exists()
 
 
@@ -111,8 +111,8 @@ def test_a_damaged_teacher_is_made_again_whole(tmp_path, file, size):
     done = tiny.kept(tmp_path)
     _damage(done.entry / file, size)
     again = tiny.through(tmp_path, tiny.inputs())
-    assert again.found.damaged
-    assert again.found.is_new
+    assert again.lookup.damaged
+    assert again.lookup.is_new
     assert same(timeless(again.prepared), timeless(done.prepared))
     assert tiny.through(tmp_path, tiny.inputs()).made is None
 
@@ -123,8 +123,8 @@ def test_a_damaged_part_is_made_again_and_nothing_else(tmp_path, name, file, siz
     done = tiny.kept(tmp_path)
     _damage(part_of(done, name) / file, size)
     again = tiny.through(tmp_path, tiny.inputs())
-    assert again.found.damaged
-    assert again.found.missing == (name,)
+    assert again.lookup.damaged
+    assert again.lookup.missing == (name,)
     assert again.made.history == ()
     assert same(again.prepared.cached_outputs, done.prepared.cached_outputs)
     assert tiny.through(tmp_path, tiny.inputs()).made is None

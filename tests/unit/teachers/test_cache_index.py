@@ -46,9 +46,9 @@ def names(gone) -> set[str]:
 
 
 def test_teachers_are_listed_with_their_parts_the_one_used_last_first(filled):
-    found = cache_index.entries(filled)
-    assert [entry.folder.name for entry in found] == ["new", "middle", "old"]
-    first = found[0]
+    actual = cache_index.entries(filled)
+    assert [entry.folder.name for entry in actual] == ["new", "middle", "old"]
+    first = actual[0]
     assert (first.task, first.about.metrics, first.weights) == ("t", {"test/m": 0.5}, BIG)
     assert [part.name for part in first.parts] == ["recorded/x", "recorded/y"]
     assert first.recordings == sum(part.nbytes for part in first.parts) >= 2 * SMALL
@@ -125,11 +125,11 @@ def test_what_was_left_half_written_is_shown_and_goes(filled):
     (filled / cache_index.AUGMENTED).mkdir()
     (filled / cache_index.AUGMENTED / ".new-5").write_text("half")
     with locks.atomic_write(filled / "other") as busy:
-        found = cache_index.leftovers(filled, locks)
-        assert names(found) == {".new-1", ".new-2", ".gone-3", ".gone-4", ".new-5"}
-        assert all(kept.nbytes > 0 for kept in found)
+        actual = cache_index.leftovers(filled, locks)
+        assert names(actual) == {".new-1", ".new-2", ".gone-3", ".gone-4", ".new-5"}
+        assert all(kept.nbytes > 0 for kept in actual)
         gone = cache_index.prune(filled, 10**9)
-        assert names(gone) == names(found)
+        assert names(gone) == names(actual)
         assert busy.exists()
     assert cache_index.leftovers(filled, locks) == ()
     assert {entry.folder.name for entry in cache_index.entries(filled)} == {"new", "middle", "old"}

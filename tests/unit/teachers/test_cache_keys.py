@@ -113,8 +113,8 @@ def test_every_setting_of_fine_tuning_is_another_teacher():
     apart = {"precision", "sharding"}
     assert TrainSettings.__dataclass_fields__.keys() - apart == others.keys()
     assert keys(finetune=replace(FINETUNE, sharding="full")).teacher == keys().teacher
-    found = {keys(finetune=replace(FINETUNE, **{n: v})).teacher for n, v in others.items()}
-    assert len(found | {keys().teacher}) == len(others) + 1
+    actual = {keys(finetune=replace(FINETUNE, **{n: v})).teacher for n, v in others.items()}
+    assert len(actual | {keys().teacher}) == len(others) + 1
 
 
 @pytest.mark.parametrize("change", OTHER_PARTS)
@@ -215,11 +215,11 @@ def test_labels_of_tokens_count():
     )
     labels = encoded.labels.copy()
     labels[5] = NO_LABEL
-    found = {
+    actual = {
         keys(teacher_splits={**SPLITS, "finetune": rows}).teacher
         for rows in (encoded, replace(encoded, labels=labels), replace(encoded, truncated=9))
     }
-    assert len(found) == 3
+    assert len(actual) == 3
 
 
 def test_signals_of_nothing_are_logits_where_rows_have_one_label():

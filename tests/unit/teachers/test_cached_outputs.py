@@ -60,18 +60,18 @@ def test_gathered_outputs_are_those_of_a_forward_of_the_same_rows(dtype, layers)
     kept = recording(dtype=dtype)
     rows = np.array([30, 2, 2, 17, 36, 0])
     batch, out = direct(rows)
-    found = states_of(kept, rows, batch.input_ids.shape[1], layers)
+    actual = states_of(kept, rows, batch.input_ids.shape[1], layers)
     assert torch.allclose(logits_of(kept, rows, 0), out.logits, atol=1e-5)
     length = ENCODED.lengths()[rows]
     recorded_to = np.minimum(length + OUTPUT_SPEC.context_padding, LENGTH)
     assert (recorded_to > length).all()
     for layer in layers:
-        assert found[layer].dtype == torch.float32
+        assert actual[layer].dtype == torch.float32
         for i, count in enumerate(recorded_to):
             want = out.hidden(layer)[i, :count]
             tolerance = want.abs().max().item() * ROUNDING[dtype] + 2e-6
-            assert torch.allclose(found[layer][i, :count], want, rtol=0, atol=tolerance)
-            assert not found[layer][i, count:].any()
+            assert torch.allclose(actual[layer][i, :count], want, rtol=0, atol=tolerance)
+            assert not actual[layer][i, count:].any()
 
 
 def test_fewer_positions_than_recorded_can_be_asked_for():
@@ -168,12 +168,12 @@ def test_recorded_attentions_are_those_of_a_forward(dtype, blocks):
     batch = Collator(0, max_length=LENGTH)(ENCODED, rows)
     with torch.inference_mode():
         out = forward(teacher().eval(), batch, output_spec=attention_maps((0, 1)))
-    found = maps_of(kept, rows, batch.input_ids.shape[1], blocks)
+    actual = maps_of(kept, rows, batch.input_ids.shape[1], blocks)
     mask = batch.attention_mask.bool()
     pairs = (mask[:, :, None] & mask[:, None, :])[:, None]
     for block in blocks:
         want = out.attention(block) * pairs
-        assert torch.allclose(found[block], want, atol=ROUNDING[dtype] + 2e-6)
+        assert torch.allclose(actual[block], want, atol=ROUNDING[dtype] + 2e-6)
 
 
 def test_spans_have_logits_for_every_token():

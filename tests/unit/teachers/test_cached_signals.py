@@ -75,18 +75,18 @@ def test_what_is_taken_apart_goes_together_again_in_any_blocks(before, after):
 def test_a_signal_is_read_without_its_values_at_hand():
     whole = recorded((2, 4))
     every = list(whole.chunks())
-    asked = []
+    requested = []
 
     def block(number):
-        asked.append(number)
+        requested.append(number)
         return every[number]
 
     signals = split_signals(whole.with_chunks(()), block)
-    assert asked == []
-    found = signals["hidden_states/2"].read(1, 3)["hidden_states/2"]
-    assert asked == [0, 1]
+    assert requested == []
+    actual = signals["hidden_states/2"].read(1, 3)["hidden_states/2"]
+    assert requested == [0, 1]
     assert np.array_equal(
-        found, np.concatenate(whole.parts["hidden_states/2"].rows(np.asarray([1, 2])))
+        actual, np.concatenate(whole.parts["hidden_states/2"].rows(np.asarray([1, 2])))
     )
 
 
@@ -103,12 +103,12 @@ def test_some_of_the_signals_are_a_recording_of_their_own():
     whole = recorded((2,))
     few = OutputSpec(Logits(), *hidden_states((5,)), context_padding=1)
     bare, values = merge_signals(split_signals(whole), few, "fp32", blocks(3))
-    found = bare.with_chunks(values)
-    assert found.names == ("hidden_states/5", "logits")
-    assert found.rounding == {"hidden_states/5": (0.0, 6.0)}
+    actual = bare.with_chunks(values)
+    assert actual.names == ("hidden_states/5", "logits")
+    assert actual.rounding == {"hidden_states/5": (0.0, 6.0)}
     rows = np.arange(len(LENGTHS))
-    ours, theirs = (states_of(r, rows, 7, (5,))[5].numpy() for r in (found, whole))
-    assert np.array_equal(ours, theirs)
+    result, expected = (states_of(r, rows, 7, (5,))[5].numpy() for r in (actual, whole))
+    assert np.array_equal(result, expected)
 
 
 def test_rounding_of_layers_adds_up_to_that_of_the_signal():

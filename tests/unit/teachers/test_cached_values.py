@@ -78,9 +78,9 @@ def test_the_comparison_of_this_file_can_tell_types_apart():
 def test_the_configuration_of_a_model_type_comes_back_and_makes_the_same_one(model_type):
     config = AutoConfig.for_model(model_type)
     plain = json.loads(config.to_json_string(use_diff=False))
-    found = again(plain)
-    assert same(found, plain)
-    made = type(config).from_dict(found)
+    actual = again(plain)
+    assert same(actual, plain)
+    made = type(config).from_dict(actual)
     assert made.to_dict() == type(config).from_dict(plain).to_dict()
 
 
@@ -88,17 +88,17 @@ def test_a_model_state_with_lists_in_its_configuration_can_be_built_again():
     """Llama 3.1 has several tokens that end a text, Qwen2 a type of attention for each block."""
     state = weights.capture(tiny())
     config = {**state.config, "eos_token_id": [3, 4], "nested": {"rates": (0.1, [2, None])}}
-    found = again(replace(state, config=config))
-    assert isinstance(found, ModelState)
-    assert same(dict(found.config), config)
-    assert weights.restore(found).config.eos_token_id == [3, 4]
+    actual = again(replace(state, config=config))
+    assert isinstance(actual, ModelState)
+    assert same(dict(actual.config), config)
+    assert weights.restore(actual).config.eos_token_id == [3, 4]
 
 
 @pytest.mark.parametrize("number", [np.float32(0.1), np.float64(-0.0), np.int64(7), np.bool_(True)])
 def test_single_numbers_of_numpy_keep_their_type(number):
-    found = again({"value": (number,)})["value"][0]
-    assert type(found) is type(number)
-    assert repr(found) == repr(number)
+    actual = again({"value": (number,)})["value"][0]
+    assert type(actual) is type(number)
+    assert repr(actual) == repr(number)
 
 
 def test_what_has_no_form_in_the_cache_is_refused_by_name():

@@ -92,24 +92,24 @@ def test_comments_docstrings_and_layout_do_not_count_and_code_does(module):
 
 
 def test_code_counts_with_what_it_imports_of_raykd():
-    found = closure(["raykd.teachers.finetune"])
+    actual = closure(["raykd.teachers.finetune"])
     for name in ("training.loop", "training.optim", "training.batches", "training.device",
                  "training.seeding", "training.settings", "data.collate", "models.dropout",
                  "training.vocab_subset", "losses.vocabulary", "models.forward"):  # fmt: skip
-        assert f"raykd.{name}" in found
-    assert not found & set(NOT_DECISIVE)
+        assert f"raykd.{name}" in actual
+    assert not actual & set(NOT_DECISIVE)
     # Who prepares, serves and reports has no say in how a teacher is trained.
-    layers = {name.split(".")[1] for name in found if "." in name}
+    layers = {name.split(".")[1] for name in actual if "." in name}
     assert layers <= {
         "training", "models", "data", "losses", "methods", "teachers", "private_api"
     }  # fmt: skip
-    assert {n for n in found if n.startswith("raykd.teachers")} <= {
+    assert {n for n in actual if n.startswith("raykd.teachers")} <= {
         "raykd.teachers", "raykd.teachers.finetune"
     }  # fmt: skip
 
 
 def test_recording_counts_with_all_that_makes_parts():
-    found = closure(["raykd.teachers.prepare"])
+    actual = closure(["raykd.teachers.prepare"])
     for name in (
         "recording",
         "scoring",
@@ -119,7 +119,7 @@ def test_recording_counts_with_all_that_makes_parts():
         "vocab_cache.hidden",
         "vocab_cache.signal",
     ):
-        assert f"raykd.teachers.{name}" in found
+        assert f"raykd.teachers.{name}" in actual
 
 
 def test_a_changed_import_changes_the_digest(module, monkeypatch):

@@ -41,8 +41,8 @@ def test_candidates_begin_with_what_is_given_and_cover_the_range():
 
 def test_the_best_training_on_the_validation_split_is_the_teacher():
     given = tiny.inputs(finetune_search=4)
-    told = []
-    best = finetuned(given, given.teacher, tiny.WORLD, lambda *what: told.append(what))
+    reported = []
+    best = finetuned(given, given.teacher, tiny.WORLD, lambda *what: reported.append(what))
     scores = [one.score for one in best.tried]
     (taken,) = [k for k, one in enumerate(best.tried) if one.chosen]
     assert taken == scores.index(max(scores))
@@ -57,8 +57,8 @@ def test_the_best_training_on_the_validation_split_is_the_teacher():
     assert all(name == other and bool((a == b).all()) for (name, a), (other, b) in both)
     assert [e.metrics for e in best.history] == [e.metrics for e in alone.history]
     total = sum(one.epochs for one in best.tried)
-    assert told[-1][1:3] == (total, total)
-    assert told[-1][3].startswith("training 4 of 4, lr ")
+    assert reported[-1][1:3] == (total, total)
+    assert reported[-1][3].startswith("training 4 of 4, lr ")
 
 
 def test_a_search_whose_trainings_all_diverge_is_told():
@@ -112,19 +112,19 @@ def test_fine_tuned_weights_are_kept_before_anything_is_made_of_them(tmp_path):
     inputs = tiny.given()
     cache, _ = open_cache(tmp_path)
     keys = cache_keys_of(inputs, tiny.words())
-    found = cache.look_up(inputs, keys)
+    actual = cache.look_up(inputs, keys)
     assert cache.claim(keys)
-    store = StepwiseStore(cache, inputs, keys, found, tiny.words().save_pretrained)
+    store = StepwiseStore(cache, inputs, keys, actual, tiny.words().save_pretrained)
 
     def dies(*args):
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        make(with_known_parts(inputs, found), tiny.WORLD, quiet, dies, store.weights)
+        make(with_known_parts(inputs, actual), tiny.WORLD, quiet, dies, store.weights)
     cache.close()
     # The next attempt reads them and trains nothing.
     again = tiny.through(tmp_path, inputs)
-    assert WEIGHTS not in again.found.missing
+    assert WEIGHTS not in again.lookup.missing
     assert again.made.history == ()
     alone, state = tiny.ready()
     assert same(again.made.state, state)
@@ -137,10 +137,10 @@ def test_time_is_counted_once_where_weights_are_kept_first(tmp_path):
     inputs = tiny.given()
     cache, _ = open_cache(tmp_path)
     keys = cache_keys_of(inputs, tiny.words())
-    found = cache.look_up(inputs, keys)
+    actual = cache.look_up(inputs, keys)
     assert cache.claim(keys)
-    store = StepwiseStore(cache, inputs, keys, found, tiny.words().save_pretrained)
-    made = make(with_known_parts(inputs, found), tiny.WORLD, quiet, keep=store.weights)
+    store = StepwiseStore(cache, inputs, keys, actual, tiny.words().save_pretrained)
+    made = make(with_known_parts(inputs, actual), tiny.WORLD, quiet, keep=store.weights)
     store.rest(made)
     there = cache.look_up(inputs, keys)
     cache.close()

@@ -17,9 +17,9 @@ def quiet(*progress):
 
 
 def test_each_of_them_is_what_a_teacher_of_that_seed_is_alone():
-    found = scores_of_seeds(tiny.inputs(finetune_seeds=3), (), tiny.WORLD, quiet)
-    assert list(found) == [4, 5]
-    for seed, scores in found.items():
+    actual = scores_of_seeds(tiny.inputs(finetune_seeds=3), (), tiny.WORLD, quiet)
+    assert list(actual) == [4, 5]
+    for seed, scores in actual.items():
         alone = tiny.prepared(finetune_seed=seed)[0]
         assert scores["accuracy"] == alone.metrics["test/accuracy"]
 
@@ -38,7 +38,7 @@ def test_students_read_the_same_of_the_first_and_the_others_scores_are_there(tmp
 def test_more_of_them_train_those_that_are_missing(tmp_path):
     first = tiny.through(tmp_path, tiny.inputs(finetune_seeds=2))
     second = tiny.through(tmp_path, tiny.inputs(finetune_seeds=3))
-    assert second.found.missing == (f"{SEEDS}5",)
+    assert second.lookup.missing == (f"{SEEDS}5",)
     assert list(second.made.seed_scores) == [5]
     assert second.prepared.seed_scores.items() >= first.prepared.seed_scores.items()
     third = tiny.through(tmp_path, tiny.inputs(finetune_seeds=3))
@@ -56,8 +56,8 @@ def test_they_have_the_settings_that_a_search_found_for_the_teacher():
 
 def test_one_that_diverges_is_there_without_a_score(monkeypatch):
     bad = TrainSettings(epochs=1, lr=1e30, batch_size=16, precision="fp32")
-    found = scores_of_seeds(tiny.inputs(finetune=bad, finetune_seeds=2), (), tiny.WORLD, quiet)
-    assert found == {4: {}}
+    actual = scores_of_seeds(tiny.inputs(finetune=bad, finetune_seeds=2), (), tiny.WORLD, quiet)
+    assert actual == {4: {}}
 
 
 def test_a_teacher_that_is_not_trained_has_no_seeds():
@@ -66,10 +66,10 @@ def test_a_teacher_that_is_not_trained_has_no_seeds():
 
 
 def test_progress_says_which_of_them_it_is():
-    told = []
+    reported = []
     given = tiny.inputs(finetune_seeds=3)
-    scores_of_seeds(given, (), tiny.WORLD, lambda *what: told.append(what))
-    details = [detail for _, _, _, detail in told]
+    scores_of_seeds(given, (), tiny.WORLD, lambda *what: reported.append(what))
+    details = [detail for _, _, _, detail in reported]
     assert details[0] == "teacher 2 of 3"
     assert details[-1].startswith("teacher 3 of 3: accuracy")
 

@@ -27,17 +27,21 @@ FEWER = ["bf16", "fp16"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "device", "bf16", "found"),
+    ("requested", "device", "bf16", "actual"),
     [
         ("auto", "cuda", True, "bf16"),
         ("auto", "cuda", False, "fp32"),
         ("auto", "cpu", True, "fp32"),
         ("auto", "cpu", False, "fp32"),
-        *[(asked, device, False, asked) for asked in FROZEN_DTYPES for device in ("cpu", "cuda")],
+        *[
+            (requested, device, False, requested)
+            for requested in FROZEN_DTYPES
+            for device in ("cpu", "cuda")
+        ],
     ],
 )
-def test_auto_is_bf16_on_gpus_that_have_it(asked, device, bf16, found):
-    assert resolve_frozen_precision(asked, Ability(device, bf16)) == found
+def test_auto_is_bf16_on_gpus_that_have_it(requested, device, bf16, actual):
+    assert resolve_frozen_precision(requested, Ability(device, bf16)) == actual
 
 
 def arrays(prepared):
@@ -56,8 +60,8 @@ def test_it_is_recorded_in_its_precision_and_the_error_is_measured(precision):
     assert (name, others) == ("logits", [])
     assert 1e-5 < error < 0.05
     both = zip(arrays(served), arrays(exact), strict=True)
-    found = [np.abs(one - two).max() for one, two in both]
-    assert all(0 < most < 0.2 for most in found)
+    actual = [np.abs(one - two).max() for one, two in both]
+    assert all(0 < most < 0.2 for most in actual)
 
 
 def test_students_made_of_it_begin_with_its_own_weights():
@@ -75,12 +79,12 @@ def test_it_runs_online_in_its_precision():
 def test_the_cache_keeps_the_error_and_what_was_recorded_in_each_precision(tmp_path):
     first = tiny.through(tmp_path, tiny.given())
     served = tiny.through(tmp_path, tiny.inputs(frozen_precision="bf16"))
-    assert {"precision_error", "scores/test", "recorded/logits"} <= set(served.found.missing)
-    assert "weights" not in served.found.missing
+    assert {"precision_error", "scores/test", "recorded/logits"} <= set(served.lookup.missing)
+    assert "weights" not in served.lookup.missing
     again = tiny.through(tmp_path, tiny.inputs(frozen_precision="bf16"))
-    assert again.found.missing == ()
+    assert again.lookup.missing == ()
     assert same(timeless(again.prepared), timeless(served.prepared))
-    assert tiny.through(tmp_path, tiny.given()).found.missing == ()
+    assert tiny.through(tmp_path, tiny.given()).lookup.missing == ()
     assert not same(first.prepared.cached_outputs, served.prepared.cached_outputs)
 
 

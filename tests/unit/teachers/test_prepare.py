@@ -123,11 +123,11 @@ def test_pretrained_layers_of_a_random_teacher_do_not_exist():
 
 
 def test_progress_tells_of_fine_tuning_and_then_of_every_row():
-    told = []
-    prepare(tiny.inputs(), tiny.WORLD, lambda *what: told.append(what))
-    tuned = [what for what in told if what[0] == "finetune"]
-    rows = [what for what in told if what[0] == "record"]
-    assert told == tuned + rows
+    reported = []
+    prepare(tiny.inputs(), tiny.WORLD, lambda *what: reported.append(what))
+    tuned = [what for what in reported if what[0] == "finetune"]
+    rows = [what for what in reported if what[0] == "record"]
+    assert reported == tuned + rows
     assert [(done, total) for _, done, total, _ in tuned] == [(0, 1), (1, 1)]
     total = sum(tiny.ROWS[role] for role in ("train", "validation", "test"))
     counts = [done for _, done, *_ in rows]

@@ -51,8 +51,8 @@ def test_the_two_ways_of_serving_say_the_same():
     for layer in (0, 2):
         assert one.hidden(layer).shape == two.hidden(layer).shape
         for i, length in enumerate(lengths):
-            mine, theirs = (o.hidden(layer)[i, :length] for o in (one, two))
-            assert torch.allclose(mine, theirs, atol=1e-5)
+            mine, expected = (o.hidden(layer)[i, :length] for o in (one, two))
+            assert torch.allclose(mine, expected, atol=1e-5)
 
 
 def test_nothing_is_given_that_was_not_asked_for(teacher):

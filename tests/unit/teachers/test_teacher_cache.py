@@ -34,7 +34,7 @@ def test_another_layer_is_recorded_and_nothing_else(tmp_path, dtype):
     )
     more = tiny.inputs(output_spec=all_of, dtype=dtype)
     second = tiny.through(tmp_path, more)
-    assert set(second.found.missing) == {
+    assert set(second.lookup.missing) == {
         "recorded/hidden_states/1", "recorded/hidden_states/2", "recorded/attentions/1"
     }  # fmt: skip
     assert second.made.history == ()
@@ -80,7 +80,7 @@ def test_what_is_not_the_teachers_makes_nothing_again(tmp_path, change, monkeypa
     monkeypatch.setattr(teacher_cache, "with_known_parts", None)
     inputs = tiny.inputs(**WANTS_NOTHING_NEW[change])
     second = tiny.through(tmp_path, inputs)
-    assert second.found.missing == ()
+    assert second.lookup.missing == ()
     assert second.prepared.metrics == first.prepared.metrics
     assert second.prepared.history == first.prepared.history
     assert second.keys.teacher == first.keys.teacher
@@ -90,7 +90,7 @@ def test_weights_first_and_outputs_later(tmp_path):
     online = tiny.through(tmp_path, tiny.inputs(mode="weights"))
     assert online.prepared.cached_outputs is None
     outputs = tiny.through(tmp_path, tiny.inputs())
-    assert set(outputs.found.missing) == {
+    assert set(outputs.lookup.missing) == {
         "recorded/logits", "recorded/hidden_states/0", "recorded/hidden_states/2"
     }  # fmt: skip
     alone, _ = tiny.ready()
@@ -109,7 +109,7 @@ def test_other_rows_of_students_are_recorded_and_nothing_is_trained(tmp_path):
             student_splits={r: splits[r] for r in ("train", "validation", "test")},
         ),
     )
-    assert all(name.startswith("recorded/") for name in second.found.missing)
+    assert all(name.startswith("recorded/") for name in second.lookup.missing)
     assert close(
         second.prepared.cached_outputs.all_logits(),
         first.prepared.cached_outputs.all_logits()[5:20],
@@ -122,7 +122,7 @@ def test_other_rows_to_score_are_scored_and_the_history_is_not_theirs(tmp_path):
     splits = {**given.teacher_splits, "validation": given.teacher_splits["test"]}
     students = {**given.student_splits, "validation": splits["validation"]}
     second = tiny.through(tmp_path, tiny.inputs(teacher_splits=splits, student_splits=students))
-    assert second.found.missing == ("scores/validation",) or second.found.missing == ()
+    assert second.lookup.missing == ("scores/validation",) or second.lookup.missing == ()
     assert second.prepared.metrics["validation/accuracy"] == first.prepared.metrics["test/accuracy"]
     assert first.prepared.history
     assert second.prepared.history == ()
@@ -145,7 +145,7 @@ def test_a_student_made_of_the_teacher_is_made_once(tmp_path):
     tiny.kept(tmp_path)
     cut = tiny.inputs(student=StudentFromTeacher(layers=(1,), weights="finetuned"))
     second = tiny.through(tmp_path, cut)
-    assert second.found.missing == ("student",)
+    assert second.lookup.missing == ("student",)
     third = tiny.through(tmp_path, cut)
     assert third.made is None
     assert same(third.prepared.student, second.prepared.student)
@@ -182,11 +182,11 @@ def test_without_a_cache_everything_is_missing_and_nothing_is_kept():
     inputs = tiny.inputs()
     none = teacher_cache.TeacherCache(None)
     keys = cache_keys_of(inputs, tiny.words())
-    found = none.look_up(inputs, keys)
-    assert WEIGHTS in found.missing
+    actual = none.look_up(inputs, keys)
+    assert WEIGHTS in actual.missing
     assert none.claim(keys)
     assert (
-        none.store(inputs, keys, found, teacher_cache.PreparedParts(), lambda folder: None) is None
+        none.store(inputs, keys, actual, teacher_cache.PreparedParts(), lambda folder: None) is None
     )
     assert none.differences(tiny.TASK, keys) == ()
 
@@ -204,13 +204,13 @@ def test_a_cache_that_cannot_be_written_is_found_by_trying(tmp_path, place):
 def test_a_cache_that_can_only_be_read_is_read(tmp_path):
     first = tiny.kept(tmp_path)
     cache = teacher_cache.TeacherCache(tmp_path, writable=False)
-    found = cache.look_up(tiny.inputs(), first.keys)
-    assert found.missing == ()
+    actual = cache.look_up(tiny.inputs(), first.keys)
+    assert actual.missing == ()
     more = tiny.inputs(output_spec=tiny.output_spec((0, 1, 2)))
     keys = cache_keys_of(more, tiny.words())
-    found = cache.look_up(more, keys)
-    assert found.missing == ("recorded/hidden_states/1",)
+    actual = cache.look_up(more, keys)
+    assert actual.missing == ("recorded/hidden_states/1",)
     assert cache.claim(keys)
     assert (
-        cache.store(more, keys, found, teacher_cache.PreparedParts(), lambda folder: None) is None
+        cache.store(more, keys, actual, teacher_cache.PreparedParts(), lambda folder: None) is None
     )

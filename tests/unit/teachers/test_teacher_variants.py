@@ -39,7 +39,7 @@ def variant(prepared, factor: float):
 def test_every_derivation_is_analysed_once_under_a_name_of_its_own(prepared):
     assert set(prepared.analysis_results) == {analysis_name(d) for d in TWICE}
     assert prepared.analysis_results[analysis_name(Mean(12))].arrays["rows"] == 12
-    assert all(found.seconds > 0 for found in prepared.analysis_results.values())
+    assert all(actual.seconds > 0 for actual in prepared.analysis_results.values())
     assert analysis_name(Mean(8)) == analysis_name(Mean(8)) != analysis_name(Mean(9))
 
 
@@ -94,8 +94,8 @@ def test_findings_survive_the_cache(tmp_path):
     first = tiny.through(tmp_path, tiny.inputs(teacher_analyses=TWICE)).prepared
     again = tiny.through(tmp_path, tiny.inputs(teacher_analyses=TWICE))
     assert again.made is None
-    for name, found in first.analysis_results.items():
-        for key, array in found.arrays.items():
+    for name, actual in first.analysis_results.items():
+        for key, array in actual.arrays.items():
             assert np.array_equal(again.prepared.analysis_results[name].arrays[key], array)
 
 
@@ -117,7 +117,7 @@ def test_what_was_found_with_a_student_trained_in_another_precision_is_something
 def test_another_derivation_is_analysed_with_what_was_recorded_before(tmp_path, mode):
     tiny.through(tmp_path, tiny.inputs(teacher_analyses=TWICE[:1], mode=mode))
     second = tiny.through(tmp_path, tiny.inputs(teacher_analyses=TWICE, mode=mode))
-    assert second.found.missing == (f"analyses/{analysis_name(TWICE[1])}",)
+    assert second.lookup.missing == (f"analyses/{analysis_name(TWICE[1])}",)
     assert second.made.cached_outputs is None
     assert set(second.prepared.analysis_results) == {analysis_name(d) for d in TWICE}
 

@@ -87,14 +87,14 @@ def batch(inputs: TaskInputs):
 @pytest.mark.parametrize("name", ["hidden", "sampled:8", "top_k:8"])
 def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, tmp_path):
     inputs = replace(inputs, output_spec=OutputSpec(Logits(), VocabularyScores(name)))
-    found, later = (through(tmp_path, inputs) for _ in range(2))
+    actual, later = (through(tmp_path, inputs) for _ in range(2))
     assert later.made is None
-    found, again = found.prepared, later.prepared
+    actual, again = actual.prepared, later.prepared
     student = torch.randn(400, inputs.vocabulary)
     rows = batch(inputs)
     count = int((rows.labels != NO_LABEL).sum())
     values = []
-    for kept in (found, again):
+    for kept in (actual, again):
         target = (
             open_teacher(kept, DistributedContext()).outputs_fn(OutputSpec(Logits()))(rows).target
         )
@@ -105,18 +105,18 @@ def test_what_is_kept_serves_a_student_from_memory_and_from_disk(inputs, name, t
 
 
 def test_hidden_states_give_the_scores_of_the_teacher(inputs):
-    found, state = prepared(inputs, vocab_cache="hidden")
+    actual, state = prepared(inputs, vocab_cache="hidden")
     dense, _ = prepared(inputs)
     rows = batch(inputs)
     read = OutputSpec(Logits())
     one, two = (
         open_teacher(kept, DistributedContext()).outputs_fn(read)(rows).logits.float()
-        for kept in (found, dense)
+        for kept in (actual, dense)
     )
     assert forward_kl(one, two).max() < 1e-5
-    assert found.cached_outputs is not None
-    assert found.cached_outputs.error()["tokens"] < 1e-3
-    assert sum(p.nbytes() for p in found.cached_outputs.parts.values()) < sum(
+    assert actual.cached_outputs is not None
+    assert actual.cached_outputs.error()["tokens"] < 1e-3
+    assert sum(p.nbytes() for p in actual.cached_outputs.parts.values()) < sum(
         p.nbytes() for p in dense.cached_outputs.parts.values()
     )
     del state
@@ -155,9 +155,9 @@ def test_the_mass_that_top_k_holds_is_measured(inputs):
 
 
 def test_the_teacher_writes_a_response_to_every_row_once(inputs):
-    found, _ = prepared(inputs, more=Generations())
+    actual, _ = prepared(inputs, more=Generations())
     again, _ = prepared(inputs, more=Generations())
-    written, given_rows = found.splits[Generations.texts], found.splits["train"]
+    written, given_rows = actual.splits[Generations.texts], actual.splits["train"]
     assert len(written) == len(given_rows)
     assert np.array_equal(written.input_ids, again.splits[Generations.texts].input_ids)
     for row in range(ROWS):
@@ -230,14 +230,14 @@ def test_rows_without_a_label_have_nothing_that_is_kept(inputs, name, silent):
     train = inputs.teacher_splits["train"]
     blank = without_labels(train, np.isin(np.arange(ROWS), silent))
     splits = {**inputs.teacher_splits, "train": blank}
-    asked = OutputSpec(Logits(), VocabularyScores(name) if name else None)
-    recording = replace(inputs, teacher_splits=splits).recording("train", asked)
+    requested = OutputSpec(Logits(), VocabularyScores(name) if name else None)
+    recording = replace(inputs, teacher_splits=splits).recording("train", requested)
     kept = record(inputs.teacher.build(0), recording, torch.device("cpu"))
     rows = np.asarray([5, 0, 17, 3])
     count = sum(int(blank.label_counts()[row]) for row in rows)
     arrays = tokens_of(kept, rows) if name else {"logits": logits_of(kept, rows, LENGTH)}
-    found = list(arrays.values())
-    assert [len(values) for values in found] == [count] * len(found)
+    actual = list(arrays.values())
+    assert [len(values) for values in actual] == [count] * len(actual)
     assert kept.coverage[1] == (blank.label_counts().sum() if name else 0)
 
 
@@ -246,8 +246,8 @@ def test_states_too_large_for_fp16_fit_as_the_message_says(inputs, dtype, fits):
     model = inputs.teacher.build(0)
     with torch.no_grad():
         model.transformer.ln_f.weight.mul_(1e6)
-    asked = OutputSpec(Logits(), VocabularyScores("hidden"))
-    recording = replace(inputs, dtype=dtype).recording("train", asked)
+    requested = OutputSpec(Logits(), VocabularyScores("hidden"))
+    recording = replace(inputs, dtype=dtype).recording("train", requested)
     if not fits:
         with pytest.raises(TeacherError, match="larger than fp16") as caught:
             record(model, recording, torch.device("cpu"))

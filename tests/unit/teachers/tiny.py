@@ -125,7 +125,7 @@ def ready() -> tuple[PreparedTask, weights.ModelState]:
 class Through:
     """What came of a preparation with a cache: what was there, what was made, what trials get."""
 
-    found: CacheLookup
+    lookup: CacheLookup
     made: PreparedParts | None
     prepared: PreparedTask
     keys: CacheKeys
@@ -138,16 +138,16 @@ def through(folder: Path, of: TaskInputs, tokenizer: Any = None) -> Through:
     cache, why = open_cache(folder)
     assert not why
     keys = cache_keys_of(of, tokenizer)
-    found, made = cache.look_up(of, keys), None
-    if found.missing:
+    lookup, made = cache.look_up(of, keys), None
+    if lookup.missing:
         assert cache.claim(keys)
-        made = make(with_known_parts(of, found), WORLD, lambda *progress: None)
+        made = make(with_known_parts(of, lookup), WORLD, lambda *progress: None)
         assert made is not None
-        cache.store(of, keys, found, made, lambda where: save_tokenizer(tokenizer, where))
-    bare, blocks = finish_task(of, found, made)
+        cache.store(of, keys, lookup, made, lambda where: save_tokenizer(tokenizer, where))
+    bare, blocks = finish_task(of, lookup, made)
     whole = with_values(bare, made, blocks)
     cache.close()
-    return Through(found, made, whole, keys, folder / keys.teacher)
+    return Through(lookup, made, whole, keys, folder / keys.teacher)
 
 
 @functools.cache

@@ -54,7 +54,7 @@ def test_sizes_norms_and_cosines_are_those_of_the_gradients():
     anatomy = LossAnatomy(model, method, ALONE.device)
     step.run([part], rows, anatomy)
     whole = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-    found = anatomy.take()
+    actual = anatomy.take()
     assert anatomy.take() == {}
     terms = method.step(part.batch, step._student, step._teacher)
     gradients = {
@@ -72,14 +72,14 @@ def test_sizes_norms_and_cosines_are_those_of_the_gradients():
     }  # fmt: skip
     assert set(gradients) == {"task", "distil", "patient"}
     for name, gradient in gradients.items():
-        assert found[f"size {name}"] == pytest.approx(float(terms[name].detach()), rel=1e-5)
-        assert found[f"norm {name}"] == pytest.approx(float(gradient.norm()), rel=1e-4)
+        assert actual[f"size {name}"] == pytest.approx(float(terms[name].detach()), rel=1e-5)
+        assert actual[f"norm {name}"] == pytest.approx(float(gradient.norm()), rel=1e-4)
     cosine = torch.cosine_similarity(gradients["task"], gradients["distil"], dim=0)
-    assert found["cosine task distil"] == pytest.approx(float(cosine), abs=1e-4)
+    assert actual["cosine task distil"] == pytest.approx(float(cosine), abs=1e-4)
     # The gradients of the terms add up to that of the step.
-    norms = {name: found[f"norm {name}"] for name in gradients}
+    norms = {name: actual[f"norm {name}"] for name in gradients}
     squared = sum(n**2 for n in norms.values()) + 2 * sum(
-        found[f"cosine {a} {b}"] * norms[a] * norms[b]
+        actual[f"cosine {a} {b}"] * norms[a] * norms[b]
         for a, b in (("task", "distil"), ("task", "patient"), ("distil", "patient"))
     )
     assert math.sqrt(squared) == pytest.approx(float(whole.norm()), rel=1e-3)
@@ -136,7 +136,7 @@ def test_a_term_without_a_gradient_has_no_cosine():
         ("a", "b"),
         lambda _: {"a": model(torch.ones(2)).sum(), "b": torch.tensor(3.0)},
     )
-    found = anatomy.take()
-    assert (found["size b"], found["norm b"]) == (3.0, 0.0)
-    assert found["norm a"] == pytest.approx(math.sqrt(3))
-    assert "cosine a b" not in found
+    actual = anatomy.take()
+    assert (actual["size b"], actual["norm b"]) == (3.0, 0.0)
+    assert actual["norm a"] == pytest.approx(math.sqrt(3))
+    assert "cosine a b" not in actual

@@ -71,10 +71,10 @@ def test_auto_is_one_format_for_all_devices_of_a_sweep():
     assert resolve_precision("auto", Ability("cuda", bf16=False), 4096) == "fp32"
 
 
-@pytest.mark.parametrize("asked", ["fp32", "bf16"])
-def test_what_is_asked_for_is_what_it_is(asked):
+@pytest.mark.parametrize("requested", ["fp32", "bf16"])
+def test_what_is_asked_for_is_what_it_is(requested):
     for can in (True, False):
-        assert resolve_precision(asked, Ability("cpu", bf16=can), 8) == asked
+        assert resolve_precision(requested, Ability("cpu", bf16=can), 8) == requested
 
 
 @pytest.mark.parametrize("family", registry.names("families"))

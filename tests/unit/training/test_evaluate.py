@@ -45,10 +45,10 @@ def test_outcomes_by_row_are_those_of_the_task_and_none_of_one_that_has_none():
             return (logits.argmax(1) == encoded.labels).astype(np.float64)
 
     setup = InferenceSetup(TrainSettings(), COLLATOR, WORLD)
-    found = score_by_row(bert(), ByRow(), ROWS, setup, "accuracy")
-    assert found.metrics == score(bert(), ByRow(), ROWS, setup)
-    np.testing.assert_array_equal(found.outcomes, logits(bert(), 128).argmax(1) == ROWS.labels)
-    assert found.outcomes.dtype == np.float32
+    actual = score_by_row(bert(), ByRow(), ROWS, setup, "accuracy")
+    assert actual.metrics == score(bert(), ByRow(), ROWS, setup)
+    np.testing.assert_array_equal(actual.outcomes, logits(bert(), 128).argmax(1) == ROWS.labels)
+    assert actual.outcomes.dtype == np.float32
     assert score_by_row(bert(), ByRow(), ROWS, setup, "latency_ms").outcomes is None
     assert score_by_row(bert(), FirstToken(), ROWS, setup, "accuracy").outcomes is None
 
@@ -81,9 +81,9 @@ def test_latency_is_the_median_time_of_single_rows_after_a_warm_up(monkeypatch):
         return COLLATOR(encoded, numbers)
 
     monkeypatch.setattr(evaluate.time, "perf_counter", lambda: next(clock) / 1e3)
-    found = latency_ms(
+    actual = latency_ms(
         bert(), encoded(5), InferenceSetup(TrainSettings(precision="fp32"), collate, WORLD)
     )
-    assert found == pytest.approx(1.0)
+    assert actual == pytest.approx(1.0)
     assert len(rows) == evaluate.LATENCY_WARMUP + evaluate.LATENCY_ROWS
     assert set(rows) == set(range(5))

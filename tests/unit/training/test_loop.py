@@ -94,13 +94,13 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, evals_per_epoc
 
     # Another process would start with other generators and other initial weights.
     random.seed(1), np.random.seed(1)
-    told = []
+    reported = []
     resumed = job(
         state_path=path, model=job(seed=77).model,
-        on_evaluation=lambda evaluation: bool(told.append(evaluation)), **settings,
+        on_evaluation=lambda evaluation: bool(reported.append(evaluation)), **settings,
     )  # fmt: skip
     result = train_model(resumed)
-    assert told == list(result.history), "who listens now hears of the whole training"
+    assert reported == list(result.history), "who listens now hears of the whole training"
     assert numbers(result.history) == numbers(expected.history)
     assert result.steps == expected.steps
     for name, weight in whole_model.state_dict().items():
@@ -118,12 +118,16 @@ def test_a_stop_on_an_evaluation_before_the_saved_state_stops_a_resumed_training
         train_model(
             job(state_path=path, state_every_s=0.0, epochs=4, on_evaluation=_raise_at_the_end)
         )
-    told = []
+    reported = []
     result = train_model(
-        job(state_path=path, epochs=4, on_evaluation=lambda e: bool(told.append(e)) or e.epoch == 1)
+        job(
+            state_path=path,
+            epochs=4,
+            on_evaluation=lambda e: bool(reported.append(e)) or e.epoch == 1,
+        )
     )
     assert result.stopped
-    assert [e.epoch for e in told] == [1]
+    assert [e.epoch for e in reported] == [1]
 
 
 def test_resumed_time_counts_on(tmp_path):

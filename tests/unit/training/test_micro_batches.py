@@ -108,7 +108,7 @@ def test_memory_that_runs_out_halves_the_rows_of_a_pass_and_changes_nothing_else
 
 
 @pytest.mark.parametrize(
-    ("asked", "megabytes", "message", "hint"),
+    ("requested", "megabytes", "message", "hint"),
     [
         pytest.param(
             "auto",
@@ -120,9 +120,9 @@ def test_memory_that_runs_out_halves_the_rows_of_a_pass_and_changes_nothing_else
         (8, 7 * ROW_MB, "memory ran out with 8 rows in a pass: ", "set train.micro_batch to auto"),
     ],
 )
-def test_memory_that_is_too_small_is_one_message(asked, megabytes, message, hint):
+def test_memory_that_is_too_small_is_one_message(requested, megabytes, message, hint):
     with memory(megabytes), pytest.raises(TrialError) as caught:
-        train_model(hungry(micro_batch=asked))
+        train_model(hungry(micro_batch=requested))
     assert caught.value.message.startswith(message)
     assert "can't allocate memory" in caught.value.message
     assert caught.value.hint.startswith(hint)
@@ -155,17 +155,17 @@ def _rank(rank, size, folder):
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=size
     )
     world = DistributedContext(rank, size, CPU)
-    found = []
+    actual = []
     for changes in ({}, {"batch_size": 5}):
         with memory(3 * ROW_MB) if rank == 1 else contextlib.nullcontext():
-            found.append(numbers(train_model(hungry(world=world, **changes)).history))
+            actual.append(numbers(train_model(hungry(world=world, **changes)).history))
     with (
         memory(ROW_MB - 10) if rank == 1 else contextlib.nullcontext(),
         pytest.raises(TrialError, match="with 1 row in a pass") as caught,
     ):
         train_model(hungry(world=world))
-    found.append(caught.value.message)
-    Path(folder, f"{rank}.json").write_text(json.dumps(found))
+    actual.append(caught.value.message)
+    Path(folder, f"{rank}.json").write_text(json.dumps(actual))
     torch.distributed.destroy_process_group()
 
 
@@ -177,9 +177,9 @@ def test_ranks_halve_together_when_one_of_them_runs_short(tmp_path):
     assert "on another rank" not in two[2]
     for history, changes in zip(one[:2], ({}, {"batch_size": 5}), strict=True):
         alone = numbers(train_model(hungry(**changes)).history)
-        for found, expected in zip(history, alone, strict=True):
-            assert found[0] == expected[0]
-            assert found[3] == pytest.approx(expected[3], rel=1e-4)
+        for actual, expected in zip(history, alone, strict=True):
+            assert actual[0] == expected[0]
+            assert actual[3] == pytest.approx(expected[3], rel=1e-4)
 
 
 class Misjudged(Plain):

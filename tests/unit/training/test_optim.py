@@ -82,8 +82,8 @@ def test_moments_of_large_matrices_take_a_byte_each_and_move_them_alike():
         for model, optimizer in zip(models, optimizers, strict=True):
             model(rows).square().mean().backward()
             optimizer.step(step)
-    ours, theirs = (model.weight - before for model in models)
-    assert (ours - theirs).norm() < 0.05 * theirs.norm()
+    actual, reference = (model.weight - before for model in models)
+    assert (actual - reference).norm() < 0.05 * reference.norm()
     assert torch.allclose(models[0].bias, models[1].bias, atol=1e-2)
     matrix, bias = optimizers[0].moments().values()
     assert matrix["state1"].dtype == matrix["state2"].dtype == torch.uint8

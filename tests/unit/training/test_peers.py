@@ -41,21 +41,21 @@ def waits_in_vain(rank: int, folder: str, how: str) -> None:
         while how == "hangs" and not done.exists():
             time.sleep(0.01)
         os._exit(0)
-    world, found = DistributedContext(rank, 2, CPU), {}
+    world, actual = DistributedContext(rank, 2, CPU), {}
     for name, meet in MEETINGS.items():
         try:
             meet(world)
         except Exception as exc:
-            found[name] = [is_lost(exc), is_silent(exc), failure(exc, 2)["error"]]
-    done.write_text(json.dumps(found))
+            actual[name] = [is_lost(exc), is_silent(exc), failure(exc, 2)["error"]]
+    done.write_text(json.dumps(actual))
 
 
 @pytest.mark.parametrize("how", ["hangs", "ends"])
 def test_who_waits_in_vain_knows_why(tmp_path, how):
     on_processes(waits_in_vain, 2, str(tmp_path), how)
-    found = json.loads((tmp_path / "done").read_text())
-    assert found.keys() == MEETINGS.keys()
-    for name, (lost, silent, message) in found.items():
+    actual = json.loads((tmp_path / "done").read_text())
+    assert actual.keys() == MEETINGS.keys()
+    for name, (lost, silent, message) in actual.items():
         assert (lost, silent) == (how == "ends", how == "hangs"), (name, message)
         if how == "hangs":
             assert message.startswith("another worker of the slot did not answer for 4 hours")

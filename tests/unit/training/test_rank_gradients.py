@@ -60,9 +60,9 @@ def one_step(kind, name, rows, world, passes):
     method = pair.method(name, **CASES[kind, name])
     model = copy.deepcopy(pair.student)
     step = pair.step(method, world, model, pair.teacher)
-    found = step.run(pair.parts(method, rows, world, passes), rows)
+    actual = step.run(pair.parts(method, rows, world, passes), rows)
     loss_tracker = LossTracker(world)
-    loss_tracker.add(found.terms, found.totals, found.values, 1)
+    loss_tracker.add(actual.terms, actual.totals, actual.values, 1)
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()]
     return torch.cat([g.flatten() for g in grads]), loss_tracker.means(1)
 
@@ -108,13 +108,13 @@ def _rank(rank, size, folder):
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=size
     )
     world = DistributedContext(rank, size, torch.device("cpu"))
-    found = {"steps": every_step(world)}
+    actual = {"steps": every_step(world)}
     if size == 2:
         path = Path(folder) / "state.safetensors"
         with pytest.raises(CutOff) if rank == 0 else contextlib.nullcontext():
             training(world, state_path=path, on_evaluation=_stop)
-        found["resumed"], found["whole"] = training(world, state_path=path), training(world)
-    torch.save(found, Path(folder, f"{rank}.pt"))
+        actual["resumed"], actual["whole"] = training(world, state_path=path), training(world)
+    torch.save(actual, Path(folder, f"{rank}.pt"))
     dist.destroy_process_group()
 
 
@@ -122,12 +122,12 @@ def _rank(rank, size, folder):
 def spawned():
     """What every rank found, by the number of ranks."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = {}
+    actual = {}
     for size in (2, 3):
         with tempfile.TemporaryDirectory() as folder:
             on_processes(_rank, size, size, folder)
-            found[size] = [torch.load(Path(folder, f"{rank}.pt")) for rank in range(size)]
-    return found
+            actual[size] = [torch.load(Path(folder, f"{rank}.pt")) for rank in range(size)]
+    return actual
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +138,9 @@ def alone():
 @pytest.mark.parametrize("size", [2, 3])
 def test_processes_have_the_gradient_and_the_losses_of_one(size, spawned, alone):
     for case, (expected, terms) in alone.items():
-        for found, logged in (rank["steps"][case] for rank in spawned[size]):
+        for actual, logged in (rank["steps"][case] for rank in spawned[size]):
             largest = expected.abs().max().item()
-            assert (found - expected).abs().max().item() <= 1e-5 * max(largest, 1e-3), case
+            assert (actual - expected).abs().max().item() <= 1e-5 * max(largest, 1e-3), case
             assert logged == pytest.approx(terms, rel=1e-5, abs=1e-7), case
 
 

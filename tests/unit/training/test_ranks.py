@@ -87,10 +87,10 @@ def test_two_ranks_give_the_losses_of_one(ranks):
     one = train_model(small(DistributedContext(0, 1, CPU)))
     two = ranks[0]["plain"]
     assert two["steps"] == one.steps
-    for mine, theirs in zip(numbers(one.history), plain(two["history"]), strict=True):
-        assert theirs[:2] == mine[:2]
-        assert theirs[3] == pytest.approx(mine[3], rel=1e-4)
-        assert theirs[2]["accuracy"] == pytest.approx(mine[2]["accuracy"], abs=0.03)
+    for mine, expected in zip(numbers(one.history), plain(two["history"]), strict=True):
+        assert expected[:2] == mine[:2]
+        assert expected[3] == pytest.approx(mine[3], rel=1e-4)
+        assert expected[2]["accuracy"] == pytest.approx(mine[2]["accuracy"], abs=0.03)
 
 
 def test_ranks_agree_on_everything(ranks):

@@ -204,11 +204,11 @@ def test_every_optimizer_decays_clips_and_goes_on(tmp_path, name):
 
     model, whole = trained()
     path = tmp_path / "state.safetensors"
-    told = []
+    reported = []
 
     def stop(evaluation):
-        told.append(evaluation)
-        if len(told) == 3:
+        reported.append(evaluation)
+        if len(reported) == 3:
             raise InterruptedError
         return False
 
@@ -225,8 +225,8 @@ def test_every_optimizer_decays_clips_and_goes_on(tmp_path, name):
     unused = [k for k in range(60) if k not in used]
     start = bert(5).get_input_embeddings().weight[unused]
     factor = np.prod([1 - 1e-2 * 0.5 * s for s in _linear(whole.steps)])
-    found = model.get_input_embeddings().weight[unused]
-    assert torch.allclose(found, start * factor, rtol=1e-4, atol=1e-7)
+    actual = model.get_input_embeddings().weight[unused]
+    assert torch.allclose(actual, start * factor, rtol=1e-4, atol=1e-7)
 
 
 def _linear(total, ratio=0.1):
@@ -302,8 +302,8 @@ def test_gradients_are_clipped_to_their_norm(monkeypatch):
 def test_precision_is_that_of_the_products(monkeypatch):
     dtypes = []
 
-    def keep(module, given, found):
-        dtypes.append(found.dtype)
+    def keep(module, given, actual):
+        dtypes.append(actual.dtype)
 
     model = bert(5)
     model.bert.encoder.layer[0].intermediate.dense.register_forward_hook(keep)

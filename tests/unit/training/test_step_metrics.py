@@ -15,9 +15,9 @@ from tests.unit.training.toys import job, numbers
 
 
 def points_of(**changes):
-    found = []
-    made = dataclasses.replace(job(rows=70, **changes), log_every=2, on_steps=found.append)
-    return found, train_model(made), made
+    actual = []
+    made = dataclasses.replace(job(rows=70, **changes), log_every=2, on_steps=actual.append)
+    return actual, train_model(made), made
 
 
 def test_a_point_every_so_many_steps_has_means_rate_norm_speed_and_memory():
@@ -72,9 +72,9 @@ def test_numbers_are_read_from_the_device_once_a_point_and_not_once_a_step():
 
 
 def test_without_an_interval_nothing_is_said():
-    found = []
-    train_model(dataclasses.replace(job(rows=70), on_steps=found.append))
-    assert found == []
+    actual = []
+    train_model(dataclasses.replace(job(rows=70), on_steps=actual.append))
+    assert actual == []
     assert numbers(train_model(job(rows=70)).history)
 
 
@@ -82,16 +82,16 @@ def test_ranks_say_together_what_one_says_of_the_same_batches():
     exact = {"rows": 31, "dropout": 0.0, "precision": "fp32", "batch_size": 5, "epochs": 1}
 
     def on_rank(world):
-        found = []
+        actual = []
         made = job(world=world, max_grad_norm=None, **exact)
-        train_model(dataclasses.replace(made, log_every=2, on_steps=found.append))
-        return found
+        train_model(dataclasses.replace(made, log_every=2, on_steps=actual.append))
+        return actual
 
     (alone,) = on_ranks(1, on_rank)
     first, second = on_ranks(2, on_rank)
     assert second == []
     assert [point.step for point in first] == [point.step for point in alone] == [2, 4, 6]
-    for ours, theirs in zip(first, alone, strict=True):
-        assert ours.terms == pytest.approx(theirs.terms, rel=1e-4)
-        norms = [point.values["gradient_norm"] for point in (ours, theirs)]
+    for computed, expected in zip(first, alone, strict=True):
+        assert computed.terms == pytest.approx(expected.terms, rel=1e-4)
+        norms = [point.values["gradient_norm"] for point in (computed, expected)]
         assert norms[0] == pytest.approx(norms[1], rel=1e-4)

@@ -22,13 +22,13 @@ class Noted:
         self.loss_tracker, self.world, self.steps = LossTracker(world), world, 0
 
     def add(self, metrics=None, takes_part=True, **terms):
-        found = LossTerms(
+        actual = LossTerms(
             {n: _scalar(v) for n, v in (metrics or {}).items()},
             **{n: _scalar(v) for n, v in terms.items()},
         )
         self.steps += 1
-        step = step_of(found, 1, takes_part=takes_part, device=CPU)
-        every = torch.stack([*found.values(), *found.metrics.values()])
+        step = step_of(actual, 1, takes_part=takes_part, device=CPU)
+        every = torch.stack([*actual.values(), *actual.metrics.values()])
         counted = totals(step, self.world)
         if self.world.size > 1:
             every = every * shares(step, counted, self.world)
@@ -95,9 +95,9 @@ def test_terms_may_come_and_go_and_change_places_between_looks():
     noted = Noted().add(task=1, soft=2)
     assert noted.means() == {"loss": 3.0, "task": 1.0, "soft": 2.0}
     noted.add(hidden=5).add({"seen": 7}, soft=1, hidden=2).add({"soft": 4}, hidden=2)
-    found = noted.means()
+    actual = noted.means()
     # `soft` was a term once, and once only a metric.
-    assert found == pytest.approx({"loss": 10 / 3, "hidden": 3.0, "soft": 2.5, "seen": 7.0})
+    assert actual == pytest.approx({"loss": 10 / 3, "hidden": 3.0, "soft": 2.5, "seen": 7.0})
 
 
 def test_what_is_watched_is_no_part_of_the_loss():
@@ -121,8 +121,8 @@ def test_a_term_is_the_mean_over_all_that_the_ranks_counted():
 
 
 def test_a_rank_without_anything_to_count_has_no_influence():
-    found = over_ranks(3, [{"task": mean(3, 2)}, {"task": mean(0, 0)}, {"task": mean(6, 1)}])
-    assert found[0] == pytest.approx({"loss": 4.0, "task": 4.0})
+    actual = over_ranks(3, [{"task": mean(3, 2)}, {"task": mean(0, 0)}, {"task": mean(6, 1)}])
+    assert actual[0] == pytest.approx({"loss": 4.0, "task": 4.0})
 
 
 def test_a_rank_without_rows_counts_only_what_is_not_of_the_batch():
@@ -136,8 +136,8 @@ def test_a_rank_without_rows_counts_only_what_is_not_of_the_batch():
 
 
 def test_a_term_that_no_rank_counts_is_zero_and_not_logged():
-    found = over_ranks(2, [{"task": 1, "rationale": mean(0, 0)}] * 2)
-    assert found[0] == {"loss": 1.0, "task": 1.0}
+    actual = over_ranks(2, [{"task": 1, "rationale": mean(0, 0)}] * 2)
+    assert actual[0] == {"loss": 1.0, "task": 1.0}
 
 
 def test_more_terms_than_a_step_can_have_are_refused():

@@ -66,9 +66,9 @@ def candidates(kind: str) -> TokenizedDataset:
         for choice in choices
     ]
     rows = pairs if kind == "seq2seq" else [joined_row(p, c, 32) for p, c in pairs]
-    found = of_rows(rows, apart=kind == "seq2seq")
+    actual = of_rows(rows, apart=kind == "seq2seq")
     texts = ("a", "b", "cc", "c", "aaa")
-    return replace(found, references=EvalReferences(groups=np.repeat([0, 1], [3, 2]), texts=texts))
+    return replace(actual, references=EvalReferences(groups=np.repeat([0, 1], [3, 2]), texts=texts))
 
 
 def settings(size: int = 2) -> TrainSettings:
@@ -81,17 +81,17 @@ def likelihoods(of, encoded: TokenizedDataset, size: int = 2) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_a_choice_is_as_likely_as_its_tokens_and_the_end_together(kind):
-    found = likelihoods(certain(kind, {A: 0.4, B: 0.1, C: 0.2, END: 0.25}), candidates(kind))
+    actual = likelihoods(certain(kind, {A: 0.4, B: 0.1, C: 0.2, END: 0.25}), candidates(kind))
     by_hand = [0.4 * 0.25, 0.1 * 0.25, 0.2 * 0.2 * 0.25, 0.2 * 0.25, 0.4**3 * 0.25]
-    assert found == pytest.approx([math.log(p) for p in by_hand], abs=1e-5)
-    assert found.dtype == np.float64
+    assert actual == pytest.approx([math.log(p) for p in by_hand], abs=1e-5)
+    assert actual.dtype == np.float64
 
 
 @pytest.mark.parametrize("kind", TEXT_KINDS)
 @pytest.mark.parametrize("size", [1, 3, 128])
 def test_it_is_what_the_whole_model_says_row_by_row(kind, size):
     of, rows = model(kind), candidates(kind)
-    found = likelihoods(of, rows, size)
+    actual = likelihoods(of, rows, size)
     for row in range(len(rows)):
         batch = COLLATOR(rows, np.asarray([row]))
         more = {}
@@ -101,7 +101,7 @@ def test_it_is_what_the_whole_model_says_row_by_row(kind, size):
             whole = of(input_ids=batch.input_ids, **more).logits.log_softmax(-1)[0]
         labels = batch.labels[0]
         at = (labels != NO_LABEL).nonzero()[:, 0]
-        assert found[row] == pytest.approx(whole[at, labels[at]].sum().item(), abs=1e-4)
+        assert actual[row] == pytest.approx(whole[at, labels[at]].sum().item(), abs=1e-4)
 
 
 def test_ranks_share_the_batches(monkeypatch):
@@ -155,14 +155,14 @@ def test_rows_add_their_tokens_to_a_likelihood_and_their_choice_to_an_accuracy(k
     tokenizer = train_bpe(texts, 400, ("<pad>", "</s>"))
     encoded = task.encode(rows, tokenizer, 512)
     of, setup = model(kind, len(tokenizer)), InferenceSetup(settings(), COLLATOR, WORLD)
-    found = score_by_row(of, task, encoded, setup, "log_likelihood")
-    assert found.metrics == score(of, task, encoded, setup)
+    actual = score_by_row(of, task, encoded, setup, "log_likelihood")
+    assert actual.metrics == score(of, task, encoded, setup)
     likely = log_likelihoods(of, encoded, setup)
     by_hand = of_ratio(likely, encoded.label_counts().astype(float))
-    np.testing.assert_allclose(found.outcomes, by_hand, rtol=1e-4)
+    np.testing.assert_allclose(actual.outcomes, by_hand, rtol=1e-4)
     right = score_by_row(of, task, encoded, setup, "accuracy")
     assert set(right.outcomes.tolist()) <= {0.0, 1.0}
-    assert right.outcomes.mean() == pytest.approx(found.metrics["accuracy"])
+    assert right.outcomes.mean() == pytest.approx(actual.metrics["accuracy"])
 
 
 def test_of_equals_the_first_choice_counts():

@@ -54,8 +54,8 @@ async def kinds(coordinator: CoordinatorState, job: str) -> list[str]:
 
 async def notifications(coordinator: CoordinatorState) -> list[tuple]:
     """What was told, in short."""
-    found = await coordinator.notifications(0, NOW)
-    return [(n["kind"], n.get("job", n.get("slot")), n.get("state", "")) for n in found]
+    actual = await coordinator.notifications(0, NOW)
+    return [(n["kind"], n.get("job", n.get("slot")), n.get("state", "")) for n in actual]
 
 
 def report(epoch: float) -> dict[str, object]:
@@ -365,9 +365,9 @@ async def test_a_slot_that_took_a_job_and_was_not_heard_of_again_is_called_hung(
     await coordinator.submit("a", "A", 1)
     await take(coordinator, slot=0)
     await asyncio.sleep((HUNG_SILENCES + 2) * SILENCE_S)
-    told = await notifications(coordinator)
-    assert told.count(("slot", 0, "silent")) == told.count(("slot", 0, "hung")) == 1
-    assert told.index(("slot", 0, "silent")) < told.index(("slot", 0, "hung"))
+    reported = await notifications(coordinator)
+    assert reported.count(("slot", 0, "silent")) == reported.count(("slot", 0, "hung")) == 1
+    assert reported.index(("slot", 0, "silent")) < reported.index(("slot", 0, "hung"))
 
 
 @on_a_coordinator

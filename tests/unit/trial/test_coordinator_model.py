@@ -114,8 +114,8 @@ class Coordinator(RuleBasedStateMachine):
             await self.subject.release_claims(worker.slot)
             worker.job = None
         if worker.job is None and worker.asking is None:
-            asked = self.subject.take(worker.slot, f"node-{worker.slot}", POLL_S)
-            worker.asking = asyncio.ensure_future(asked)
+            requested = self.subject.take(worker.slot, f"node-{worker.slot}", POLL_S)
+            worker.asking = asyncio.ensure_future(requested)
 
     def busy(self) -> list[Worker]:
         return [w for w in self.workers.values() if w.job and not w.dead and not w.hangs]
@@ -258,8 +258,8 @@ class Coordinator(RuleBasedStateMachine):
 
     @invariant()
     def no_job_went_to_a_caller_that_was_known_to_be_gone(self):
-        for asked in self.unheard:
-            assert not asked.done() or asked.result()[0] in (IDLE, CLOSE)
+        for requested in self.unheard:
+            assert not requested.done() or requested.result()[0] in (IDLE, CLOSE)
 
     @invariant()
     def nobody_but_the_last_attempt_ended_a_job(self):

@@ -137,13 +137,13 @@ def waits_here():
 
 
 def test_a_job_that_takes_too_long_is_told_with_where_it_was():
-    answers, told = Answers(), []
+    answers, reported = Answers(), []
 
     def passed(stack):
-        told.append(stack)
+        reported.append(stack)
         answers.stop.set()
 
-    limit = TimeLimit(seconds=0.2, passed=passed, hung=told.append)
+    limit = TimeLimit(seconds=0.2, passed=passed, hung=reported.append)
     began = time.monotonic()
     with (
         Heartbeat(answers, interrupts=True, every_s=5.0, limit=limit) as heartbeat,
@@ -152,19 +152,19 @@ def test_a_job_that_takes_too_long_is_told_with_where_it_was():
     ):
         waits_here()
     assert 0.2 <= time.monotonic() - began < 5
-    (stack,) = told
+    (stack,) = reported
     assert "in waits_here" in stack
 
 
 def test_a_job_within_its_limit_is_not_disturbed():
-    told = []
-    limit = TimeLimit(seconds=5.0, passed=told.append, hung=told.append)
+    reported = []
+    limit = TimeLimit(seconds=5.0, passed=reported.append, hung=reported.append)
     with (
         Heartbeat(Answers(), interrupts=True, every_s=EVERY_S, limit=limit) as heartbeat,
         heartbeat.interruptible(),
     ):
         time.sleep(4 * EVERY_S)
-    assert not told
+    assert not reported
 
 
 HANGS = """

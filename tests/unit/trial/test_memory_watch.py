@@ -15,10 +15,10 @@ MIB, GIB = 2**20, 2**30
 
 
 def test_memory_beyond_the_limit_is_said_once_with_the_figure():
-    said, heard = [], threading.Event()
+    message, heard = [], threading.Event()
 
     def passed(why):
-        said.append(why)
+        message.append(why)
         heard.set()
 
     most = own_bytes(os.getpid()) + 64 * MIB
@@ -28,7 +28,7 @@ def test_memory_beyond_the_limit_is_said_once_with_the_figure():
         assert heard.wait(10)
     assert watch.over
     assert len(held) == 128 * MIB
-    (why,) = said
+    (why,) = message
     assert f"GiB of memory, of {most / GIB:.1f} GiB that it may have" in why
 
 

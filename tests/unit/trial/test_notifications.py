@@ -14,9 +14,9 @@ def test_the_reader_gets_what_came_after_what_it_knows_and_the_rest_is_dropped()
         for number in range(6):
             notifications.add("steps", number=number)
             if number % 2:
-                found = await notifications.since(cursor, 0.0)
-                cursor += len(found)
-                seen += [one["number"] for one in found]
+                actual = await notifications.since(cursor, 0.0)
+                cursor += len(actual)
+                seen += [one["number"] for one in actual]
         assert seen == list(range(6))
         assert await notifications.since(cursor, 0.0) == []
         assert len(notifications._kept) == 0

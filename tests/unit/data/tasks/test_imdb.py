@@ -17,7 +17,7 @@ def test_long_texts_are_read_from_the_hubs_layout_and_cut(tmp_path):
         pq.write_table(pa.table(rows), folder / f"{split}.parquet")
     task, settings = registry.load("tasks", "imdb"), DataSettings(root=str(tmp_path))
     assert task.splits(settings) == ("test", "train")
-    found = task.load("test", settings)
-    encoded = task.encode(found, train_tokenizer(list(found.texts[0]), 200), 512)
+    actual = task.load("test", settings)
+    encoded = task.encode(actual, train_tokenizer(list(actual.texts[0]), 200), 512)
     assert encoded.truncated == 1
     assert encoded.lengths().max() == 512

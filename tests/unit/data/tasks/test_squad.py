@@ -50,7 +50,7 @@ def test_what_cannot_be_learnt_from_is_told(change, message):
 
 def test_the_authors_files_and_parquet_give_equal_rows(tmp_path):
     root = outside_data("squad")
-    asked = {"train": "train", "validation": "validation"}
+    requested = {"train": "train", "validation": "validation"}
     (tmp_path / "squad").mkdir()
     settings = DataSettings(root=str(root))
     rows = TASK.load("validation", settings).take(np.arange(50))
@@ -75,7 +75,7 @@ def test_the_authors_files_and_parquet_give_equal_rows(tmp_path):
     for name in ("train-v1.1.json", "dev-v1.1.json"):
         (tmp_path / "squad" / name).write_text(json.dumps({"data": data}))
     own = DataSettings(root=str(tmp_path))
-    assert set(TASK.splits(own)) == set(asked)
+    assert set(TASK.splits(own)) == set(requested)
     again = TASK.load("validation", own)
     assert again.texts == rows.texts
     assert again.fields == rows.fields
@@ -105,10 +105,10 @@ def test_perfect_predictions_of_real_questions_match(count):
     sure = np.where(encoded.labels[:, 1] > 0, 9, 1)
     logits[np.arange(len(encoded)), 0, encoded.labels[:, 0]] = sure
     logits[np.arange(len(encoded)), 1, encoded.labels[:, 1]] = sure
-    found = TASK.score(logits, encoded)
+    actual = TASK.score(logits, encoded)
     # A few accepted answers begin or end inside a word, where no token does, or are very long.
-    assert found["exact_match"] > 0.98
-    assert found["f1"] > 0.99
+    assert actual["exact_match"] > 0.98
+    assert actual["f1"] > 0.99
 
 
 @pytest.mark.parametrize(

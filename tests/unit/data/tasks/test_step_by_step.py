@@ -60,9 +60,9 @@ def seeds(tmp_path, rows: str, outputs: str) -> DataSettings:
 def test_the_authors_files_are_cut_at_line_feeds_only(tmp_path):
     lines = [{"input": "a\u2028b\x85c", "label": "1"}, {"input": "d", "label": "2"}]
     text = "\ufeff" + "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    said = json.dumps(["Because. The answer is (1).", "So. The answer is (2)."])
+    output = json.dumps(["Because. The answer is (1).", "So. The answer is (2)."])
     of = registry.load("tasks", "step_by_step/svamp")
-    rows = of.load("train", seeds(tmp_path, text, said))
+    rows = of.load("train", seeds(tmp_path, text, output))
     assert len(rows) == 2
     assert "a\u2028b\x85c" in rows.texts[0][0]
     assert rows.fields["rationales"] == ("Because.", "So.")

@@ -73,10 +73,10 @@ def test_copa_has_a_row_per_question_and_an_encoded_row_per_choice():
         )
     )
     assert rows.labels.tolist() == [0, 1, 1]
-    found = encode(of, rows.take(np.array([2, 0])))
-    assert len(found) == 4
-    assert found.labels.tolist() == [0, 1, 1, 0]
-    assert found.references.groups.tolist() == [0, 0, 1, 1]
+    actual = encode(of, rows.take(np.array([2, 0])))
+    assert len(actual) == 4
+    assert actual.labels.tolist() == [0, 1, 1, 0]
+    assert actual.references.groups.tolist() == [0, 0, 1, 1]
 
 
 def test_multirc_brings_the_answers_of_a_question_together():
@@ -104,9 +104,9 @@ def test_record_fills_the_gap_with_each_entity_once():
         )
     )
     assert rows.fields["choices"] == (("Ann won.", "Bea won."),)
-    found = encode(of, rows)
+    actual = encode(of, rows)
     right = np.array([[0.0, 1.0], [0.0, 2.0]])
-    assert of.score(right, found) == {"f1": 1.0, "exact_match": 1.0}
+    assert of.score(right, actual) == {"f1": 1.0, "exact_match": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_a_task_whose_rows_are_not_here_reads_the_same_layout(tmp_path):
         pq.write_table(pa.table(rows), folder / f"{split}.parquet")
     of, settings = task("boolq"), DataSettings(root=str(tmp_path))
     assert of.splits(settings) == ("train", "validation")
-    found = encode(of, of.load("validation", settings))
-    assert of.score(np.eye(2)[found.labels], found) == {"accuracy": 1.0}
+    actual = encode(of, of.load("validation", settings))
+    assert of.score(np.eye(2)[actual.labels], actual) == {"accuracy": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_real_rows(name, split, count, encoded):
     assert len(rows) == count
     # More than the 64 tokens that are read of a text, which may have thousands.
     begun = tuple(tuple(text[:400] for text in column) for column in rows.texts)
-    found = encode(of, dataclasses.replace(rows, texts=begun))
-    assert encoded is None or len(found) == encoded
-    perfect = of.score(np.eye(of.num_labels)[found.labels], found)
+    actual = encode(of, dataclasses.replace(rows, texts=begun))
+    assert encoded is None or len(actual) == encoded
+    perfect = of.score(np.eye(of.num_labels)[actual.labels], actual)
     assert all(value == 1.0 for value in perfect.values())
     assert set(perfect) == set(of.metrics)
 

@@ -98,11 +98,11 @@ def test_a_long_passage_is_cut_and_the_question_stays(name):
         "span1_text": "Ann", "word": "w", "sentence1": "One.", "sentence2": "Two.", "label": 0,
     }  # fmt: skip
     rows = read(name, **row)
-    tokenizer, found = encoded(task(name), rows)
-    said = tokenizer.decode(found.prompt(0))
-    assert said.endswith(rows.texts[0][0][-30:])
-    assert len(found.prompt(0)) <= 128
-    assert found.truncated == (name != "wic")
+    tokenizer, actual = encoded(task(name), rows)
+    message = tokenizer.decode(actual.prompt(0))
+    assert message.endswith(rows.texts[0][0][-30:])
+    assert len(actual.prompt(0)) <= 128
+    assert actual.truncated == (name != "wic")
 
 
 @pytest.mark.parametrize("kind", TEXT_KINDS)
@@ -114,14 +114,14 @@ def test_candidates_hold_every_choice_as_it_is_trained_on(kind):
             origin="made up",
         )
     )
-    tokenizer, found = encoded(of, rows)
-    candidates = found.references.candidates
+    tokenizer, actual = encoded(of, rows)
+    candidates = actual.references.candidates
     assert candidates.references.groups.tolist() == [0, 0, 0, 1, 1, 1]
     assert candidates.references.texts == CHOICES["cb"] * 2
     for row, right in ((0, 0), (1, 3 + 2)):
-        assert candidates.prompt(right).tolist() == found.prompt(row).tolist()
-        assert responses(candidates)[right] == responses(found)[row]
-        assert responses(found)[row][-1] == tokenizer.eos_token_id
+        assert candidates.prompt(right).tolist() == actual.prompt(row).tolist()
+        assert responses(candidates)[right] == responses(actual)[row]
+        assert responses(actual)[row][-1] == tokenizer.eos_token_id
 
 
 def responses(encoded) -> list[list[int]]:
@@ -137,22 +137,24 @@ def test_choices_are_told_apart_where_they_differ_first(kind):
         "choice1": ["She got wet.", "She got wet."], "choice2": ["He sang.", "She got home."],
     }  # fmt: skip
     rows = of.read_table(Table(columns=columns, origin="made up"))
-    tokenizer, found = encoded(of, rows)
-    assert found.columns[CHOICE_TOKENS].shape == (2, 2)
-    assert found.columns[CHOICE_POSITION][0] == 0
-    assert found.columns[CHOICE_POSITION][1] > 0
-    for row, at in enumerate(found.columns[CHOICE_POSITION]):
-        said = [tokenizer(text)["input_ids"] for text in rows.fields["choices"][row]]
-        assert said[0][:at] == said[1][:at]
-        assert found.columns[CHOICE_TOKENS][row].tolist() == [said[0][at], said[1][at]]
-        assert responses(found)[row][at] == found.columns[CHOICE_TOKENS][row][columns["label"][row]]
+    tokenizer, actual = encoded(of, rows)
+    assert actual.columns[CHOICE_TOKENS].shape == (2, 2)
+    assert actual.columns[CHOICE_POSITION][0] == 0
+    assert actual.columns[CHOICE_POSITION][1] > 0
+    for row, at in enumerate(actual.columns[CHOICE_POSITION]):
+        message = [tokenizer(text)["input_ids"] for text in rows.fields["choices"][row]]
+        assert message[0][:at] == message[1][:at]
+        assert actual.columns[CHOICE_TOKENS][row].tolist() == [message[0][at], message[1][at]]
+        assert (
+            responses(actual)[row][at] == actual.columns[CHOICE_TOKENS][row][columns["label"][row]]
+        )
 
 
 def test_choices_that_are_the_same_have_the_same_token():
     rows = read("copa", premise="P.", question="cause", choice1="Same.", choice2="Same.", label=0)
-    _, found = encoded(task("copa"), rows)
-    assert found.columns[CHOICE_TOKENS][0, 0] == found.columns[CHOICE_TOKENS][0, 1]
-    assert found.columns[CHOICE_POSITION].tolist() == [0]
+    _, actual = encoded(task("copa"), rows)
+    assert actual.columns[CHOICE_TOKENS][0, 0] == actual.columns[CHOICE_TOKENS][0, 1]
+    assert actual.columns[CHOICE_POSITION].tolist() == [0]
 
 
 @pytest.mark.parametrize("kind", TEXT_KINDS)
@@ -163,13 +165,13 @@ def test_real_rows(name, kind):
     assert of.splits(settings) == ("train", "validation")
     rows = of.load("train", settings)
     plain = registry.load("tasks", f"super_glue/{name}").load("train", settings)
-    said = zip(rows.fields["choices"], rows.texts[1], strict=True)
-    assert [choices.index(response) for choices, response in said] == plain.labels.tolist()
+    message = zip(rows.fields["choices"], rows.texts[1], strict=True)
+    assert [choices.index(response) for choices, response in message] == plain.labels.tolist()
     rows = rows.take(np.arange(100))
     if name != "copa":
         assert set(rows.fields["choices"]) == {CHOICES[name]}
-    _, found = encoded(of, rows, length=1024)
-    assert len(found.references.candidates) == sum(len(c) for c in rows.fields["choices"])
-    assert all(len(set(ids)) == len(ids) for ids in found.columns[CHOICE_TOKENS].tolist())
+    _, actual = encoded(of, rows, length=1024)
+    assert len(actual.references.candidates) == sum(len(c) for c in rows.fields["choices"])
+    assert all(len(set(ids)) == len(ids) for ids in actual.columns[CHOICE_TOKENS].tolist())
     if name != "copa":
-        assert not found.columns[CHOICE_POSITION].any()
+        assert not actual.columns[CHOICE_POSITION].any()

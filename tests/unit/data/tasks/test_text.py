@@ -34,24 +34,24 @@ def test_lines_are_rows_and_empty_ones_are_left_out(rows):
 
 
 def test_blocks_are_full_and_framed(rows):
-    found = TASK.encode(rows, TOKENIZER, 32)
-    lengths = found.lengths()
+    actual = TASK.encode(rows, TOKENIZER, 32)
+    lengths = actual.lengths()
     assert (lengths[:-1] == 32).all()
-    assert len(found) == -(-sum(len(line.split()) for line in LINES) // 30)
-    for i in range(len(found)):
-        row = found.input_ids[found.offsets[i] : found.offsets[i + 1]]
+    assert len(actual) == -(-sum(len(line.split()) for line in LINES) // 30)
+    for i in range(len(actual)):
+        row = actual.input_ids[actual.offsets[i] : actual.offsets[i + 1]]
         assert (row[0], row[-1]) == (TOKENIZER.cls_token_id, TOKENIZER.sep_token_id)
 
 
 def test_about_15_percent_have_a_label_and_most_of_them_are_masked(rows):
-    found = TASK.encode(rows, TOKENIZER, 32)
-    has = found.labels != NO_LABEL
+    actual = TASK.encode(rows, TOKENIZER, 32)
+    has = actual.labels != NO_LABEL
     assert 0.10 < has.mean() < 0.20
-    masked = found.input_ids == TOKENIZER.mask_token_id
+    masked = actual.input_ids == TOKENIZER.mask_token_id
     assert not (masked & ~has).any()
     assert 0.65 < masked[has].mean() < 0.95
-    for i in range(len(found)):
-        assert has[found.offsets[i] : found.offsets[i + 1]].any()
+    for i in range(len(actual)):
+        assert has[actual.offsets[i] : actual.offsets[i + 1]].any()
 
 
 def test_the_choice_is_the_same_every_time(rows):
@@ -61,25 +61,25 @@ def test_the_choice_is_the_same_every_time(rows):
 
 
 def test_batches_carry_a_label_for_every_token(rows):
-    found = TASK.encode(rows, TOKENIZER, 32)
-    batch = Collator(0, max_length=32)(found, np.array([len(found) - 1, 0]))
+    actual = TASK.encode(rows, TOKENIZER, 32)
+    batch = Collator(0, max_length=32)(actual, np.array([len(actual) - 1, 0]))
     assert batch.labels.shape == batch.input_ids.shape
     assert (batch.labels[batch.attention_mask == 0] == NO_LABEL).all()
-    assert batch.labels[1].tolist() == found.labels[:32].tolist()
+    assert batch.labels[1].tolist() == actual.labels[:32].tolist()
 
 
 def test_tallies_add_up_to_the_score(rows):
-    found = TASK.encode(rows, TOKENIZER, 32)
-    known = int((found.labels != NO_LABEL).sum())
+    actual = TASK.encode(rows, TOKENIZER, 32)
+    known = int((actual.labels != NO_LABEL).sum())
     logits = torch.randn(known, 200, generator=torch.Generator().manual_seed(0))
     collate, total, begin = Collator(0, max_length=32), 0.0, 0
-    for row in range(len(found)):
-        batch = collate(found, np.array([row]))
+    for row in range(len(actual)):
+        batch = collate(actual, np.array([row]))
         labels = batch.labels[batch.labels != NO_LABEL]
         count = len(labels)
         total = total + TASK.tally(logits[begin : begin + count], labels).double().numpy()
         begin += count
-    whole = TASK.score(logits.numpy(), found)
+    whole = TASK.score(logits.numpy(), actual)
     assert TASK.tallied(total) == pytest.approx(whole, rel=1e-5)
     assert whole["masked_log_likelihood"] < 0
 

@@ -18,8 +18,8 @@ def clause_value(clause: str) -> int:
 def meaning(sentence: str) -> int:
     """The label by reading the sentence, apart from the generator."""
     for joiner in toy.JOINERS:
-        first, found, second = sentence.partition(f" {joiner} ")
-        if found:
+        first, actual, second = sentence.partition(f" {joiner} ")
+        if actual:
             one, two = clause_value(first), clause_value(second)
             value = {"but": two, "although": one, "and": (one + two > 0) - (one + two < 0)}[joiner]
             return value + 1

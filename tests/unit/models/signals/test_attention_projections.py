@@ -69,6 +69,6 @@ def test_recorded_is_what_was_read(dtype):
         want = forward(built, batch, output_spec=(signal,)).read(signal)
     want = want * batch.attention_mask[..., None]
     length = batch.input_ids.shape[1]
-    found = kept.gather(signal, ROWS, length=length, mask=batch.attention_mask)
+    actual = kept.gather(signal, ROWS, length=length, mask=batch.attention_mask)
     tolerance = {"fp32": 1e-6, "fp16": 2e-3, "bf16": 2e-2}[dtype]
-    assert torch.allclose(found, want, atol=tolerance)
+    assert torch.allclose(actual, want, atol=tolerance)

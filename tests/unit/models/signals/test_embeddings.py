@@ -22,8 +22,8 @@ def test_a_recording_gives_them_back(dtype):
     to = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[dtype]
     kept = [row.to(to) for row in rows]
     arrays = [(row.view(torch.int16) if dtype == "bf16" else row).numpy() for row in kept]
-    found = signal.batch(arrays, Padded(length=9, dtype=dtype))
-    assert torch.equal(found, values.to(to).float())
+    actual = signal.batch(arrays, Padded(length=9, dtype=dtype))
+    assert torch.equal(actual, values.to(to).float())
 
 
 def test_its_size_is_known_before():

@@ -33,15 +33,15 @@ def sample(task: float, kd: float, cosine: float) -> dict[str, float]:
 
 
 def test_a_row_has_the_medians_of_a_term_over_all_samples(tmp_path):
-    found = record(swept(tmp_path, sample(3, 1, 0.5), sample(1, 1, 0.1), sample(1, 3, 0.9)))
-    ((task, findings, rows),) = found.tasks
+    actual = record(swept(tmp_path, sample(3, 1, 0.5), sample(1, 1, 0.1), sample(1, 3, 0.9)))
+    ((task, findings, rows),) = actual.tasks
     assert (task, findings) == (TASK, ())
     cosines = "+0.50 (+0.10 to +0.90)"
     assert rows == (
         ("kd", "task", "3", "0.5", "1", "50 %", f"kd {cosines}"),
         ("kd", "kd", "3", "0.25", "1", "50 %", f"task {cosines}"),
     )
-    assert found.heading == "No term is drowned, and none opposes another"
+    assert actual.heading == "No term is drowned, and none opposes another"
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,15 @@ def test_what_stands_out_is_said_from_three_samples_on(tmp_path, values, finding
 
 
 def test_two_samples_say_nothing(tmp_path):
-    found = record(swept(tmp_path, *[sample(1000, 1, -0.6)] * 2))
-    assert found.tasks[0][1] == ()
+    actual = record(swept(tmp_path, *[sample(1000, 1, -0.6)] * 2))
+    assert actual.tasks[0][1] == ()
 
 
 def test_a_term_without_a_gradient_has_no_cosine(tmp_path):
     still = {"size task": 0.5, "size kd": 0.0, "norm task": 1.0, "norm kd": 0.0}
-    found = record(swept(tmp_path, still))
-    assert found.tasks[0][2][1] == ("kd", "kd", "1", "0", "0", "0 %", "n/a")
-    assert "the student's weights" in SECTION.render(found)
+    actual = record(swept(tmp_path, still))
+    assert actual.tasks[0][2][1] == ("kd", "kd", "1", "0", "0", "0 %", "n/a")
+    assert "the student's weights" in SECTION.render(actual)
 
 
 def test_a_sweep_whose_losses_were_not_looked_at_has_no_section(tmp_path):

@@ -20,9 +20,9 @@ def test_the_parts_of_what_an_arm_cost_stand_apart(tmp_path: Path):
         builder.trial(TASK, "kd", number, objective=0.7, device_seconds=seconds)
     for seed in (11, 12):
         builder.trial(TASK, "kd", 0, objective=0.7, confirm_seed=seed, test=0.7)
-    found = costs.record(load_results(builder.folder))
-    assert found is not None
-    rows = {row[0]: dict(zip(found.columns, row, strict=True)) for row in found.tasks[0][1]}
+    actual = costs.record(load_results(builder.folder))
+    assert actual is not None
+    rows = {row[0]: dict(zip(actual.columns, row, strict=True)) for row in actual.tasks[0][1]}
     kd = rows["kd"]
     assert kd["completed"] == "3"
     assert kd["median trial"] == "80 s"
@@ -34,12 +34,12 @@ def test_the_parts_of_what_an_arm_cost_stand_apart(tmp_path: Path):
 
 
 def test_the_heading_is_the_sum(result: SweepResult):
-    found = costs.record(result)
-    assert found is not None
+    actual = costs.record(result)
+    assert actual is not None
     trials = sum(t.device_seconds for t in result.trials)
     teachers = sum(t.seconds for t in result.teachers)
     share = 100 * teachers / (trials + teachers)
-    assert found.heading == (
+    assert actual.heading == (
         f"{(trials + teachers) / 3600:.2f} device hours in all, {share:.2g} % of them for teachers"
     )
-    assert "borne in equal parts" in costs.render(found)
+    assert "borne in equal parts" in costs.render(actual)

@@ -44,11 +44,11 @@ def test_a_run_without_derived_teachers_has_no_section(result: SweepResult):
 
 
 def test_what_was_made_and_who_read_it_is_told(result: SweepResult):
-    found = record(derived_run(result))
-    assert "12 trials learnt from 4 derived teachers, of which 4 were made" in found.heading
-    assert found.analysed[0] == "glue/rte: the teacher was analysed once (scoring-1), in 7.0 s"
-    assert {row[2:5] for row in found.rows} == {("once", "100", "2.0 s")}
-    assert sum(int(row[5]) for row in found.rows) == 12
+    actual = record(derived_run(result))
+    assert "12 trials learnt from 4 derived teachers, of which 4 were made" in actual.heading
+    assert actual.analysed[0] == "glue/rte: the teacher was analysed once (scoring-1), in 7.0 s"
+    assert {row[2:5] for row in actual.rows} == {("once", "100", "2.0 s")}
+    assert sum(int(row[5]) for row in actual.rows) == 12
 
 
 def test_the_map_has_the_parameters_that_choose_the_teacher(result: SweepResult):
@@ -83,7 +83,7 @@ def test_it_is_replayed_from_events():
         {**fact, "trial_id": "a", "made": 1, "rows": 10, "seconds": 2.0},
         {**fact, "trial_id": "b", "made": 0, "rows": 0, "seconds": 0.0},
     ])  # fmt: skip
-    (found,) = replay.derived.values()
-    assert found == DerivedTeacher(
+    (actual,) = replay.derived.values()
+    assert actual == DerivedTeacher(
         task=TASK, key="k", about="x", rows=10, seconds=2.0, made=1, trials=("a", "b"), by=("lam",)
     )

@@ -32,9 +32,9 @@ def answered(**arms: Sequence[Sequence[float]]) -> SweepResult:
 
 
 def cells(result: SweepResult) -> list[Mapping[str, str]]:
-    found = disagreement.record(result)
-    assert found is not None
-    return [dict(zip(found.columns, row, strict=True)) for row in found.tasks[0].rows]
+    actual = disagreement.record(result)
+    assert actual is not None
+    return [dict(zip(actual.columns, row, strict=True)) for row in actual.tasks[0].rows]
 
 
 def test_the_rows_of_two_arms_are_counted_by_who_is_right():
@@ -51,18 +51,18 @@ def test_the_rows_of_two_arms_are_counted_by_who_is_right():
 
 
 def test_rows_that_one_arm_always_gets_right_and_the_other_never_are_named():
-    found = disagreement.record(answered(kd=KD, ckd=CKD))
-    assert found is not None
-    assert found.tasks[0].notes == (
+    actual = disagreement.record(answered(kd=KD, ckd=CKD))
+    assert actual is not None
+    assert actual.tasks[0].notes == (
         "ckd is right with every seed and kd with none on 1 row: 2",
         "kd is right with every seed and ckd with none on 1 row: 1",
     )
-    assert found.heading == (
+    assert actual.heading == (
         "ckd and kd differ on 62.5 % of the test rows with the same seed; two seeds of ckd on 0.0 %"
     )
     assert (
         "<li>kd is right with every seed and ckd with none on 1 row: 1.</li>"
-        in disagreement.render(found)
+        in disagreement.render(actual)
     )
 
 
@@ -100,11 +100,11 @@ def test_with_several_searches_runs_of_one_search_and_seed_are_compared():
     # The same runs twice over.
     assert pair["both right"] == "37.5 %"
     assert pair["first alone"] == "37.5 %"
-    found = disagreement.record(result)
-    assert found is not None
-    assert found.heading.startswith(
+    actual = disagreement.record(result)
+    assert actual is not None
+    assert actual.heading.startswith(
         "ckd and kd differ on 62.5 % of the test rows with the same search and seed; two runs of "
     )
-    assert found.tasks[0].notes[0] == (
+    assert actual.tasks[0].notes[0] == (
         "ckd is right with every search and seed and kd with none on 1 row: 2"
     )

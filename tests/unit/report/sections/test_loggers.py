@@ -27,32 +27,32 @@ def test_a_sweep_without_loggers_has_no_section(result: SweepResult):
 
 def test_what_was_not_told_is_said_with_the_reason_and_what_to_do(result: SweepResult):
     whole = LoggerRecord(name="csv", place="/runs/a/loggers/csv", sent=1207, unsent=0)
-    found = record(logged(result, whole, DOWN))
-    assert found.heading == "Not everything was logged: mlflow"
-    assert found.rows == (
+    actual = record(logged(result, whole, DOWN))
+    assert actual.heading == "Not everything was logged: mlflow"
+    assert actual.rows == (
         ("csv", "/runs/a/loggers/csv", "1,207", "0", ""),
         ("mlflow", "http://host, run 1", "7", "1,200", "<b>down"),
     )
-    assert "raykd sweep --resume" in found.hint
-    assert "<b>down" not in render(found)
+    assert "raykd sweep --resume" in actual.hint
+    assert "<b>down" not in render(actual)
 
-    found = record(logged(result, whole, replace(DOWN, unsent=0, why="")))
-    assert (found.heading, found.hint) == ("Everything was logged: csv, mlflow", "")
+    actual = record(logged(result, whole, replace(DOWN, unsent=0, why="")))
+    assert (actual.heading, actual.hint) == ("Everything was logged: csv, mlflow", "")
 
 
 def test_a_logger_without_an_end_on_record_is_named(result: SweepResult):
-    found = record(logged(result))
-    assert found.heading == "Not everything was logged: csv, mlflow"
-    assert found.rows[0][-1].startswith("no end on record")
+    actual = record(logged(result))
+    assert actual.heading == "Not everything was logged: csv, mlflow"
+    assert actual.rows[0][-1].startswith("no end on record")
 
 
 def test_records_are_read_from_the_log_and_begin_anew_with_a_resumption(tmp_path):
     builder = write_run(tmp_path / "glue-20260101-000000")
     builder.event("note", message="logger mlflow is switched off: down", about=LOGGER_NOTE)
     builder.event("logger", **to_dict(DOWN))
-    found = load_results(builder.folder)
-    assert found.loggers == {"mlflow": DOWN}
-    assert not [note for note in found.notes if "mlflow" in note]
+    actual = load_results(builder.folder)
+    assert actual.loggers == {"mlflow": DOWN}
+    assert not [note for note in actual.notes if "mlflow" in note]
     builder.event("sweep_resumed", folder="x", changed=[], versions=[])
     assert load_results(builder.folder).loggers == {}
 

@@ -23,15 +23,15 @@ def test_a_single_metric_is_no_section(result: SweepResult):
 
 
 def test_every_metric_is_named_for_every_arm(result: SweepResult):
-    found = record(with_metrics(result, f1=0.5, accuracy_mismatched=0.25))
-    (task, columns, rows), *others = found.tables
+    actual = record(with_metrics(result, f1=0.5, accuracy_mismatched=0.25))
+    (task, columns, rows), *others = actual.tables
     assert not others
     assert task == "glue/rte"
     assert columns == ("arm", f"{METRIC} (decides)", "f1", "accuracy_mismatched")
     assert [row[0] for row in rows] == ["teacher", *result.arms]
     assert rows[0][1:] == ("72.6", "n/a", "n/a")
     assert all(row[2:] == ("50.0 ± 0.0", "25.0 ± 0.0") for row in rows[1:])
-    assert "accuracy_mismatched" in render(found)
+    assert "accuracy_mismatched" in render(actual)
     assert len(SEEDS) > 1
 
 

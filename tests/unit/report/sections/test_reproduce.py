@@ -19,28 +19,28 @@ def swept(result: SweepResult, used: int | None, **search: object) -> SweepResul
 
 
 def test_a_search_with_a_lag_is_one_of_its_file(result: SweepResult):
-    found = record(swept(result, 16, lag=16))
-    assert found.heading.endswith(SAME)
-    assert dict(found.facts)["search lag"].startswith("16 (as search.lag,")
+    actual = record(swept(result, 16, lag=16))
+    assert actual.heading.endswith(SAME)
+    assert dict(actual.facts)["search lag"].startswith("16 (as search.lag,")
 
 
 def test_a_lag_that_was_chosen_for_the_slots_is_said(result: SweepResult):
-    found = record(swept(result, 16, lag="auto"))
-    assert found.heading.endswith(f"{SAME} on as many slots; on any number with search.lag: 16")
+    actual = record(swept(result, 16, lag="auto"))
+    assert actual.heading.endswith(f"{SAME} on as many slots; on any number with search.lag: 16")
 
 
 @pytest.mark.parametrize("key", ["time_budget", "device_budget"])
 def test_a_budget_of_time_is_one_of_its_machine(result: SweepResult, key: str):
-    found = record(swept(result, 2, lag=2, **{f"{key}_s": 60.0}))
-    assert SAME not in found.heading
-    assert f"how many of them search.{key} allows depends on the machine" in found.heading
+    actual = record(swept(result, 2, lag=2, **{f"{key}_s": 60.0}))
+    assert SAME not in actual.heading
+    assert f"how many of them search.{key} allows depends on the machine" in actual.heading
 
 
 def test_one_without_depends_on_the_order_of_ends(result: SweepResult):
     for lags in ({}, {TASK: None}):
-        found = record(replace(result, lags=lags))
-        assert SAME not in found.heading
-        assert "search lag" not in dict(found.facts)
+        actual = record(replace(result, lags=lags))
+        assert SAME not in actual.heading
+        assert "search lag" not in dict(actual.facts)
 
 
 @pytest.mark.parametrize(("scheduler", "is_same"), [("none", True), ("asha", False)])
@@ -48,5 +48,5 @@ def test_random_draws_are_the_same_unless_some_are_stopped(
     result: SweepResult, scheduler: str, is_same: bool
 ):
     search = {"algorithm": {"name": "random"}, "scheduler": {"name": scheduler}}
-    found = record(swept(result, None, lag="none", **search))
-    assert (SAME in found.heading) == is_same
+    actual = record(swept(result, None, lag="none", **search))
+    assert (SAME in actual.heading) == is_same

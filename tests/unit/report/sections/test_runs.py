@@ -16,16 +16,16 @@ def test_what_differs_between_runs_stands_side_by_side(result: SweepResult):
     changed = {**result.spec, "search": {**result.spec["search"], "trials": 99}}
     env = {**result.env, "packages": {"raykd": "0.1.0", "torch": "2.14.0"}}
     other = dataclasses.replace(result, run="other", spec=changed, env=env)
-    found = runs.record(merge([result, other]))
-    assert found is not None
-    rows = {row[0]: row[1:] for row in found.rows}
-    assert found.columns == ("", result.run, "other")
+    actual = runs.record(merge([result, other]))
+    assert actual is not None
+    rows = {row[0]: row[1:] for row in actual.rows}
+    assert actual.columns == ("", result.run, "other")
     assert rows["search.trials"] == ("12", "99")
     assert rows["versions of packages torch"] == ("2.13.0", "2.14.0")
     assert rows["trials"] == (str(len(result.trials)),) * 2
     assert rows["arms"] == ("none, kd, ckd",) * 2
     assert "search.seed" not in rows
-    assert found.heading == "2 runs that differ in 2 settings"
+    assert actual.heading == "2 runs that differ in 2 settings"
 
 
 def test_a_single_run_has_no_such_section(result: SweepResult):

@@ -23,12 +23,12 @@ def test_a_run_without_subnets_has_no_section(result: SweepResult):
 
 
 def test_the_deciding_metric_of_every_subnet_beside_the_whole(result: SweepResult):
-    found = record(with_subnets(result))
-    ((title, columns, rows),) = found.tables
+    actual = record(with_subnets(result))
+    ((title, columns, rows),) = actual.tables
     assert title == f"ckd on glue/rte: {METRIC}"
     assert columns == ("depth", "width 1", "width 0.5")
     assert rows[0][0] == "1"
     assert rows[0][2] == "50.0"
     assert rows[1] == ("0.5", "", "25.0")
     assert 60 < float(rows[0][1]) < 80
-    assert "25.0" in render(found)
+    assert "25.0" in render(actual)

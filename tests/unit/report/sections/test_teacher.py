@@ -23,18 +23,18 @@ def test_the_search_for_its_settings_is_shown_with_its_cost(result: SweepResult)
         FinetuneTrial(4e-5, 6, metric, 0.734, 120.0, chosen=True),
         FinetuneTrial(8e-5, 3, metric, math.nan, 60.0),
     )
-    found = teacher.record(replace(result, teachers=(replace(first, tried=tried), *others)))
-    assert found is not None
-    (line,) = found.searched
+    actual = teacher.record(replace(result, teachers=(replace(first, tried=tried), *others)))
+    assert actual is not None
+    (line,) = actual.searched
     assert line.startswith(f"{first.task}: 3 trainings of the teacher, 4 min in all, searched")
     assert "lr 4e-05, 6 epochs: 73.4 (taken); lr 8e-05, 3 epochs: diverged" in line
-    assert line in teacher.render(found)
+    assert line in teacher.render(actual)
 
 
 def test_a_teacher_that_was_trained_once_has_no_search(result: SweepResult):
-    found = teacher.record(result)
-    assert found is not None
-    assert found.searched == ()
+    actual = teacher.record(result)
+    assert actual is not None
+    assert actual.searched == ()
 
 
 def test_where_a_teacher_came_from_stands_beside_its_cost(result: SweepResult):
@@ -58,18 +58,18 @@ def test_of_several_teachers_each_line_says_which_and_members_count_in_combinati
         for t in result.trials
     )  # fmt: skip
     spec = {**result.spec, "teachers": {"a": {}, "b": {}, "both": {"mean": {"a": 1, "b": 1}}}}
-    found = teacher.record(replace(result, teachers=teachers, trials=trials, spec=spec))
-    assert found is not None
-    assert found.served == tuple(
+    actual = teacher.record(replace(result, teachers=teachers, trials=trials, spec=spec))
+    assert actual is not None
+    assert actual.served == tuple(
         f"{planted.TASK} ({name}): served by outputs" for name in ("a", "b")
     )
     more = "and 2 trials (ckd) from it with others; it took 6.0 s to prepare"
-    assert found.used == (
+    assert actual.used == (
         f"{planted.TASK}: 2 trials (kd) learnt from a, {more}",
         f"{planted.TASK}: 0 trials (no arm) learnt from b, {more}",
         f"{planted.TASK}: 2 trials (ckd) learnt from both",
     )
-    of_both = dict(zip(found.columns, found.rows[2], strict=True))
+    of_both = dict(zip(actual.columns, actual.rows[2], strict=True))
     assert of_both["preparation"] == "combined"
     assert of_both["trained on rows"] == "n/a (others were)"
 
@@ -77,15 +77,15 @@ def test_of_several_teachers_each_line_says_which_and_members_count_in_combinati
 def test_the_spread_of_teachers_is_named_where_several_were_trained(result: SweepResult):
     first, *others = result.teachers
     seeds = {"seeds": 4, "seed_scores": {"1": 0.736, "2": 0.716}}
-    found = teacher.record(replace(result, teachers=(replace(first, **seeds), *others)))
-    assert found is not None
-    (line,) = found.spread
+    actual = teacher.record(replace(result, teachers=(replace(first, **seeds), *others)))
+    assert actual is not None
+    (line,) = actual.spread
     assert line == (
         f"{first.task}: 4 teachers were trained with seeds of their own. Students learnt from the "
         "one that has 72.6 (accuracy) on the test split; the others have 73.6, 71.6, and 1 "
         "diverged (standard deviation 1 points)"
     )
-    assert line in teacher.render(found)
+    assert line in teacher.render(actual)
     assert teacher.record(result).spread == ()
 
 
@@ -95,9 +95,9 @@ def test_teachers_that_say_too_little_of_their_spread_are_told(result: SweepResu
     changed = replace(
         first, seeds=len(scores) + 1, seed_scores=scores, metrics={"test/accuracy": 0.726}
     )
-    found = teacher.record(replace(result, teachers=(changed, *others)))
-    assert found is not None
-    (line,) = found.spread
+    actual = teacher.record(replace(result, teachers=(changed, *others)))
+    assert actual is not None
+    (line,) = actual.spread
     assert line.endswith(
         "which is too little to say how far teachers vary: intervals of the gap recovered assume "
         "no less than the spread of the students"

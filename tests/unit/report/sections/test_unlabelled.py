@@ -23,30 +23,30 @@ def test_a_run_with_labels_alone_has_no_section(result: SweepResult):
 
 
 def test_it_names_who_learnt_from_them_and_compares_arms_that_differ_in_that(result: SweepResult):
-    found = unlabelled.record(with_rows(result))
-    assert found is not None
-    assert found.heading.startswith("200 train rows have no label")
-    learnt = {row[1]: row[2:4] for row in found.rows}
+    actual = unlabelled.record(with_rows(result))
+    assert actual is not None
+    assert actual.heading.startswith("200 train rows have no label")
+    learnt = {row[1]: row[2:4] for row in actual.rows}
     assert learnt["none"] == ("left out", "100")
     assert learnt["kd"] == ("learnt through the teacher", "300")
-    (said,) = found.pairs
-    assert "with them kd is at" in said
-    assert "against ckd" in said
-    assert said in unlabelled.render(found)
+    (message,) = actual.pairs
+    assert "with them kd is at" in message
+    assert "against ckd" in message
+    assert message in unlabelled.render(actual)
 
 
 def test_an_arm_that_searches_it_is_not_compared(result: SweepResult):
-    found = unlabelled.record(with_rows(result, {**USES, "kd": "some"}))
-    assert found is not None
-    assert {row[1]: row[2:4] for row in found.rows}["kd"] == ("searched", "100 or 300")
-    assert found.pairs == ()
+    actual = unlabelled.record(with_rows(result, {**USES, "kd": "some"}))
+    assert actual is not None
+    assert {row[1]: row[2:4] for row in actual.rows}["kd"] == ("searched", "100 or 300")
+    assert actual.pairs == ()
 
 
 def test_a_teacher_whose_outputs_were_given_has_no_weights(result: SweepResult):
     first, *others = result.teachers
     given = replace(first, parameters=0, rows=0, metrics={}, forwards=0, distinct=0, cached=True)
-    found = teacher.record(replace(result, teachers=(given, *others)))
-    assert found is not None
-    row = dict(zip(found.columns, found.rows[0], strict=True))
+    actual = teacher.record(replace(result, teachers=(given, *others)))
+    assert actual is not None
+    row = dict(zip(actual.columns, actual.rows[0], strict=True))
     assert (row["weights"], row["scores"], row["preparation"]) == ("n/a", "n/a", "made elsewhere")
     assert row["trained on rows"] == "n/a (its outputs were given)"

@@ -26,12 +26,12 @@ def search(name: str, seed: int, trials: int = 0) -> list[dict[str, object]]:
     settings = params.build(registry.params_of("algorithms", name), {})
     sampler = registry.load("algorithms", name)(settings, DOMAINS, seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    found = []
+    actual = []
     for _ in range(trials):
         trial = study.ask()
-        found.append(suggest(trial, DOMAINS, {}))
-        study.tell(trial, float(found[-1]["lr"]) * 1000)
-    return found
+        actual.append(suggest(trial, DOMAINS, {}))
+        study.tell(trial, float(actual[-1]["lr"]) * 1000)
+    return actual
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -23,7 +23,7 @@ SLANTED = {
 }
 
 
-def found(name: str, trials: int, seed: int) -> list[float]:
+def actual(name: str, trials: int, seed: int) -> list[float]:
     """Scores on a narrow ridge across two parameters, the best of which is 0."""
     settings = params.build(registry.params_of("algorithms", name), {})
     sampler = registry.load("algorithms", name)(settings, SLANTED, seed)
@@ -39,8 +39,8 @@ def found(name: str, trials: int, seed: int) -> list[float]:
 
 
 def test_it_follows_a_ridge_that_random_draws_do_not_find():
-    late = [statistics.mean(found("cmaes", 80, seed)[60:]) for seed in range(3)]
-    by_chance = statistics.mean(found("random", 80, 0)[60:])
+    late = [statistics.mean(actual("cmaes", 80, seed)[60:]) for seed in range(3)]
+    by_chance = statistics.mean(actual("random", 80, 0)[60:])
     assert all(score > by_chance / 20 for score in late), (late, by_chance)
 
 

@@ -46,9 +46,9 @@ def trial(search, name):
     ids=lambda d: d.describe() if isinstance(d, Domain) else "",
 )
 def test_points_are_spread_over_the_domain(domain, values):
-    found = grid_of(domain, 5)
-    assert found == [v if isinstance(v, str | None) else pytest.approx(v) for v in values]
-    assert all(domain.contains(v) for v in found)
+    actual = grid_of(domain, 5)
+    assert actual == [v if isinstance(v, str | None) else pytest.approx(v) for v in values]
+    assert all(domain.contains(v) for v in actual)
 
 
 def test_every_combination_is_tried_once(tmp_path):
@@ -91,5 +91,5 @@ def test_no_value_is_reported_outside_its_domain(tmp_path):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = [made.suggest(str(k))["params"]["share"] for k in range(3)]
-    assert sorted(found) == pytest.approx([0.1, 0.2, 0.3])
+        actual = [made.suggest(str(k))["params"]["share"] for k in range(3)]
+    assert sorted(actual) == pytest.approx([0.1, 0.2, 0.3])

@@ -104,12 +104,12 @@ def test_the_median_rule_compares_trials_that_are_evaluated_at_other_epochs():
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_the_median_rule_is_that_of_optuna_where_epochs_are_equal(direction):
-    ours = Search(scheduler("median", {"grace_period": 2, "startup_trials": 4}), direction)
-    theirs = Search(optuna.pruners.MedianPruner(4, 2 * STEPS), direction)
+    actual = Search(scheduler("median", {"grace_period": 2, "startup_trials": 4}), direction)
+    expected = Search(optuna.pruners.MedianPruner(4, 2 * STEPS), direction)
     draw = random.Random(0)
     for _ in range(60):
         scores = [draw.gauss(0, 1) for _ in range(8)]
-        assert ours.epochs_of(scores) == theirs.epochs_of(scores)
+        assert actual.epochs_of(scores) == expected.epochs_of(scores)
 
 
 def test_hyperband_has_brackets_that_stop_late_or_never():
