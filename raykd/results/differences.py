@@ -196,6 +196,7 @@ class Comparison:
     Attributes:
         shared: The seeds that all arms have, but for the thin ones.
         thin: Arms with too few seeds.
+        alpha: The level of intervals.
     """
 
     def __init__(
@@ -207,7 +208,7 @@ class Comparison:
         alpha: float = ALPHA,
     ) -> None:
         self._arms = {a.name: a for a in arms if a.seeds}
-        self._mode, self._min_sd, self._bounds, self._alpha = mode, min_sd, bounds, alpha
+        self._mode, self._min_sd, self._bounds, self.alpha = mode, min_sd, bounds, alpha
         most = max((len(a.seeds) for a in self._arms.values()), default=0)
         self.thin = frozenset(n for n, a in self._arms.items() if 2 * len(a.seeds) < most)
         full = [a for n, a in self._arms.items() if n not in self.thin]
@@ -243,7 +244,7 @@ class Comparison:
         if difference is None:
             return None
         return dataclasses.replace(
-            difference, alpha=self._alpha, corrected_alpha=self._alpha, bounds=self._bounds
+            difference, alpha=self.alpha, corrected_alpha=self.alpha, bounds=self._bounds
         )
 
     def _prior(self, of: Mapping[int, float], against: Mapping[int, float]) -> Prior | None:

@@ -73,11 +73,13 @@ def _why_not(leader: ArmSummary, d: PairedDifference, one: str) -> str:
     )
 
 
-def _printed(measure: TaskMetric, d: PairedDifference) -> str:
-    """``95 % CI 0.3 to 2.1, 5 seeds and 277 rows``."""
+def _printed(measure: TaskMetric, d: PairedDifference, alpha: float | None = None) -> str:
+    """``95 % CI 0.3 to 2.1, 5 seeds and 277 rows``; at another level than its own on request."""
+    alpha = d.alpha if alpha is None else alpha
     rows = f" and {d.error.rows:,} rows" if d.error.rows else ", on these rows"
     counted = f"{d.n} {plural(measure.counted)}"
-    return f"{_percent(d.alpha)} % CI {_ends(measure.scale, d.interval)}, {counted}{rows}"
+    ends = _ends(measure.scale, d.interval_at(alpha))
+    return f"{_percent(alpha)} % CI {ends}, {counted}{rows}"
 
 
 def _percent(alpha: float) -> str:
@@ -93,10 +95,10 @@ def about(measure: TaskMetric, d: PairedDifference | None) -> str:
 
 
 def beaten(measure: TaskMetric, leader: ArmSummary, other: str, d: PairedDifference) -> str:
-    """The leader is better than another arm."""
+    """The leader is better than another arm, corrected for all that could have been said so."""
     by = f"{_size(measure.scale, d.mean)} {measure.scale.unit}"
     first = named(leader.name, first=True)
-    return f"{first} beats {named(other)} by {by} ({_printed(measure, d)})."
+    return f"{first} beats {named(other)} by {by} ({_printed(measure, d, d.corrected_alpha)})."
 
 
 def least_lead(name: str, d: PairedDifference, scale: Scale) -> str:

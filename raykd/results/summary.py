@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -206,26 +206,44 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
     )  # fmt: skip
     fallen = [a.runs[run] for a in alone for run in collapsed.get(a.name, ())]
     runs = sum(len(a.runs) for a in alone)
-    versus = [
-        None if a.name == result.baseline else together.difference(a.name, result.baseline)
-        for a in alone
-    ]
-    p_values = [d.p if d else None for d in versus]
-    levels = holm_levels(p_values, measure.alpha)
-    adjusted = holm_correction(p_values)
+    versus = all_against(together, result.baseline, [a.name for a in alone])
     return tuple(
         dataclasses.replace(
             arm,
-            versus=dataclasses.replace(d, corrected_alpha=level) if d else None,
-            p_holm=p,
+            versus=versus[arm.name][0],
+            p_holm=versus[arm.name][1],
             gap=_gap(arm, none, measure.mode),
             collapsed=collapsed.get(arm.name, ()),
             confirmed=arm.confirmed
             if arm.confirmed is None or collapsed.get(arm.name)
             else allow_for_collapses(arm.confirmed, fallen, runs, measure.mode),
         )
-        for arm, d, level, p in zip(alone, versus, levels, adjusted, strict=True)
+        for arm in alone
     )
+
+
+def all_against(
+    together: Comparison, other: str, names: Sequence[str]
+) -> dict[str, tuple[PairedDifference | None, float | None]]:
+    """Each arm against the same one, corrected by Holm's method over all that are.
+
+    Args:
+        together: The confirmed arms.
+        other: The arm that they are compared with; it has no difference.
+        names: Arms.
+
+    Returns:
+        Name to its difference, with an interval at the corrected level, and its corrected p value.
+    """
+    differences = [None if name == other else together.difference(name, other) for name in names]
+    p_values = [d.p if d else None for d in differences]
+    levels = holm_levels(p_values, together.alpha)
+    return {
+        name: (d and dataclasses.replace(d, corrected_alpha=level), p)
+        for name, d, level, p in zip(
+            names, differences, levels, holm_correction(p_values), strict=True
+        )
+    }
 
 
 def compare(measure: TaskMetric, arms: tuple[ArmSummary, ...]) -> Comparison:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from raykd.results import sentences
 from raykd.results.arm_teachers import best_teacher
-from raykd.results.differences import PairedDifference
+from raykd.results.differences import Comparison, PairedDifference
 from raykd.results.records import SweepResult
 from raykd.results.sentences import listed
 from raykd.results.stats import ALPHA, holm_correction
 from raykd.results.summary import (
     ArmSummary,
     TaskMetric,
+    all_against,
     arm_summaries,
     best_trial,
     compare,
@@ -101,7 +102,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     least = _least(differences) if decided else None
     equal = bool(close) and all(_is_equal(measure, differences[a.name]) for a in close)
     details = [
-        *_beaten(measure, leader, differences, (result.baseline, no_teacher_arm(arms)), rival),
+        *_beaten(measure, together, arms, leader, rival, result.baseline),
         *_gap(result, task, leader, arms),
         *sentences.ties(leader, rival, close),
         *sentences.left_out(out),
@@ -156,20 +157,26 @@ def _least(differences: Mapping[str, PairedDifference | None]) -> tuple[str, Pai
 
 def _beaten(
     measure: TaskMetric,
+    together: Comparison,
+    arms: tuple[ArmSummary, ...],
     leader: ArmSummary,
-    differences: Mapping[str, PairedDifference | None],
-    others: tuple[str, ArmSummary | None],
     rival: ArmSummary,
+    baseline: str,
 ) -> list[str]:
-    """The leader against the baseline and no teacher, where that is sure and not said yet."""
-    baseline, none = others
-    names = dict.fromkeys([baseline, *([none.name] if none is not None else [])])
-    return [
-        sentences.beaten(measure, leader, name, d)
-        for name in names
-        if name not in (leader.name, rival.name) and not leader.lost
-        if (d := differences.get(name)) is not None and d.better
-    ]
+    """The leader against the baseline and no teacher, where that is sure and not said yet.
+
+    The leader is the best of several arms, so each is corrected over all of them: where nothing is
+    decided, the best of ten equal arms would beat one of these two in every sixth sweep.
+    """
+    if leader.lost:
+        return []
+    none = no_teacher_arm(arms)
+    lines = []
+    for name in dict.fromkeys([baseline, *([none.name] if none is not None else [])]):
+        difference, _ = all_against(together, name, [a.name for a in arms])[leader.name]
+        if name != rival.name and difference is not None and difference.better:
+            lines.append(sentences.beaten(measure, leader, name, difference))
+    return lines
 
 
 def _gap(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,11 @@ from raykd.search.study import StudySearch
 from raykd.spec.schema_stages import Constraint
 
 PENDING_TRIALS = 1
-"""Trials suggested beyond the free slots, so that a slot finds its next job without waiting."""
+"""Trials launched beyond the free slots, so that a slot finds its next job without waiting.
+
+Tune is given one when a trial that it follows is over. Otherwise it would start a process for it,
+which it stops once that of the trial before it is free: a start in vain for every short trial.
+"""
 
 
 class ArmsRecorder(ABC):
@@ -49,6 +54,7 @@ class ArmsRecorder(ABC):
 
 @dataclass(slots=True)
 class _Live:
+    key: str  # what the study of its arm knows it by
     arm: str
     number: int
     objective: float = math.nan
@@ -92,6 +98,7 @@ class ArmsSearch(Searcher):
         self.arms = dict(arms)
         self.recorder = recorder
         self.live: dict[str, _Live] = {}
+        self._ahead: deque[tuple[_Live, dict[str, Any]]] = deque()
         self._max_concurrent = max_concurrent
         self._budget = budget or DeviceBudget()
         self._started = {name: arm.study.counted() for name, arm in arms.items()}
@@ -123,18 +130,28 @@ class ArmsSearch(Searcher):
         return sorted(names, key=lambda name: (self._budget.share(name), self._started[name]))
 
     def suggest(self, trial_id: str) -> Any:  # a config, None, or `Searcher.FINISHED`
-        """The next trial of the arm that is furthest behind."""
-        if self._ending or self.remaining() == 0:
-            return Searcher.FINISHED
-        if len(self.live) >= self._max_concurrent() + PENDING_TRIALS:
-            return None
+        """The trial that was launched first of those that Tune does not follow yet."""
+        is_over = self._ending or self.remaining() == 0
+        if not is_over:
+            self._launch()
+        if self._ahead and len(self.live) < max(self._max_concurrent(), 1):
+            self.live[trial_id], config = self._ahead.popleft()
+            return config
+        return Searcher.FINISHED if is_over and not self._ahead else None
+
+    def _launch(self) -> None:
+        """Launch the next trial of the arm that is furthest behind, where there is room for it."""
+        if len(self.live) + len(self._ahead) >= self._max_concurrent() + PENDING_TRIALS:
+            return
         arm = self._next_arm()
         if arm is None:
-            return None
-        chosen = self.arms[arm].study.suggest(trial_id)
+            return
+        key = f"{arm} {self._started[arm]}"
+        chosen = self.arms[arm].study.suggest(key)
         self._started[arm] += 1
-        self.live[trial_id] = _Live(arm, chosen["number"])
-        return self.recorder.launch(arm, chosen["number"], chosen["params"])
+        live = _Live(key, arm, chosen["number"])
+        config = self.recorder.launch(arm, chosen["number"], chosen["params"])
+        self._ahead.append((live, config))
 
     def _next_arm(self) -> str | None:
         """The arm furthest behind of those that may go on; None: all of them wait for a trial."""
@@ -162,26 +179,26 @@ class ArmsSearch(Searcher):
             event |= {"control": live.number in study.control, "spared": live.spared}
         if kind == "done":
             assert event is not None
-            self._complete(trial_id, live, event)
+            self._complete(live, event)
         elif kind == "failed":
             self._finish(live, Status.FAILED, event)
-            study.fail(trial_id)
+            study.fail(live.key)
         elif error:
             # Nobody follows the job any more; without this it would keep its slot to the end.
             self.recorder.cancel(live.arm, live.number)
             lost = {**(event or {}), "error": "the process that followed the trial for Tune died"}
             self._finish(live, Status.FAILED, lost)
-            study.fail(trial_id)
+            study.fail(live.key)
         elif live.stopped:
             self._finish(live, Status.PRUNED, event)
-            study.prune(trial_id)
+            study.prune(live.key)
         else:
             # Only a closed coordinator ends a trial like this: others would fare the same.
             self.end()
             self._finish(live, Status.INTERRUPTED, event)
-            study.abandon(trial_id)
+            study.abandon(live.key)
 
-    def _complete(self, trial_id: str, live: _Live, event: dict[str, Any]) -> None:
+    def _complete(self, live: _Live, event: dict[str, Any]) -> None:
         """Record and tell the result of a trial."""
         arm = self.arms[live.arm]
         values = [_value(event["metrics"], name) for name in arm.metrics]
@@ -191,7 +208,7 @@ class ArmsSearch(Searcher):
             event["error"] = f"the objective is not a number: {values}"
         event["violated"] = [name for name, over in excess.items() if over > 0]
         self._finish(live, Status.COMPLETED if finite else Status.FAILED, event)
-        arm.study.complete(trial_id, values, excess)
+        arm.study.complete(live.key, values, excess)
 
     def _finish(self, live: _Live, status: Status, event: Mapping[str, Any] | None) -> None:
         seconds = self.recorder.finished(live.arm, live.number, status, event)
@@ -234,10 +251,10 @@ class ArmsScheduler(FIFOScheduler):
         evaluation = event["evaluation"]
         live.objective = _value(evaluation["metrics"], arm.metrics[0])
         self._search.recorder.evaluated(live.arm, live.number, event)
-        arm.study.report(trial.trial_id, evaluation["epoch"], live.objective)
+        arm.study.report(live.key, evaluation["epoch"], live.objective)
         if event["kind"] == "done" or not math.isfinite(live.objective):
             return str(TrialScheduler.CONTINUE)
-        if live.spared or not arm.study.should_stop(trial.trial_id, evaluation["epoch"]):
+        if live.spared or not arm.study.should_stop(live.key, evaluation["epoch"]):
             return str(TrialScheduler.CONTINUE)
         if live.number in arm.study.control:
             live.spared = float(evaluation["epoch"])

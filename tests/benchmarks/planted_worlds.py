@@ -3,8 +3,8 @@
 A world is a table of confirm scores, arm by seed, drawn around planted means; where rows count, a
 table of right and wrong answers, arm by seed by row. Nothing is trained. Every line gives, in % of
 worlds: a wrong "Take A" (A is not better than every other arm), a worse arm that is taken, the
-right one that is taken, any wrong mark in the table against the baseline, and how many 95 %
-intervals hold the truth.
+right one that is taken, any wrong mark in the table against the baseline, a leader that is said to
+beat the baseline or no teacher and does not, and how many 95 % intervals hold the truth.
 
     python -m tests.benchmarks.planted_worlds [--worlds 2000] [--tables summary seeds rows ...]
 """
@@ -12,7 +12,6 @@ intervals hold the truth.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +26,8 @@ from raykd.results.differences import Comparison, ConfirmScores, PairedDifferenc
 from raykd.results.records import SweepResult
 from raykd.results.seed_looks import LEAST_CHANCE, chance
 from raykd.results.seed_plan import spending_levels
-from raykd.results.stats import ALPHA, ConfidenceInterval, holm_correction, holm_levels
-from raykd.results.summary import arm_summaries
+from raykd.results.stats import ALPHA, ConfidenceInterval, holm_correction
+from raykd.results.summary import all_against, arm_summaries
 from raykd.results.verdict import verdict
 from tests.cases.planted_records import TASK, sweep
 
@@ -168,20 +167,27 @@ def winner(of: World, together: Comparison, drawn: Drawn) -> tuple[str, bool, fl
     return kept[0], taken, max((d.p or 0.0 for d in actual if d is not None), default=1.0)
 
 
-def marks(of: World, together: Comparison, alpha: float = ALPHA) -> list[PairedDifference]:
+def marks(of: World, together: Comparison, other: str = BASELINE) -> dict[str, PairedDifference]:
     """Differences to the baseline, corrected over the arms, as `arm_summaries` has them."""
-    actual = [together.difference(n, BASELINE) for n in of.names() if n != BASELINE]
-    kept = [d for d in actual if d is not None]
-    levels = holm_levels([d.p for d in kept], alpha)
-    return [
-        dataclasses.replace(d, corrected_alpha=level) for d, level in zip(kept, levels, strict=True)
-    ]
+    actual = all_against(together, other, of.names())
+    return {name: d for name, (d, _) in actual.items() if d is not None}
+
+
+def beaten(of: World, together: Comparison, leader: str, truth: Scores) -> bool:
+    """Whether the leader is said to beat the baseline or no teacher, and is no better."""
+    names = of.names()
+    own = truth[names.index(leader)]
+    against = {other: marks(of, together, other).get(leader) for other in names[:2]}
+    return any(
+        d is not None and d.better and own <= truth[names.index(other)] + SAME
+        for other, d in against.items()
+    )
 
 
 def judge(of: World, worlds: int, seed: int) -> dict[str, float]:
     """Rates over worlds, in %."""
     rng = np.random.default_rng(seed)
-    counts = dict.fromkeys(("false", "worse", "right", "marks", "interval", "own"), 0.0)
+    counts = dict.fromkeys(("false", "worse", "right", "marks", "beats", "interval", "own"), 0.0)
     for _ in range(worlds):
         drawn = draw(of, rng)
         together = compared(of, drawn)
@@ -192,8 +198,9 @@ def judge(of: World, worlds: int, seed: int) -> dict[str, float]:
         counts["worse"] += taken and drawn.truth[k] < others.max() - SAME
         counts["right"] += taken and drawn.truth[k] > others.max() + SAME
         gaps = np.delete(drawn.truth - drawn.truth[1], 1)
-        actual = list(zip(marks(of, together), gaps, strict=True))
+        actual = list(zip(marks(of, together).values(), gaps, strict=True))
         counts["marks"] += any(not d.undecided and gap * d.mean <= SAME for d, gap in actual)
+        counts["beats"] += beaten(of, together, name, drawn.truth)
         within = [d.interval.low - SAME <= gap <= d.interval.high + SAME for d, gap in actual]
         counts["interval"] += np.mean(within)
         own = zip(own_intervals(of, drawn), drawn.truth, strict=True)
@@ -215,7 +222,7 @@ def agreement(worlds: int, seed: int) -> float:
         result = as_result(of, drawn)
         actual = verdict(result, TASK)
         message = [a.versus for a in arm_summaries(result, TASK) if a.versus is not None]
-        mine = marks(of, together)
+        mine = list(marks(of, together).values())
         same += (
             (actual.leader, actual.decided) == (name, taken)
             and [d.undecided for d in message] == [d.undecided for d in mine]

@@ -40,6 +40,7 @@ def test_claims_without_a_difference_are_rare(world: World):
     actual = judge(world, WORLDS, 2)
     assert actual["false"] <= most(5.0)
     assert actual["marks"] <= most(5.0)
+    assert actual["beats"] <= most(5.0)
     assert actual["worse"] <= most(0.5)
     assert actual["interval"] >= 93.0 - 3.0
 

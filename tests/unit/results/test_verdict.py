@@ -35,7 +35,7 @@ def test_a_clear_difference_names_winner_size_interval_and_gap(builder: Builder)
         "ckd's configuration against kd's."
     )
     # (0.712 - 0.66) / (0.726 - 0.66) = 0.788
-    assert v.details[0].startswith("ckd beats no teacher by 5.2 points (95 % CI 5.1 to 5.3, 3")
+    assert v.details[0].startswith("ckd beats no teacher by 5.2 points (97.5 % CI 5.0 to 5.4, 3")
     assert "recovers 79 % of the gap between no teacher (66.0) and teacher (72.6)" in v.details[1]
     assert v.decided
 

@@ -115,9 +115,29 @@ def test_nothing_is_suggested_after_the_end(tmp_path):
 
 def test_one_trial_waits_beyond_the_free_slots(tmp_path):
     tune = Tune({"one": arm(tmp_path, budget=9)}, max_concurrent=2)
-    assert [isinstance(tune.suggest(str(k)), dict) for k in range(4)] == [True] * 3 + [False]
+    assert [tune.suggest(str(k)) for k in range(4)] == [
+        {"job": "one.0"},
+        {"job": "one.1"},
+        None,
+        None,
+    ]
+    assert tune.notebook.launched() == ["one"] * 3
+    # Tune hears of it once the process that followed another one is free.
     tune.train("0", [0.5])
-    assert isinstance(tune.suggest("4"), dict)
+    assert tune.suggest("4") == {"job": "one.2"}
+    assert tune.notebook.launched() == ["one"] * 4
+
+
+def test_what_was_launched_is_followed_to_its_end_also_when_nothing_more_is_suggested(tmp_path):
+    tune = Tune({"one": arm(tmp_path, budget=9)}, max_concurrent=1)
+    assert [tune.suggest(str(k)) for k in range(2)] == [{"job": "one.0"}, None]
+    tune.search.end()
+    assert tune.suggest("2") is None
+    tune.train("0", [0.5])
+    assert tune.suggest("3") == {"job": "one.1"}
+    assert tune.suggest("4") == Searcher.FINISHED
+    assert tune.train("3", [0.5]) == Status.COMPLETED
+    assert tune.notebook.launched() == ["one"] * 2
 
 
 def test_an_arm_behind_its_budget_catches_up_when_resumed(tmp_path):
