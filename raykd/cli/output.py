@@ -15,6 +15,9 @@ from raykd.errors import Problem, SetupError, visible
 SHOWN = "raykd.shown"
 """The logger of what the terminal shows by other means: its records go to the log file only."""
 
+# Until there is a log file, Python itself would print its warnings and errors on stderr.
+logging.getLogger(SHOWN).addHandler(logging.NullHandler())
+
 LOG_BYTES = 32 * 2**20
 """Most bytes of a log file; what is older goes to one more of the same size, and then away."""
 

@@ -129,6 +129,17 @@ def test_a_usage_error_is_2_on_stderr(capsys, argv, message):
     assert "Traceback" not in err
 
 
+def test_a_usage_error_is_all_that_a_process_prints():
+    # In a process of its own: here, pytest's handler of log records hides what Python prints.
+    done = subprocess.run(
+        [sys.executable, "-m", "raykd", "nosuch"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    lines = ["error: No such command 'nosuch'", "       = raykd --help lists what there is"]
+    assert done.stderr.splitlines() == lines
+
+
 def test_no_command_shows_the_help(capsys):
     assert main([]) == 2
     out, err = capsys.readouterr()
