@@ -43,8 +43,8 @@ LAYERS = {
     "whole_file": Layer(),
     "own_folder": Layer(),
     "private_api": Layer(raykd={"errors"}),
-    # Names of Ray that are no public API, found when they are needed; the class is for types.
-    "ray_private": Layer(raykd={"private_api"}, later={"ray", "ray.train"}),
+    # Names of Ray that are no public API, found when they are needed.
+    "ray_private": Layer(raykd={"private_api"}, later={"ray"}),
     "losses": Layer(raykd={"errors"}, packages={"torch"}, later={"scipy"}),
     "data": Layer(
         # A batch is made of tensors, and the loss of a task is torch's; what losses want to know of

@@ -89,7 +89,7 @@ def serve(name: str, modules: Iterable[str]) -> None:
 
 
 class _Server:
-    """Forks workers and tells those who asked how they ended.
+    """Forks workers and tells its clients how they ended.
 
     Args:
         listening: Where to ask.
@@ -97,7 +97,7 @@ class _Server:
 
     def __init__(self, listening: socket.socket) -> None:
         self._listening = listening
-        self._asked: dict[int, socket.socket] = {}
+        self._clients: dict[int, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
         self._woken, self._wake = socket.socketpair()
         self._wake.setblocking(False)
@@ -121,59 +121,59 @@ class _Server:
         self._serving = False
 
     def _reap(self) -> None:
-        """Tell those who asked for workers that have ended."""
+        """Tell the clients whose workers have ended."""
         self._woken.recv(STATUS)
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 process, status = ended
-                asked = self._asked.pop(process, None)
-                if asked is None:  # it was not wanted any more
+                client = self._clients.pop(process, None)
+                if client is None:  # it was not wanted any more
                     continue
-                self._selector.unregister(asked)
-                with asked, contextlib.suppress(OSError):
-                    asked.sendall(status.to_bytes(STATUS, "big"))
+                self._selector.unregister(client)
+                with client, contextlib.suppress(OSError):
+                    client.sendall(status.to_bytes(STATUS, "big"))
 
-    def _drop(self, process: int, asked: socket.socket) -> None:
-        """End the worker of somebody who has ended, as nobody wants it now."""
-        if self._asked.get(process) is not asked:
+    def _drop(self, process: int, client: socket.socket) -> None:
+        """End the worker of a client that has ended, as nobody wants it now."""
+        if self._clients.get(process) is not client:
             return  # both have ended at once
-        del self._asked[process]
-        self._selector.unregister(asked)
-        asked.close()
+        del self._clients[process]
+        self._selector.unregister(client)
+        client.close()
         os.kill(process, signal.SIGKILL)
 
     def _fork(self) -> None:
-        """Fork a worker; who asks and is not answered starts one as any other."""
+        """Fork a worker; a client without an answer starts one as any other."""
         streams: list[int] = []
         with contextlib.suppress(OSError, ValueError):  # it has ended, or says nothing of use
-            asked, _ = self._listening.accept()
+            client, _ = self._listening.accept()
             try:
-                self._fork_for(asked, streams)
+                self._fork_for(client, streams)
             finally:
                 for stream in streams:
                     os.close(stream)
-                if asked not in self._asked.values():
-                    asked.close()
+                if client not in self._clients.values():
+                    client.close()
 
-    def _fork_for(self, asked: socket.socket, streams: list[int]) -> None:
-        if user_of(asked) != os.getuid():
+    def _fork_for(self, client: socket.socket, streams: list[int]) -> None:
+        if user_of(client) != os.getuid():
             return
-        asked.settimeout(_READ_S)
-        head, given, _, _ = socket.recv_fds(asked, LENGTH, 3)
+        client.settimeout(_READ_S)
+        head, given, _, _ = socket.recv_fds(client, LENGTH, 3)
         streams += given
-        with asked.makefile("rb") as data:
+        with client.makefile("rb") as data:
             request = json.loads(data.read(int.from_bytes(head, "big")))
         server = os.getpid()
         process = os.fork()
         if not process:
-            self._become(request, streams, asked, server)
-        self._asked[process] = asked
-        # Who asked says nothing more: it can only end, and then the worker is not wanted.
-        self._on(asked, functools.partial(self._drop, process, asked))
-        asked.sendall(process.to_bytes(PID, "big"))
+            self._become(request, streams, client, server)
+        self._clients[process] = client
+        # A client sends nothing more: it can only end, and then the worker is not wanted.
+        self._on(client, functools.partial(self._drop, process, client))
+        client.sendall(process.to_bytes(PID, "big"))
 
     def _become(
-        self, request: dict[str, Any], streams: list[int], asked: socket.socket, server: int
+        self, request: dict[str, Any], streams: list[int], client: socket.socket, server: int
     ) -> NoReturn:
         """Be a worker of Ray, in the forked process."""
         code: Any = 1
@@ -183,7 +183,7 @@ class _Server:
             os.setpgid(0, 0)
             _end_with(server)
             self._selector.close()
-            for one in (self._listening, self._woken, self._wake, asked, *self._asked.values()):
+            for one in (self._listening, self._woken, self._wake, client, *self._clients.values()):
                 one.close()
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)

@@ -35,8 +35,8 @@ _ROOT = str(Path(__file__).absolute().parents[2])
 _BEGIN = """
 import importlib.util, os, sys
 root = sys.argv[1]
-found = importlib.util.find_spec("raykd")
-if found is None or os.path.dirname(os.path.dirname(found.origin or "")) != root:
+spec = importlib.util.find_spec("raykd")
+if spec is None or os.path.dirname(os.path.dirname(spec.origin or "")) != root:
     sys.path.insert(0, root)
     rest = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([root, rest] if rest else [root])

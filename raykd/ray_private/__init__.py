@@ -1,7 +1,7 @@
 """Everything raykd uses of Ray that is not public API, checked before it is used.
 
-No other room of raykd imports a private name of Ray. Besides names, it relies on the order of
-things, see `raykd.ray_private.trainer`.
+No other room of raykd imports a private name of Ray. This file lists them all; what slots do with
+those of Ray Train is in `raykd.ray_private.trainer`, which relies on the order of things, too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _TRAIN = "ray.train.v2._internal"
 _TRAINER = "ray.train.v2.api.data_parallel_trainer"
 _LAUNCHER = "ray.autoscaler._private"
 
+TRAINER = PrivateName(_TRAINER, "DataParallelTrainer", "slots whose trainers need no PyTorch")
 CONTROLLER = PrivateName(
     f"{_TRAIN}.execution.controller", "TrainController", "ending a slot from another thread"
 )

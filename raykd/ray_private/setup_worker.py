@@ -55,10 +55,10 @@ def main(arguments: Sequence[str]) -> NoReturn:
         arguments: As Ray's file is given them: the file of the worker, and what it is given.
     """
     context = next((a for a in arguments if a.startswith(_CONTEXT)), f"{_CONTEXT}{{}}")
-    asked = json.loads(context.removeprefix(_CONTEXT))
-    own = asked.pop("env_vars", None) or {}
-    executable = asked.pop("py_executable", sys.executable)
-    if executable != sys.executable or any(asked.values()) or "$" in "".join(own.values()):
+    wanted = json.loads(context.removeprefix(_CONTEXT))
+    own = wanted.pop("env_vars", None) or {}
+    executable = wanted.pop("py_executable", sys.executable)
+    if executable != sys.executable or any(wanted.values()) or "$" in "".join(own.values()):
         os.execv(sys.executable, [sys.executable, os.environ[OTHERWISE], *arguments])
     os.environ.update(own)
     rest = [a for a in arguments if not a.startswith((_CONTEXT, _LANGUAGE))]

@@ -16,7 +16,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from raykd.ray_private import (
     CLEANER,
@@ -30,11 +30,9 @@ from raykd.ray_private import (
     STATES,
     SWEEP,
     SYNCHRONISER,
+    TRAINER,
     WORKER_GROUP,
 )
-
-if TYPE_CHECKING:
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 _ONE_RANK: ContextVar[bool] = ContextVar("one rank", default=False)
 """Whether the group that is being started has one rank."""
@@ -61,9 +59,9 @@ class EndableTrainer:
         SetupError: This version of Ray lacks a part of `SWEEP`.
     """
 
-    def __init__(self, trainer: DataParallelTrainer) -> None:
+    def __init__(self, trainer: Any) -> None:  # a class of Ray's
         RAY.require(SWEEP)
-        self._trainer = cast(Any, trainer)  # its methods are private
+        self._trainer = trainer
         self._ended = threading.Event()
         self._groups = _Groups(self._ended)
         self._cancel: Callable[[], None] = _nothing
@@ -71,6 +69,20 @@ class EndableTrainer:
         # The trainer asks itself for both.
         self._trainer._initialize_and_run_controller = self._run_controller
         self._trainer._create_default_callbacks = self._callbacks
+
+    @classmethod
+    def of(cls, run: Callable[..., None], **settings: Any) -> EndableTrainer:
+        """A trainer that runs a function on every rank.
+
+        Args:
+            run: Called with the ``train_loop_config``.
+            settings: As Ray Train's trainers take them.
+
+        Raises:
+            SetupError: This version of Ray lacks a part of `SWEEP`.
+        """
+        RAY.require(SWEEP)
+        return cls(TRAINER.find()(run, **settings))
 
     def fit(self) -> None:
         """Train to the end; raises what ended the training otherwise."""
@@ -192,8 +204,8 @@ def _group() -> Any:  # a class of Ray's
             finally:
                 _ONE_RANK.reset(token)
 
-        def _create_placement_group(self, *asked: Any) -> Any:
-            self.placed = super()._create_placement_group(*asked)
+        def _create_placement_group(self, *request: Any) -> Any:
+            self.placed = super()._create_placement_group(*request)
             return self.placed
 
         def _init_train_context_on_workers(
@@ -236,8 +248,8 @@ def _give_lone_ranks_no_synchroniser() -> None:
 
     class Synchroniser:
         @staticmethod
-        def options(**asked: Any) -> Any:
-            return NoSynchroniser if _ONE_RANK.get() else synchroniser.options(**asked)
+        def options(**settings: Any) -> Any:
+            return NoSynchroniser if _ONE_RANK.get() else synchroniser.options(**settings)
 
     def end_it(made: Any) -> None:
         if not isinstance(made, NoSynchroniser):

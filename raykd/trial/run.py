@@ -203,7 +203,7 @@ def _settings(config: TrialConfig) -> TrainSettings:
     return replace(settings, precision=config.precision or settings.precision)
 
 
-class _Student:
+class _TrialModel:
     """The model of a trial, with adapters where there are some.
 
     Args:
@@ -246,12 +246,12 @@ class _Student:
         return captured if world.rank == 0 else None
 
 
-def _begun(config: TrialConfig, prepared: PreparedTask) -> tuple[PreparedTask, _Student]:
+def _begun(config: TrialConfig, prepared: PreparedTask) -> tuple[PreparedTask, _TrialModel]:
     """The student as large as this trial has it, and the prepared task with such students."""
     seed_everything(config.seed)
     kept = _of(config, SizeSettings).keep_layers
     prepared = replace(prepared, student=of_size(prepared.student, kept))
-    return prepared, _Student(config, prepared.student, _settings(config))
+    return prepared, _TrialModel(config, prepared.student, _settings(config))
 
 
 def _meeting(world: DistributedContext, sharded: bool) -> DistributedContext:

@@ -17,7 +17,6 @@ from typing import Any
 
 import ray
 from ray import train
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from raykd.own_folder import own_folder
 from raykd.ray_private.setup_worker import FORKED
@@ -173,7 +172,7 @@ class SlotPool:
 
     def _trainer(self, slot: int, node: str) -> EndableTrainer:
         shape = self._shape
-        trainer = DataParallelTrainer(
+        return EndableTrainer.of(
             _serve,
             train_loop_config={**self._settings, "slot": slot},
             backend_config=_process_group(shape),
@@ -190,7 +189,6 @@ class SlotPool:
                 worker_runtime_env={"env_vars": {FORKED: "1"}},
             ),
         )
-        return EndableTrainer(trainer)
 
 
 def _serve(settings: dict[str, Any]) -> None:

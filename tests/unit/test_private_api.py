@@ -127,6 +127,12 @@ def test_a_schema_that_moved(monkeypatch, tmp_path):
         launcher.schema()
 
 
+def test_a_pool_of_slots_names_what_ray_train_lacks(monkeypatch):
+    forget(monkeypatch, ray_private.TRAINER)
+    with pytest.raises(SetupError, match=r"lacks \S+DataParallelTrainer\."):
+        EndableTrainer.of(print)
+
+
 def test_a_trainer_is_watched_by_nobody(monkeypatch):
     monkeypatch.setenv("RAY_TRAIN_ENABLE_STATE_TRACKING", "1")
     trainer = TorchTrainer(print)
@@ -221,7 +227,10 @@ def test_a_model_is_not_built(monkeypatch):
 
 
 def private_names(source: str) -> list[str]:
-    """What code uses of the three libraries by a name with an underscore in front."""
+    """What code uses of the three libraries by a name that is not public.
+
+    It has an underscore in front, or is of the package that Ray Train keeps its second version in.
+    """
     actual = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
@@ -233,7 +242,8 @@ def private_names(source: str) -> list[str]:
     return [
         n
         for n in actual
-        if n.startswith(("ray.", "optuna.", "transformers.")) and "._" in n.replace(".__", ".")
+        if n.startswith("ray.train.v2.")
+        or (n.startswith(("ray.", "optuna.", "transformers.")) and "._" in n.replace(".__", "."))
     ]
 
 
@@ -247,6 +257,7 @@ def test_no_other_file_names_private_api():
     [
         ("from ray._private import worker", ["ray._private.worker"]),
         ("ray._raylet", ["ray._raylet"]),
+        ("from ray.train.v2.api.config import x", ["ray.train.v2.api.config.x"]),
         ("from optuna.samplers._tpe import x", ["optuna.samplers._tpe.x"]),
         ("import ray.autoscaler._private.util", ["ray.autoscaler._private.util"]),
         ("ray.__version__; raykd._x; from ray import tune", []),
