@@ -212,8 +212,8 @@ def _people(result: SweepResult, texts: Iterable[str]) -> dict[str, str]:
 
 def _folders(texts: Iterable[str]) -> set[str]:
     """Folders where clusters have those of users: nothing says whether one is of a project."""
-    found = {m["user"] for text in texts for m in _BELOW.finditer(text)}
-    return {name for name in found.difference(_NOBODY) if not name.lower().endswith(_FILES)}
+    users = {m["user"] for text in texts for m in _BELOW.finditer(text)}
+    return {name for name in users.difference(_NOBODY) if not name.lower().endswith(_FILES)}
 
 
 def _addresses(texts: Iterable[str]) -> dict[str, str]:

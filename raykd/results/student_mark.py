@@ -34,10 +34,10 @@ def is_student_of(folder: Path, trial: TrialResult) -> bool:
     A folder without a mark is of an older version, and its record is all there is.
     """
     try:
-        found = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return True
     except (OSError, ValueError, RecursionError):
         return False
     wanted = {"trial_id": trial.trial_id, "params": configuration_key(trial.params)}
-    return bool(found == wanted)
+    return bool(mark == wanted)

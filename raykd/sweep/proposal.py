@@ -51,7 +51,7 @@ class Proposal:
         student: The section ``student``.
         search: The sections ``search`` and ``confirm``.
         epochs: Of students.
-        said: What was guessed, in words.
+        guessed: What was guessed, in words.
         notes: What reading the rows brought up.
     """
 

@@ -60,9 +60,8 @@ def scores_of_seeds(
             scores[seed] = {}
             continue
         if world.rank == 0:
-            model.eval()
-            found, _ = score_teacher(model, one, world.device, lambda role: lambda done: None)
-            scores[seed] = found[ROLE]
+            roles, _ = score_teacher(model, one, world.device, lambda role: lambda done: None)
+            scores[seed] = roles[ROLE]
     return scores
 
 

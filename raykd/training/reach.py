@@ -54,7 +54,7 @@ class Reach:
         returned, self._returned = self._returned, []
         if self._inside <= reached:
             return loss
-        nothing: list[Tensor] = [_Nothing.apply(output) for output in returned]  # type: ignore[no-untyped-call]
+        nothing: list[Tensor] = [_Zero.apply(output) for output in returned]  # type: ignore[no-untyped-call]
         return torch.stack([loss, *nothing]).sum()
 
     def used(self) -> set[str]:
@@ -86,7 +86,7 @@ def _leaves(loss: Tensor) -> Iterator[Tensor]:
         left += new
 
 
-class _Nothing(torch.autograd.Function):
+class _Zero(torch.autograd.Function):
     """0, whatever a tensor holds, through which a gradient of 0 goes to it."""
 
     @staticmethod

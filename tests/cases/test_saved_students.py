@@ -52,7 +52,7 @@ WRITER = {"heads": 2, "layers": 1, "vocabulary": 400, "max_positions": 128, "dro
 
 
 @dataclass(frozen=True)
-class CacheItem:
+class SavedStudent:
     """A student in its folder, with what it was trained and scored with."""
 
     folder: Path
@@ -70,7 +70,7 @@ class CacheItem:
         return self.outcome.metrics[f"test/{metric}"]
 
 
-def kept(folder: Path, of: SweepSpec, label: str, opened_by: Any) -> CacheItem:
+def kept(folder: Path, of: SweepSpec, label: str, opened_by: Any) -> SavedStudent:
     """Run a trial of an arm and write its student as the driver does."""
     (task,) = of.tasks
     setup = set_up_task(of, task)
@@ -89,7 +89,7 @@ def kept(folder: Path, of: SweepSpec, label: str, opened_by: Any) -> CacheItem:
     finally:
         os.umask(before)
     opened = opened_by.from_pretrained(best).eval()
-    return CacheItem(
+    return SavedStudent(
         best, setup, made[0], outcome, opened, AutoTokenizer.from_pretrained(best)
     )  # fmt: skip
 
@@ -125,7 +125,7 @@ def sentence(k: int) -> str:
     return f"the {THINGS[k % 6]} was {COLOURS[k % 4]}" + " and so was the sky" * (k % 3)
 
 
-def of_classes(root: Path) -> CacheItem:
+def of_classes(root: Path) -> SavedStudent:
     """Cut from a checkpoint whose classes are in another order than the task's."""
     model = root / "teacher"
     write_encoder(model, id2label={0: "pos", 1: "neg", 2: "so so"})
@@ -140,13 +140,13 @@ def of_classes(root: Path) -> CacheItem:
     return kept(root, of, "kd", AutoModelForSequenceClassification)
 
 
-def of_scores(root: Path) -> CacheItem:
+def of_scores(root: Path) -> SavedStudent:
     rows_of(lambda k: {"text": sentence(k), "label": k % 4 / 3}, root / "own")
     of = described("own", root, **own(root, kind="regression"))
     return kept(root, of, "kd", AutoModelForSequenceClassification)
 
 
-def of_pairs(root: Path) -> CacheItem:
+def of_pairs(root: Path) -> SavedStudent:
     def row(k: int) -> dict[str, Any]:
         return {"one": sentence(k), "two": sentence(k + 1 + k % 5), "score": 5 * (k % 4) / 3}
 
@@ -157,7 +157,7 @@ def of_pairs(root: Path) -> CacheItem:
     return kept(root, of, "kd", AutoModel)
 
 
-def of_spans(root: Path) -> CacheItem:
+def of_spans(root: Path) -> SavedStudent:
     def row(k: int) -> dict[str, Any]:
         answer = {"text": [COLOURS[k % 4]], "answer_start": [sentence(k).index(COLOURS[k % 4])]}
         return {"question": "which colour?", "context": sentence(k), "answers": answer}
@@ -166,7 +166,7 @@ def of_spans(root: Path) -> CacheItem:
     return kept(root, described("squad", root), "kd", AutoModelForQuestionAnswering)
 
 
-def of_choices(root: Path) -> CacheItem:
+def of_choices(root: Path) -> SavedStudent:
     def row(k: int) -> dict[str, Any]:
         right = k % 2
         choices = [COLOURS[(k + (c != right)) % 4] for c in (0, 1)]
@@ -178,7 +178,7 @@ def of_choices(root: Path) -> CacheItem:
     return kept(root, of, "kd", AutoModelForSequenceClassification)
 
 
-def of_text(root: Path, family: str, opened_by: Any) -> CacheItem:
+def of_text(root: Path, family: str, opened_by: Any) -> SavedStudent:
     def row(k: int) -> dict[str, Any]:
         return {"instruction": f"Say {sentence(k)}", "context": "", "response": COLOURS[k % 4]}
 
@@ -196,7 +196,7 @@ def of_text(root: Path, family: str, opened_by: Any) -> CacheItem:
     return kept(root, of, "kd", opened_by)
 
 
-def of_other_types(root: Path) -> CacheItem:
+def of_other_types(root: Path) -> SavedStudent:
     """Architectures without a file: a decoder with a head for classes learns from an encoder."""
     rows_of(lambda k: {"text": sentence(k), "label": COLOURS[k % 4]}, root / "own")
     of = described(
@@ -208,7 +208,7 @@ def of_other_types(root: Path) -> CacheItem:
     return kept(root, of, "kd", AutoModelForSequenceClassification)
 
 
-MADE: dict[str, Callable[[Path], CacheItem]] = {
+MADE: dict[str, Callable[[Path], SavedStudent]] = {
     "classes": of_classes, "scores": of_scores, "pairs": of_pairs, "spans": of_spans,
     "choices": of_choices,
     "other types": of_other_types,
@@ -222,7 +222,9 @@ ALL = [pytest.param(of, marks=pytest.mark.slow if of == "both" else ()) for of i
 
 
 @pytest.fixture(scope="module", params=ALL)
-def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CacheItem:
+def student(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> SavedStudent:
     return MADE[request.param](tmp_path_factory.mktemp(request.param))
 
 
@@ -260,7 +262,7 @@ def test_it_predicts_what_was_scored_bit_for_bit(student):
         assert torch.equal(result, expected)
 
 
-def plainly(student: CacheItem, *texts: str) -> Any:
+def plainly(student: SavedStudent, *texts: str) -> Any:
     """The library's own way from texts to outputs, one row at a time."""
     read = student.tokenizer(*texts, return_tensors="pt")
     with torch.no_grad():
@@ -312,7 +314,7 @@ def test_its_scores_are_those_of_the_trial_by_the_library_alone(student):
         assert written(student) == pytest.approx(student.score("log_likelihood"), abs=1e-5)
 
 
-def similarity(student: CacheItem, one: str, two: str) -> float:
+def similarity(student: SavedStudent, one: str, two: str) -> float:
     """The cosine of the means of the last hidden states, as the documentation says."""
     first, second = (plainly(student, text).last_hidden_state[0].mean(0) for text in (one, two))
     return float(torch.nn.functional.cosine_similarity(first, second, dim=0))
@@ -333,7 +335,7 @@ def test_sentence_transformers_gives_the_same_vectors_bit_for_bit(student):
         assert torch.equal(result.read(Embeddings())[0], expected)
 
 
-def written(student: CacheItem) -> float:
+def written(student: SavedStudent) -> float:
     """Mean log-likelihood of the tokens of all responses, each with the one that ends it."""
     total, count = 0.0, 0
     end = student.tokenizer.eos_token_id

@@ -35,7 +35,7 @@ def test_the_most_likely_tokens_and_the_rest():
     second = 0.4 * math.log(4) + 0.3 * math.log(1.5) + 0.3 * math.log(0.3 / 0.7)
     assert apart.tolist() == pytest.approx([first, second], rel=1e-6)
     apart.sum().backward()
-    # CacheItem: q - p. Of the rest each token takes its part of what is missing: q - 0.2 q / 0.5.
+    # Kept: q - p. Of the rest each token takes its part of what is missing: q - 0.2 q / 0.5.
     rest = 0.25 - 0.2 * 0.25 / 0.5
     assert mine.grad[0].tolist() == pytest.approx([-0.25, -0.05, rest, rest, 0.0], abs=1e-6)
     # Rows of a part of a batch.

@@ -1,0 +1,73 @@
+"""Names that raykd no longer uses, because the field has a name for the thing."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.test_layering import FILES, PACKAGE
+
+CLASSES = """
+ActiveRows Anatomy Bench Cell Derivation Encoded Entry FitJob Fleet Forward Gathered Ledger
+LiveTeacher ModelShape Narrowed Nothing Pair Part Planned Prepared RecordedTeacher Reduction
+References Row Rows SearchLedger Setting Student StudentCut Target TermLedger TokenCache TokenText
+TrialLedger Units Variant Window World Writing
+"""
+FUNCTIONS_AND_MODULES = """
+board byte_pairs carve codec companions dealt ease edition explanations fleet goodbye hello in_words
+kept_gram knobs masked_words mutual notices parcel pauses reading readings reduced reductions
+retract rewired shelf slim student_signals widen written_choices
+"""
+SAY_NOTHING = "asked beside found marked ours said theirs told"
+RETIRED = {*CLASSES.split(), *FUNCTIONS_AND_MODULES.split(), *SAY_NOTHING.split()}
+"""What the names of the glossary have replaced."""
+
+
+def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and name of everything that code names: variables, arguments, functions, classes."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield node.lineno, name
+            case ast.arg(arg=name) | ast.alias(asname=str(name)):
+                yield node.lineno, name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield node.lineno, name
+            case ast.ClassDef(name=name) | ast.MatchAs(name=str(name)):
+                yield node.lineno, name
+            case ast.ExceptHandler(name=str(name)):
+                yield node.lineno, name
+
+
+def retired(tree: ast.AST) -> list[tuple[int, str]]:
+    return [(line, name) for line, name in names(tree) if name.lstrip("_") in RETIRED]
+
+
+def test_no_retired_name_comes_back():
+    uses = []
+    for path in FILES:
+        place = path.relative_to(PACKAGE).as_posix()
+        uses += [place] if path.stem.lstrip("_") in RETIRED else []
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        uses += [f"{place}:{line} {name}" for line, name in retired(tree)]
+    assert not uses
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "found = 1", "self._told = 1", "def beside(): ...", "def f(*asked): ...",
+        "class Fleet: ...", "lambda said: 1", "import os as board",
+        "for theirs in (): ...", "[1 for ours in ()]",
+        "with a as shelf: ...", "(marked := 1)", "match a:\n    case reading: ...",
+        "try: ...\nexcept A as told: ...",
+    ],
+)  # fmt: skip
+def test_a_retired_name_is_seen_wherever_it_is_given(source):
+    assert len(retired(ast.parse(source))) == 1
+
+
+def test_uses_of_names_of_others_are_no_names_of_raykd():
+    assert not retired(ast.parse("a.found; f(told=1); 'beside'"))
