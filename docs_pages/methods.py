@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ def _method(name: str) -> list[str]:
     documented = inspect.cleandoc(registry.load("methods", name).__doc__ or "")
     lines = [f"## {name}: {page['title']}", "", *paragraphs(documented), ""]
     for fact, words in page["facts"].items():
-        linked = f"<{words}>" if words.startswith("http") else words
+        linked = re.sub(r"https://\S+", r"<\g<0>>", words)
         lines.append(f"- {fact}: {linked}")
     return [*lines, "", *parameters(page["parameters"])]
 

@@ -16,7 +16,6 @@ from ruamel.yaml import YAML
 from typer.main import get_command
 
 import raykd
-from raykd import registry
 from raykd.cli.main import _app, main
 from raykd.data.table import Table
 from raykd.spec.load import load_spec
@@ -189,11 +188,6 @@ def test_make_targets_that_are_named_exist():
         named = re.findall(r"^make ([a-z -]+)$|`make ([a-z -]+)`", text, re.MULTILINE)
         used = {word for pair in named for words in pair for word in words.split()}
         assert used <= targets, path.name
-
-
-def test_the_readme_lists_the_methods_there_are():
-    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert sorted(rows) == list(registry.names("methods"))
 
 
 @pytest.fixture

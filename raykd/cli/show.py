@@ -186,7 +186,7 @@ def _task_facts(task: Any) -> dict[str, str]:
 
 def _method_facts(method: Any) -> dict[str, str]:
     return {
-        "paper": method.reference or "none",
+        "paper": ", ".join(filter(None, (method.authors, method.reference))) or "none",
         "reads from the teacher": _signals(method.requires),
         "serves": " and ".join(method.kinds) + " tasks",
     }

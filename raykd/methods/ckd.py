@@ -159,6 +159,7 @@ class ContextualKD(Method[Params]):
 
     title = "relations among tokens and layers"
     reference = "https://arxiv.org/abs/2109.08359"
+    authors = "Park et al. 2021"
     requires = OutputSpec(Logits(), *hidden_states("all"), context_padding=_WIDEST_WINDOW // 2)
     kinds = ENCODER_KINDS
 
@@ -178,9 +179,8 @@ class ContextualKD(Method[Params]):
         matched = len(self._token_layers)
         # Two layers have one distance, which alone is no distribution and normalises to 1.
         alone = self.params.distance == "cos" or self.params.distnorm
-        idle = ["ltrdist"] if matched == 1 or (matched == 2 and alone) else []
-        idle += ["ltrangle"] if matched < 3 else []
-        idle = [name for name in idle if self._weights[name] > 0]
+        zero = {"ltrdist": matched == 1 or (matched == 2 and alone), "ltrangle": matched < 3}
+        idle = [name for name, is_zero in zero.items() if is_zero and self._weights[name] > 0]
         if not idle:
             return ""
         strategy = self.params.ltr_layers or self.params.layers

@@ -54,6 +54,7 @@ class AdaptiveCKD(Method[Params]):
 
     title = "CKD for students that can be cut to several sizes"
     reference = "https://arxiv.org/abs/2004.04037"
+    authors = "Hou et al. 2020"
     requires = ckd.METHOD.requires
     kinds = ckd.METHOD.kinds
 

@@ -21,6 +21,7 @@ class EmbeddingCosine(EmbeddingMethod[Params]):
 
     title = "cosine to the teacher's vectors of texts"
     reference = "https://arxiv.org/abs/2004.09813"
+    authors = "Reimers and Gurevych 2020"
 
     def distil(self, student: Tensor, teacher: Tensor) -> Term:
         """See `cosine_distance`."""

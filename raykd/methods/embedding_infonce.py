@@ -31,6 +31,7 @@ class EmbeddingInfoNCE(EmbeddingMethod[Params]):
 
     title = "telling texts of a batch apart by the teacher's vectors"
     reference = "https://arxiv.org/abs/1807.03748"
+    authors = "van den Oord et al. 2018"
     batch_wide = "texts are told apart from those of their micro batch alone"
 
     def unused(self) -> Mapping[str, str]:

@@ -21,6 +21,7 @@ class EmbeddingMSE(EmbeddingMethod[Params]):
 
     title = "squared difference from the teacher's vectors of texts"
     reference = "https://arxiv.org/abs/2004.09813"
+    authors = "Reimers and Gurevych 2020"
 
     def distil(self, student: Tensor, teacher: Tensor) -> Term:
         """See `squared_distance`."""

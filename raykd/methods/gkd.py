@@ -46,6 +46,7 @@ class GKD(Method[Params]):
 
     title = "divergence on the student's own text"
     reference = "https://arxiv.org/abs/2306.13649"
+    authors = "Agarwal et al. 2023"
     requires = OutputSpec(Logits(), RunningModel())
     kinds = TEXT_KINDS
     _own = False

@@ -32,6 +32,7 @@ class JensenShannon(TokenMethod[Params]):
 
     title = "Jensen-Shannon divergence on the tokens of given responses"
     reference = "https://arxiv.org/abs/2306.13649"
+    authors = "Agarwal et al. 2023"
 
     def divergence(self) -> Divergence:
         """With the share of the teacher."""

@@ -47,6 +47,7 @@ class VanillaKD(Method[Params]):
 
     title = "soft targets on logits"
     reference = "https://arxiv.org/abs/1503.02531"
+    authors = "Hinton et al. 2015"
     requires = OutputSpec(Logits())
     kinds = KINDS
 

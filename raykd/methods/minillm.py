@@ -91,6 +91,7 @@ class MiniLLM(Method[Params]):
 
     title = "policy gradient on the student's own text, rewarded by the teacher"
     reference = "https://arxiv.org/abs/2306.08543"
+    authors = "Gu et al. 2023"
     requires = OutputSpec(Logits(), RunningModel())
     kinds = TEXT_KINDS
 

@@ -57,6 +57,7 @@ class MiniLMv2(Method[Params]):
 
     title = "relations among queries, keys and values"
     reference = "https://arxiv.org/abs/2012.15828"
+    authors = "Wang et al. 2021"
     requires = OutputSpec(Logits(), *(AttentionProjection("all", which) for which in PARTS))
     kinds = ENCODER_KINDS
 

@@ -86,6 +86,7 @@ class OneToOne(Method[Params]):
 
     title = "one neuron of the teacher for each of the student"
     reference = "https://aclanthology.org/2023.findings-emnlp.882"
+    authors = "Saadi et al. 2023"
     requires = OutputSpec(Logits(), *hidden_states("all"))
     batch_wide = "neurons are correlated over the tokens of each micro batch"
     kinds = tuple(name for name in ENCODER_KINDS if task_kind(name).labels_of != "token")

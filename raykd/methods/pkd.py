@@ -43,6 +43,7 @@ class PatientKD(Method[Params]):
 
     title = "normalised hidden states of matched layers"
     reference = "https://arxiv.org/abs/1908.09355"
+    authors = "Sun et al. 2019"
     requires = OutputSpec(Logits(), *hidden_states("all"))
     kinds = ENCODER_KINDS
 

@@ -26,6 +26,7 @@ class ReverseKL(TokenMethod[Params]):
 
     title = "reverse divergence on the tokens of given responses"
     reference = "https://arxiv.org/abs/2306.08543"
+    authors = "Gu et al. 2023"
 
     def divergence(self) -> Divergence:
         """From the student to the teacher."""

@@ -18,6 +18,7 @@ class SeqKD(NoTeacher):
 
     title = "fine-tuning on responses of the teacher"
     reference = "https://arxiv.org/abs/1606.07947"
+    authors = "Kim and Rush 2016"
     requires = OutputSpec(Generations())
     kinds = TEXT_KINDS
 

@@ -109,6 +109,7 @@ class SinKD(Method[Params]):
 
     title = "optimal transport between the logits of a batch"
     reference = "https://arxiv.org/abs/2402.17110"
+    authors = "Cui et al. 2024"
     requires = OutputSpec(Logits(), AnswerChoices())
     batch_wide = "predictions are transported within each micro batch"
     kinds = (*CLASS_KINDS, *TEXT_KINDS)

@@ -36,6 +36,7 @@ class SkewKL(TokenMethod[Params]):
 
     title = "skewed divergence on the tokens of given responses"
     reference = "https://arxiv.org/abs/2402.03898"
+    authors = "Ko et al. 2024"
 
     def divergence(self) -> Divergence:
         """Forward or reverse, skewed."""

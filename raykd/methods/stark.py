@@ -164,6 +164,7 @@ class SparseTeacher(Method[Params]):
 
     title = "soft targets of a sparse teacher"
     reference = "https://arxiv.org/abs/2210.03923"
+    authors = "Yang et al. 2022"
     requires = OutputSpec(Logits())
 
     def refusal(self) -> str:

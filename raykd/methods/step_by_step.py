@@ -142,6 +142,7 @@ class StepByStep(Method[Params]):
 
     title = "labels and rationales as two tasks"
     reference = "https://arxiv.org/abs/2305.02301"
+    authors = "Hsieh et al. 2023"
     requires = OutputSpec(Logits(), Rationales(), RunningModel())
     kinds = TEXT_KINDS
     view = PREDICT

@@ -51,6 +51,7 @@ class TinyBert(Method[Params]):
 
     title = "embeddings, hidden states and attention of matched layers"
     reference = "https://arxiv.org/abs/1909.10351"
+    authors = "Jiao et al. 2020"
     requires = OutputSpec(Logits(), *hidden_states("all"), *attention_maps("all"))
     kinds = ENCODER_KINDS
 

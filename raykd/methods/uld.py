@@ -20,6 +20,7 @@ class ULD(SortedProbabilities):
 
     title = "sorted probabilities of tokens, across tokenizers"
     reference = "https://arxiv.org/abs/2402.12030"
+    authors = "Boizard et al. 2024"
     requires = OutputSpec(Logits(), TokenPairs("place"))
     way = "place"
 

@@ -22,6 +22,7 @@ class ULDAligned(SortedProbabilities):
 
     title = "sorted probabilities where both read the same text, across tokenizers"
     reference = "https://huggingface.co/spaces/HuggingFaceH4/on-policy-distillation"
+    authors = "Patino et al. 2025"
     requires = OutputSpec(Logits(), TokenPairs("text"))
     way = "text"
 

@@ -300,6 +300,7 @@ def test_it_says_what_it_is(name):
     assert issubclass(method, Method)
     assert method.title
     assert method.reference == "" or method.reference.startswith("https://")
+    assert (method.authors == "") == (method.reference == "")
     assert method.kinds
     assert set(method.kinds) <= set(KINDS)
 
