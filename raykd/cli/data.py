@@ -50,24 +50,10 @@ def data(
 
 def _print(overview: DataOverview, output: Output) -> None:
     output.text(f"{overview.task}: {overview.source}")
-    columns = ["rows for", "rows"]
-    if overview.lengths:
-        columns += ["median tokens", "95 %", "longest", f"cut at {overview.max_length}"]
-    rows = []
-    for role, count in overview.rows.items():
-        row = [role, f"{count:,}"]
-        if role in overview.lengths:
-            of = overview.lengths[role]
-            row += [f"{of.median:,}", f"{of.most:,}", f"{of.longest:,}", f"{of.cut:,}"]
-        rows.append(row + [""] * (len(columns) - len(row)))
-    output.table(columns, rows)
+    _print_rows(overview, output)
     if overview.classes:
         output.text("")
-        shown = dict(list(overview.classes.items())[:_MOST_CLASSES])
-        table = [[label, *(f"{n:,}" for n in of.values())] for label, of in shown.items()]
-        output.table(["class", *overview.rows], table)
-        if len(shown) < len(overview.classes):
-            output.text(f"  and {len(overview.classes) - len(shown)} classes more (--format json)")
+        _print_classes(overview, output)
     for k, sample in enumerate(overview.samples, start=1):
         output.text("")
         output.text(f"sample {k} of train, as the student reads it:")
@@ -78,3 +64,30 @@ def _print(overview: DataOverview, output: Output) -> None:
         output.note(f"tokens NOT LOOKED AT: {overview.missing}")
     for note in overview.notes:
         output.note(f"note: {note}")
+
+
+def _print_rows(overview: DataOverview, output: Output) -> None:
+    columns = ["rows for", "rows"]
+    if overview.without_label:
+        columns.append("without label")
+    if overview.lengths:
+        columns += ["median tokens", "95 %", "longest", f"cut at {overview.max_length}"]
+    rows = []
+    for role, count in overview.rows.items():
+        row = [role, f"{count:,}"]
+        if overview.without_label:
+            row.append(f"{overview.without_label.get(role, 0):,}")
+        if role in overview.lengths:
+            of = overview.lengths[role]
+            row += [f"{of.median:,}", f"{of.most:,}", f"{of.longest:,}", f"{of.cut:,}"]
+        rows.append(row + [""] * (len(columns) - len(row)))
+    output.table(columns, rows)
+
+
+def _print_classes(overview: DataOverview, output: Output) -> None:
+    shown = dict(list(overview.classes.items())[:_MOST_CLASSES])
+    table = [[label, *(f"{n:,}" for n in of.values())] for label, of in shown.items()]
+    first = "class" if overview.counted == "rows" else f"class of {overview.counted}"
+    output.table([first, *overview.rows], table)
+    if len(shown) < len(overview.classes):
+        output.text(f"  and {len(overview.classes) - len(shown)} classes more (--format json)")

@@ -240,7 +240,12 @@ def _sources(spec: SweepSpec, seen: Sequence[TaskPreflight] | None) -> dict[str,
         words[f"data of {task}"] = describe_data(spec, task)
         if task not in overviews:
             continue
-        counts = [f"{count:,} {role}" for role, count in sorted(overviews[task].rows.items())]
+        without = {"train": overviews[task].without_label}
+        counts = [
+            f"{count:,} {role}"
+            + (f" ({without[role]:,} of them without a label)" if without.get(role) else "")
+            for role, count in sorted(overviews[task].rows.items())
+        ]
         words[f"data of {task}"] += f"; rows: {', '.join(counts)}" if counts else ""
         if overviews[task].missing:
             what = "models" if counts else "data and models"

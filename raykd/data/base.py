@@ -112,6 +112,7 @@ class TokenizedDataset:
         labels: int64 or float32 ``[N]``; int64 ``[N, 2]``, first and last token, for spans; for
             token labels int64 ``[sum of lengths]``, -100 where there is none.
         truncated: How many rows were cut to the maximum length.
+        cut_responses: How many of them lost the end of what is to be written.
         references: What predictions are compared with, where the labels do not say it.
         token_labels: Whether there is a label for every token.
         label_offsets: int64 ``[N + 1]``, where the labels of a row begin, when they are those of
@@ -125,6 +126,7 @@ class TokenizedDataset:
     offsets: Array
     labels: Array
     truncated: int = 0
+    cut_responses: int = 0
     references: EvalReferences | None = None
     token_labels: bool = False
     label_offsets: Array | None = None
@@ -195,6 +197,7 @@ class Task(ABC):
         text_metrics: Metrics of generated text, among `metrics`; they cost a generation. Of the
             most likely choice where rows carry `EvalReferences.candidates`.
         max_new_tokens: Most tokens that are generated for a row; 0 where nothing is.
+        cut_first: What rows that are too long lose first, in words; empty: their end.
         units: What metrics of its own are: ``share``, ``token_share``, ``correlation``,
             ``log_likelihood``, ``divergence``, ``bits``, ``milliseconds`` or ``number``, by name.
             Those of the package are known.
@@ -206,6 +209,7 @@ class Task(ABC):
     metric: str
     metrics: tuple[str, ...]
     about: str
+    cut_first: str = ""
     units: Mapping[str, str] = MappingProxyType({})
     extra_eval_splits: Mapping[str, str] = MappingProxyType({})
     extra_eval_with: str = "validation"
@@ -219,6 +223,10 @@ class Task(ABC):
     def has_row_classes(self) -> bool:
         """Whether the labels of rows are classes, one each."""
         return False
+
+    def class_counts(self, rows: Examples) -> Array | None:
+        """Rows of each class, or words where these have labels, int64 ``[C]``; None: no classes."""
+        return None
 
     @property
     def num_labels(self) -> int:

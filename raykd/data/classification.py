@@ -24,6 +24,12 @@ class TextTask(Task):
         """Where the kind has classes."""
         return self.task_kind.has_class_names
 
+    def class_counts(self, rows: Examples) -> Array | None:
+        """Rows of each class, where the kind has classes."""
+        if not self.has_row_classes:
+            return None
+        return np.bincount(rows.labels, minlength=len(self.labels))
+
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Tokenise rows; of a pair the longer text is cut first.
 

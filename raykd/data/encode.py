@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from raykd.data.base import Examples, TokenizedDataset
+from raykd.data.base import Array, Examples, TokenizedDataset
 from raykd.data.batch import ROW_COLUMNS
 from raykd.errors import DataError
 
@@ -19,7 +19,14 @@ ROWS_AT_ONCE = 4096
 
 
 def encode(rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
-    """Token ids of all rows.
+    """Token ids of all rows, as `encode_and_cut` gives them."""
+    return encode_and_cut(rows, tokenizer, max_length)[0]
+
+
+def encode_and_cut(
+    rows: Examples, tokenizer: Any, max_length: int
+) -> tuple[TokenizedDataset, Array]:
+    """Token ids of all rows, and which of these were cut, bool ``[N]``.
 
     Rows longer than `max_length` are cut from the longer text of the pair first.
 
@@ -37,7 +44,7 @@ def encode(rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
             hint="put them together (compose) where the task reads its rows",
         )
     ids, types, lengths = [], [], []
-    truncated = 0
+    is_cut = np.zeros(len(rows), bool)
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = [list(column[start : start + ROWS_AT_ONCE]) for column in rows.texts]
         batch = tokenizer(
@@ -57,16 +64,17 @@ def encode(rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
             types.append(np.zeros(total, np.int8))
         lengths.append(sizes)
         full = np.flatnonzero(sizes == max_length)
-        truncated += sum(bool(batch.encodings[i].overflowing) for i in full)
-    return TokenizedDataset(
+        is_cut[start + full] = [bool(batch.encodings[i].overflowing) for i in full]
+    encoded = TokenizedDataset(
         input_ids=np.concatenate(ids),
         token_type_ids=np.concatenate(types),
         offsets=np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
         labels=rows.labels,
-        truncated=truncated,
+        truncated=int(is_cut.sum()),
         columns={
             name: np.asarray(rows.fields[name], np.float32)
             for name in ROW_COLUMNS
             if name in rows.fields
         },
     )
+    return encoded, is_cut

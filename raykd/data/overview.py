@@ -13,6 +13,7 @@ import numpy as np
 
 from raykd.data.base import NO_LABEL, Array, Examples, Task, TokenizedDataset
 from raykd.data.batch import LABELLED
+from raykd.data.unlabelled_files import labelled_examples
 
 UNCUT = 1_000_000
 """Tokens of a row that nothing exceeds."""
@@ -49,15 +50,12 @@ class Sample:
 
 
 def class_counts(task: Task, rows: Mapping[str, Examples]) -> dict[str, dict[str, int]]:
-    """Rows by class and role; empty for tasks whose rows have no class."""
-    if not task.has_row_classes:
-        return {}
-    counts = {
-        role: np.bincount(part.labels, minlength=len(task.labels)) for role, part in rows.items()
-    }
+    """Rows with a label, or words of them, by class and role; empty for tasks without classes."""
+    every = {role: task.class_counts(labelled_examples(part)) for role, part in rows.items()}
+    counts = {role: of for role, of in every.items() if of is not None}
     return {
         label: {role: int(of[k]) for role, of in counts.items()}
-        for k, label in enumerate(task.labels)
+        for k, label in enumerate(task.labels if counts else ())
     }
 
 

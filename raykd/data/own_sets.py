@@ -49,6 +49,10 @@ class OwnSets(UserRows):
                 texts.append(columns.texts(table, name, own=self.name))
         return texts
 
+    def class_counts(self, rows: Examples) -> Array | None:
+        """Rows that have each class; a row counts for all of its own."""
+        return rows.labels.sum(axis=0).astype(np.int64)
+
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Tokenise rows; of a pair the longer text is cut first."""
         check_sets(rows.labels, len(self.labels))

@@ -80,6 +80,11 @@ class OwnTags(UserRows):
         at = np.cumsum([0, *(len(of) for of in tags)])
         return [numbers[a:b] for a, b in pairwise(at)]
 
+    def class_counts(self, rows: Examples) -> Array | None:
+        """Words with each tag, also of what is cut."""
+        tags = [tag for of in rows.fields["tags"] for tag in of]
+        return np.bincount(np.asarray(tags, np.int64), minlength=len(self.labels))
+
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Words as the tokenizer splits them; the first token of each has its label.
 

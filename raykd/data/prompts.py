@@ -87,16 +87,15 @@ def encode_prompts(
         responses, spoken = _dialogues(rows.texts[1], rows.fields["spoken"], tokenizer)
     else:
         responses = _responses(prompts, rows.texts[1], before, tokenizer, joined=joined)
-    truncated = sum(p != q for p, q in zip(prompts, rows.texts[0], strict=True))
+    is_cut = np.asarray([p != q for p, q in zip(prompts, rows.texts[0], strict=True)])
     pairs = list(zip(begun, responses, strict=True))
+    loses_end = np.asarray([len(ids) * joined + len(out) > max_length for ids, out in pairs])
     if joined:
-        truncated += sum(len(ids) + len(out) > max_length for ids, out in pairs)
         encoded_rows = [
             joined_row(ids, out, max_length, spoken=learnt)
             for (ids, out), learnt in zip(pairs, spoken, strict=True)
         ]
     else:
-        truncated += sum(len(ids) > max_length for ids in responses)
         encoded_rows = [(np.concatenate([ids, end]), out[:max_length]) for ids, out in pairs]
     references = EvalReferences(
         groups=np.arange(len(rows)),
@@ -109,7 +108,12 @@ def encode_prompts(
         ),
     )
     encoded = of_rows(encoded_rows, apart=not joined)
-    return replace(encoded, truncated=truncated, references=references)
+    return replace(
+        encoded,
+        truncated=int((is_cut | loses_end).sum()),
+        cut_responses=int(loses_end.sum()),
+        references=references,
+    )
 
 
 def id_count(tokenizer: Any) -> int:

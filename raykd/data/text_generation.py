@@ -163,6 +163,7 @@ class GenerationTask(TokenTask):
 
     measure: Measure = GENERATED
     kind: str = "causal_lm"
+    cut_first: str = "the end of the prompt"
     metric: str = "log_likelihood"
     metrics: tuple[str, ...] = ("log_likelihood", "token_accuracy", "rouge_l", "exact_match")
     text_metrics: tuple[str, ...] = ("rouge_l", "exact_match")

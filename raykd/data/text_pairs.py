@@ -10,7 +10,7 @@ import numpy as np
 from raykd.data import metrics
 from raykd.data.base import Examples, TokenizedDataset
 from raykd.data.classification import TextClassification
-from raykd.data.encode import encode
+from raykd.data.encode import encode_and_cut
 from raykd.data.table import Table
 from raykd.data.user_rows import UserRows
 
@@ -34,8 +34,9 @@ class TextPairs(TextClassification):
             DataError: Labels are no numbers.
         """
         metrics.check_labels(rows.labels, None)
-        first, second = (
-            encode(replace(rows, texts=(column,)), tokenizer, max_length) for column in rows.texts
+        (first, is_cut), (second, is_cut_too) = (
+            encode_and_cut(replace(rows, texts=(column,)), tokenizer, max_length)
+            for column in rows.texts
         )
         lengths = np.stack([np.diff(first.offsets), np.diff(second.offsets)], axis=1)
         is_first = np.repeat(np.tile([True, False], len(rows)), lengths.ravel())
@@ -46,7 +47,7 @@ class TextPairs(TextClassification):
             input_ids=ids,
             token_type_ids=(~is_first).astype(np.int8),
             offsets=first.offsets + second.offsets,
-            truncated=first.truncated + second.truncated,
+            truncated=int((is_cut | is_cut_too).sum()),
         )
 
 

@@ -57,6 +57,12 @@ def unlabelled_count(rows: Examples) -> int:
     return sum(1 for mark in rows.fields.get(LABELLED, ()) if not mark)
 
 
+def labelled_examples(rows: Examples) -> Examples:
+    """The rows that have a label."""
+    marks = rows.fields.get(LABELLED)
+    return rows if marks is None else rows.take(np.flatnonzero(marks))
+
+
 def _with_label_column(rows: Examples, value: float) -> Examples:
     fields = {ROW_WEIGHT: (1.0,) * len(rows)} if value == 0 else {}
     return replace(rows, fields={**fields, **rows.fields, LABELLED: (value,) * len(rows)})

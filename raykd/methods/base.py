@@ -15,6 +15,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch
+from raykd.data.kinds.base import TaskKind
 from raykd.data.task_kinds import ROW_KINDS
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import Count
@@ -94,6 +95,13 @@ class TeacherVariant:
     by: tuple[str, ...] = ()
 
 
+def teaches_alone(read: OutputSpec, kind: TaskKind) -> bool:
+    """Whether what is read of a teacher can be learnt on rows of a kind that have no label."""
+    if kind.generates:
+        return any(signal.in_place_of_labels for signal in read)
+    return bool(read.cacheable)
+
+
 class Method(ABC, Generic[P]):
     """A way to distil. Built once per trial, in the worker.
 
@@ -166,10 +174,7 @@ class Method(ABC, Generic[P]):
         the tokens of a response, so that it does if the teacher writes one. The task loss of such
         rows is 0.
         """
-        read = self.teacher_outputs()
-        if self.context.task_kind.generates:
-            return any(signal.in_place_of_labels for signal in read)
-        return bool(read.cacheable)
+        return teaches_alone(self.teacher_outputs(), self.context.task_kind)
 
     def views(self) -> tuple[str, ...]:
         """Names of further views that batches carry (`Batch.views`)."""

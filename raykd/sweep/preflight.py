@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from raykd.data.base import Examples
 from raykd.data.notes import listening
 from raykd.data.row_roles import is_selecting
+from raykd.data.unlabelled_files import unlabelled_count
 from raykd.errors import RaykdError, Unreachable
 from raykd.spec.descriptions import describe_data
 from raykd.spec.schema import SweepSpec
@@ -29,6 +30,7 @@ class TaskPreflight:
         task: Its name.
         source: Where its rows come from.
         rows: Rows by role; empty when they could not be looked at.
+        without_label: Train rows without a label, which are among them.
         notes: What a user should know of them.
         missing: Why rows or models could not be looked at; empty when they were.
     """
@@ -36,6 +38,7 @@ class TaskPreflight:
     task: str
     source: str
     rows: Mapping[str, int]
+    without_label: int = 0
     notes: tuple[str, ...] = ()
     missing: str = ""
 
@@ -77,18 +80,24 @@ def _check_task(spec: SweepSpec, task: str) -> TaskPreflight:
         missing = exc.message
     else:
         notes = dict.fromkeys(message for one in setups for message, _ in setup_notes(one))
-        counts = _counts(setups[0].rows)
-        return TaskPreflight(task=task, source=source, rows=counts, notes=tuple(notes))
+        return _preflight_of(task, source, setups[0].rows, notes)
     try:
         with listening() as heard:
             rows = load_roles(task_of(spec, task), spec, task)
     except Unreachable as exc:
         return TaskPreflight(task=task, source=source, rows={}, missing=exc.message)
-    return TaskPreflight(
-        task=task, source=source, rows=_counts(rows), notes=tuple(heard), missing=missing
-    )
+    return _preflight_of(task, source, rows, heard, missing)
 
 
-def _counts(rows: Mapping[str, Examples]) -> dict[str, int]:
+def _preflight_of(
+    task: str, source: str, rows: Mapping[str, Examples], notes: Iterable[str], missing: str = ""
+) -> TaskPreflight:
     """Rows by role; those of the searches are those of ``validation``."""
-    return {role: len(part) for role, part in rows.items() if not is_selecting(role)}
+    return TaskPreflight(
+        task=task,
+        source=source,
+        rows={role: len(part) for role, part in rows.items() if not is_selecting(role)},
+        without_label=unlabelled_count(rows["train"]),
+        notes=tuple(notes),
+        missing=missing,
+    )

@@ -36,6 +36,7 @@ from raykd.spec.descriptions import describe_student, describe_teacher
 from raykd.spec.schema import SweepSpec
 from raykd.spec.size_section import sizes_of
 from raykd.sweep.constraint_checks import check_constraints
+from raykd.sweep.cut_rows import cut_notes
 from raykd.sweep.encoded_rows import encoded, paired
 from raykd.sweep.endpoint_cost import describe_cost
 from raykd.sweep.endpoint_questions import Questions, questions_of
@@ -153,7 +154,8 @@ def setup_notes(setup: TaskSetup, cache: Path | None = None) -> list[tuple[str, 
     Returns:
         Messages, each with whether the report has a caveat of its own that says it.
     """
-    notes = [(message, False) for message in (*setup.notes, *describe_cost(setup, cache))]
+    messages = (*setup.notes, *cut_notes(setup), *describe_cost(setup, cache))
+    notes = [(message, False) for message in messages]
     for what, (count, total) in setup.shared.items():
         if what != CONTRADICTORY:
             notes.append((describe_shared_rows(what, count, total), True))

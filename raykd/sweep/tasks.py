@@ -116,8 +116,10 @@ def _text_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnText:
     too_long = own.too_long
     if too_long == "auto":
         too_long = "context" if own.messages is None else "oldest_turns"
+    cut = f"the end of the {'context' if own.context else 'prompt'}"
     return OwnText(
         **source,
+        cut_first="their oldest turns" if too_long == "oldest_turns" else cut,
         text_metrics=scores,
         measure=TextMeasure(names=scores, pattern=own.pattern),
         units={name: "number" for name in scores if name not in SCORE_NAMES},

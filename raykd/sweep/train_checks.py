@@ -11,7 +11,6 @@ from raykd.methods.base import DistillationContext, Method
 from raykd.models.base import ModelDims
 from raykd.models.families.base import family_named
 from raykd.params import Scalar, show
-from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.sentences import listed
 from raykd.spec.arms import combinations, parameters, use_of_unlabelled
 from raykd.spec.schema import SweepSpec
@@ -216,22 +215,20 @@ def _micro_batch_notes(spec: SweepSpec) -> Iterator[str]:
 
 
 def _unlabelled_notes(spec: SweepSpec, context: DistillationContext) -> Iterator[str]:
-    """Arms with a teacher that leave rows without labels out, whatever the file says."""
+    """Which arms learn from rows without labels, and which leave them out."""
     arms = spec.methods if context.unlabelled else {}
-    left_out = [
-        name
-        for name, arm in arms.items()
-        if arm.method not in METHODS_WITHOUT_TEACHER
-        and arm.fixed.get("unlabelled") is not False
-        and use_of_unlabelled(arm, context) == "no"
-    ]
-    if left_out:
+    uses = {name: use_of_unlabelled(arm, context) for name, arm in arms.items()}
+    parts = []
+    for use, verb, rest in (
+        ("yes", "learn", " from them"),
+        ("some", "learn", " from them in some trials"),
+        ("no", "leave", " them out"),
+    ):
+        if names := [name for name, of in uses.items() if of == use]:
+            parts.append(f"{listed(names)} {verb}{'s' * (len(names) == 1)}{rest}")
+    if parts:
         what = "prompts without responses" if context.task_kind.generates else "rows without labels"
-        yield (
-            f"data.unlabelled: {listed(left_out)} leave{'s' * (len(left_out) == 1)} the "
-            f"{context.unlabelled:,} {what} out, and learn{'s' * (len(left_out) == 1)} from the "
-            "others alone"
-        )
+        yield f"data.unlabelled has {context.unlabelled:,} {what}: {'; '.join(parts)}"
 
 
 def _attention_notes(spec: SweepSpec, context: DistillationContext) -> Iterator[str]:

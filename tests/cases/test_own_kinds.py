@@ -58,6 +58,21 @@ def test_rows_are_shown_with_what_is_learnt_of_them(desk, capsys):
     assert learnt["[CLS] nothing at all [SEP]"] == "no class"
 
 
+def test_rows_with_each_class_and_words_with_each_tag_are_counted(desk, capsys):
+    assert main(["data", "a.yaml", "--format", "json", "--samples", "0"]) == 0
+    tags, topics = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (tags["counted"], topics["counted"]) == ("words", "rows")
+    of_tests = [{k: of["test"] for k, of in shown["classes"].items()} for shown in (tags, topics)]
+    assert of_tests == [
+        {"O": 24, "B-PER": 8, "I-PER": 8, "B-LOC": 16}, {"sport": 16, "art": 8},
+    ]  # fmt: skip
+    # Validation rows are held out from train, which has the same rows as test.
+    for name, of in tags["classes"].items():
+        assert of["train"] + of["validation"] == of_tests[0][name]
+    assert main(["data", "a.yaml", "--samples", "0", "--task", "tags"]) == 0
+    assert "class of words" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("task", "metric"), [("tags", "entity_f1"), ("topics", "f1_micro")])
 def test_students_learn_them_from_a_teacher(desk, capsys, task, metric):
     assert main(["trial", "a.yaml", "--task", task, "--arm", "kd"]) == 0

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from raykd import registry
+from raykd.cli.show import page_of
 from raykd.data.base import TokenizedDataset
 from raykd.data.batch import LABELLED
 from raykd.data.task_kinds import ROW_KINDS
@@ -71,6 +72,13 @@ def test_what_stands_in_place_of_a_label_changes_nothing(name, kind):
         _, apart_terms, apart = step(pair, name, with_labelled(pair.rows, 1), passes=3)
         assert apart_terms == pytest.approx(terms, rel=1e-4, abs=1e-6)
         assert torch.allclose(apart, gradient, rtol=1e-3, atol=1e-5)
+
+
+@over(METHODS, on_rows)
+def test_what_is_documented_of_such_rows_is_what_is_done(name, kind):
+    facts = page_of("methods", name)["facts"]["rows without a label"]
+    learns = pair_of(kind).method(name).learns_without_labels()
+    assert facts.startswith("learns the teacher's outputs" if learns else "leaves them out")
 
 
 @over(METHODS, on_rows)

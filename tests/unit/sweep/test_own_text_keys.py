@@ -10,7 +10,7 @@ import pytest
 
 from raykd.data.base import NO_LABEL
 from raykd.spec.schema import OwnTaskSpec
-from raykd.sweep.task_setup import TaskSetup, set_up_task
+from raykd.sweep.task_setup import TaskSetup, set_up_task, setup_notes
 from tests.unit.sweep.specs import spec
 
 WRITER = {"family": "gpt2", "layers": 1, "heads": 2, "vocabulary": 320, "max_positions": 128}
@@ -90,6 +90,28 @@ def test_every_key_of_a_text_task_changes_what_it_says(folder, monkeypatch):
         if picture(own | changes) == (before or picture(own)):
             same.append(key)
     assert not same
+
+
+def test_what_is_cut_is_counted_and_said(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+    def notes(**changes: str) -> list[str]:
+        setup = set_up(OWN | changes)
+        assert not any("longer than data.max_length" in note for note in setup.notes)
+        said = [note for note, _ in setup_notes(setup) if "longer than data.max_length" in note]
+        rows, tokens = setup.rows["train"].fields["turns"], setup.tokenizers.student
+        lengths = [len(tokens(turns[0].content)["input_ids"]) for turns in rows]
+        # A prompt may have half of a row.
+        assert sum(length > 48 for length in lengths) == (7 if "prompt" in changes else 0)
+        return said
+
+    assert notes() == []
+    words = "7 of 11 train rows are longer than data.max_length (96) allows and are cut (the end of"
+    assert notes(prompt="long") == [f"{words} the prompt first)"]
+    assert notes(prompt="long", context="c") == [f"{words} the context first)"]
+    (said,) = notes(response="long")
+    assert said.startswith("2 of 11 train rows are longer")
+    assert said.endswith("; in 2 train rows the response loses its end")
 
 
 def test_what_is_left_out_is_told_and_the_rest_is_whole(folder, monkeypatch):

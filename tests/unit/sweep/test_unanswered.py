@@ -125,10 +125,10 @@ def test_arms_that_leave_them_out_are_named_at_the_start(tmp_path):
         )
     ]
     assert output == [
-        ["data.unlabelled: gkd and minillm leave the 6 prompts without responses out, and learn "
-         "from the others alone"],
-        ["data.unlabelled: minillm leaves the 6 prompts without responses out, and learns from the "
-         "others alone"],
+        ["data.unlabelled has 6 prompts without responses: seqkd learns from them; sft, gkd and "
+         "minillm leave them out"],
+        ["data.unlabelled has 6 prompts without responses: seqkd learns from them; gkd and minillm "
+         "leave them out"],
         [],
     ]  # fmt: skip
 

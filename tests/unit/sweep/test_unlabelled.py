@@ -16,7 +16,9 @@ from raykd.data.unlabelled import labelled_count, labelled_rows, weighted_by_bat
 from raykd.errors import DataError, SpecError
 from raykd.spec.load import spec_from_dict
 from raykd.spec.schema import SweepSpec
+from raykd.sweep.data_overview import data_overview
 from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
+from raykd.sweep.preflight import preflight
 from raykd.sweep.task_records import task_record
 from raykd.sweep.task_setup import set_up_task
 from tests.unit.sweep.specs import PLAIN
@@ -125,6 +127,29 @@ def test_the_record_says_who_learnt_from_them(place):
     assert record.unlabelled == {"none": "no", "kd": "yes", "kd-without": "no", "both": "some"}
     assert record.rows["without a label"] == MORE
     assert "train with another label" not in record.shared
+
+
+def test_they_count_for_no_class_and_it_is_said_who_learns_from_them(place):
+    arms_ = {
+        **arms(),
+        "both": {
+            "method": "kd",
+            "domains": {"unlabelled": {"kind": "choice", "choices": [True, False]}},
+        },
+    }
+    spec = sweep(place, arms_, unlabelled(place))
+    shown = data_overview(spec, NAME)
+    assert shown.without_label == {"train": MORE}
+    assert shown.rows["train"] == LABELLED_ROWS + MORE
+    assert {name: of["train"] for name, of in shown.classes.items()} == dict.fromkeys(LABELS, 30)
+    (seen,), _ = preflight(spec)
+    assert (seen.rows["train"], seen.without_label) == (LABELLED_ROWS + MORE, MORE)
+    words = (
+        "data.unlabelled has 25 rows without labels: kd learns from them; both learns from them in "
+        "some trials; none and kd-without leave them out"
+    )
+    assert words in seen.notes
+    assert words in shown.notes
 
 
 def test_outputs_made_elsewhere_are_wanted_of_these_rows_too(place):
