@@ -51,7 +51,8 @@ class OwnSets(UserRows):
 
     def class_counts(self, rows: Examples) -> Array | None:
         """Rows that have each class; a row counts for all of its own."""
-        return rows.labels.sum(axis=0).astype(np.int64)
+        counts: Array = rows.labels.sum(axis=0).astype(np.int64)
+        return counts
 
     def encode(self, rows: Examples, tokenizer: Any, max_length: int) -> TokenizedDataset:
         """Tokenise rows; of a pair the longer text is cut first."""

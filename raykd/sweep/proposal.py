@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from raykd.data.file_lists import ROWS, CarvedReader, FilesReader, matching
+from raykd import registry
+from raykd.data.file_lists import ROWS, FilesReader, matching
 from raykd.data.folder import FolderReader, is_folder, user_path
-from raykd.data.guess_task import TaskGuess, guess_task
+from raykd.data.guess_task import guess_task
+from raykd.data.guesses import TaskGuess, has_values
 from raykd.data.notes import listening
-from raykd.data.table import Reader, Table
+from raykd.data.table import Table
 from raykd.errors import DataError, RaykdError
 from raykd.models.resolve import read_config, resolve
 from raykd.models.tokenizers import load_tokenizer
 
 ENCODER, DECODER = "google-bert/bert-base-uncased", "Qwen/Qwen2.5-0.5B-Instruct"
+SMALL, SMALL_LAYERS = "google/bert_uncased_L-4_H-512_A-8", 4
 SHARES: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
 _NAMES = {"validation": ("validation", "valid", "val", "dev", "eval"), "test": ("test", "heldout")}
 """What files of a split are called, by the split."""
@@ -28,10 +31,6 @@ _CHARACTERS = 4
 _SAMPLE = 5_000
 _LONGEST = 512
 _HOURS = 3
-_WORDS = frozenset(
-    {"true", "false", "null", "none", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
-)
-"""What is no text in some version of YAML."""
 _FLOPS = {"cpu": 2e10, "cuda": 3e13}
 """What a CPU core and a GPU do a second in training, roughly."""
 
@@ -95,7 +94,6 @@ def _with_rows(data: str, label: str) -> tuple[Proposal, Table]:
     folder = user_path(data)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.stem.split(".")[0]).strip("-") or "mine"
     place: dict[str, Any] = {"path": data}
-    reader: Reader
     if is_folder(folder):
         reader = FolderReader(folder=folder)
         splits = reader.splits()
@@ -108,24 +106,40 @@ def _with_rows(data: str, label: str) -> tuple[Proposal, Table]:
         names = {
             split: next((n for n in known if n in splits), "") for split, known in _NAMES.items()
         }
-        renamed = {split: file for split, file in names.items() if file and file != split}
+        names = {split: file for split, file in names.items() if file}
+        own = FolderReader(folder=folder, stems=names)
+        tables = {split: own.read(split) for split in ("train", *names)}
+        guess = guess_task(tables, label)
+        split_of = {split for split in names if has_values(tables[split], _answers_of(guess))}
+        renamed = {split: names[split] for split in names if split in split_of}
+        renamed = {split: file for split, file in renamed.items() if file != split}
         if renamed:
             place["splits"] = renamed
-        split_of = {split for split, file in names.items() if file}
-        source = f"'{data}' has files of {', '.join(['train', *sorted(split_of)])}"
-        table = reader.read("train")
-        rows = len(table)
+        sources = [f"'{data}' has files of {', '.join(['train', *sorted(names)])}"]
+        sources += [
+            f"the file of {split} has no labels (column '{_answers_of(guess)}'), and is not read"
+            for split in names
+            if split not in split_of
+        ]
+        rows = len(tables["train"])
     else:
-        own = FilesReader(files={ROWS: matching(data, [Path()])}, name=data)
-        reader = CarvedReader(own=own, fractions=SHARES, seed=0)
+        tables = {
+            "train": FilesReader(files={ROWS: matching(data, [Path()])}, name=data).read(ROWS)
+        }
+        guess = guess_task(tables, label)
         place["splits"], split_of = dict(SHARES), {"validation", "test"}
-        table = own.read(ROWS)
-        rows = int(len(table) * SHARES["train"])
-        source = f"'{data}' is one set of {len(table):,} rows, which is split"
-    guess = guess_task(table, label)
+        rows = int(len(tables["train"]) * SHARES["train"])
+        sources = [f"'{data}' is one set of {len(tables['train']):,} rows, which is split"]
     made = Proposal(name=name, place=place, data=_parts(split_of), guess=guess, rows=rows)
-    made.guessed = [source, *guess.why]
-    return made, table
+    made.guessed = [*sources, *guess.why]
+    if name in registry.names("tasks"):  # what raykd calls a task of its own is taken
+        made.name = f"my-{name}"
+    return made, tables["train"]
+
+
+def _answers_of(guess: TaskGuess) -> str:
+    """The column of what is learnt."""
+    return str(next(guess.keys[k] for k in ("label", "response", "messages") if k in guess.keys))
 
 
 def _parts(splits: set[str]) -> dict[str, Any]:
@@ -142,6 +156,16 @@ def _parts(splits: set[str]) -> dict[str, Any]:
 def _choose_models(made: Proposal, teacher: str, config: Mapping[str, Any]) -> None:
     """Teacher and student: a fine-tuned model as it is, and half of its layers."""
     is_text = made.guess.kind == "text"
+    if made.guess.outputs and not teacher:
+        made.teacher = {"outputs": dict(made.guess.outputs)}
+        made.student = {"model": SMALL}
+        made.guessed.append(
+            f"these probabilities are the teacher (teacher.outputs); the student is {SMALL}, as "
+            "there are no layers to take"
+        )
+        return
+    if made.guess.outputs:
+        made.guessed.append("a teacher was named, so the probabilities are not read")
     if not teacher:
         teacher = DECODER if is_text else ENCODER
         made.guessed.append(f"no teacher was named, so {teacher} is fine-tuned")
@@ -165,7 +189,11 @@ def is_finetuned(made: Proposal, config: Mapping[str, Any]) -> bool:
     heads = " ".join(map(str, config.get("architectures") or ()))
     if made.guess.kind == "text":
         return "LMHead" in heads or "CausalLM" in heads or "ConditionalGeneration" in heads
-    if "SequenceClassification" not in heads:
+    wanted = {"token_classification": "TokenClassification"}
+    if wanted.get(made.guess.kind, "SequenceClassification") not in heads:
+        return False
+    is_of_sets = config.get("problem_type") == "multi_label_classification"
+    if is_of_sets != (made.guess.kind == "multi_label"):
         return False
     labels = made.guess.keys.get("labels")
     names = [str(name) for _, name in sorted(
@@ -173,9 +201,7 @@ def is_finetuned(made: Proposal, config: Mapping[str, Any]) -> bool:
     if labels is None:
         return len(names) == 1
     if sorted(names) == sorted(labels):
-        made.guess = TaskGuess(
-            kind=made.guess.kind, keys={**made.guess.keys, "labels": names}, why=made.guess.why
-        )
+        made.guess = replace(made.guess, keys={**made.guess.keys, "labels": names})
     return len(names) == len(labels)
 
 
@@ -183,7 +209,7 @@ def _choose_length(made: Proposal, table: Table, teacher: str, config: Mapping[s
     """The length that 95 % of the rows have at most, as a multiple of 8."""
     texts = _row_texts(made.guess, table)
     try:
-        tokenizer = load_tokenizer(teacher or made.teacher["model"])
+        tokenizer = load_tokenizer(teacher or made.teacher.get("model") or SMALL)
         counts = [len(ids) for ids in tokenizer(texts)["input_ids"]]
         by = "tokens of the teacher"
     except RaykdError:
@@ -207,14 +233,16 @@ def _row_texts(guess: TaskGuess, table: Table) -> list[str]:
     names = [keys[k] for k in ("messages", "prompt", "context", "response") if k in keys]
     names += keys.get("texts", [])
     columns = [table.columns[name][:_SAMPLE] for name in names]
-    return [
-        " ".join(v if isinstance(v, str) else _flat(v) for v in row)
-        for row in zip(*columns, strict=True)
-    ]
+    return [" ".join(_flat(value) for value in row) for row in zip(*columns, strict=True)]
 
 
 def _flat(value: Any) -> str:
-    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    """A value as a model reads it, roughly."""
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return " ".join(value)
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _choose_budget(made: Proposal, config: Mapping[str, Any]) -> None:
@@ -224,7 +252,8 @@ def _choose_budget(made: Proposal, config: Mapping[str, Any]) -> None:
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     count = torch.cuda.device_count() if kind == "cuda" else os.cpu_count() or 1
     width = int(config.get("hidden_size") or config.get("n_embd") or 768)
-    weights = 12 * width**2 * len(made.student["from_teacher"]["layers"])
+    cut = made.student.get("from_teacher")
+    weights = 12 * width**2 * (len(cut["layers"]) if cut else SMALL_LAYERS)
     trial = 6 * weights * made.max_length * made.rows * made.epochs / _FLOPS[kind]
     fit = _HOURS * 3600 * count / max(trial, 1e-9) / 2
     trials = max(3, min(20, int(fit * 0.6)))
@@ -242,57 +271,3 @@ def _duration(hours: float) -> str:
     if hours < 1:
         return f"{max(1, round(hours * 60))} min"
     return f"{hours:.1f} h"
-
-
-def to_text(made: Proposal) -> str:
-    """The search space, with what was guessed as comments."""
-    keys = {"kind": made.guess.kind, **made.place, **made.guess.keys}
-    task = [f"  - name: {made.name}", *(f"    {k}: {_yaml(v)}" for k, v in keys.items())]
-    is_text = made.guess.kind == "text"
-    arms = (
-        ["  sft: {}                          # no teacher: what distillation has to beat"]
-        if (is_text)
-        else ["  none: {}                         # no teacher: what distillation has to beat"]
-    )
-    kd = (
-        "  kd: {kd_ratio: {uniform: [0.1, 1.0]}}"
-        if is_text
-        else ("  kd: {alpha: {uniform: [0.1, 1.0]}, temperature: {choice: [1, 2, 4]}}")
-    )
-    lines = [
-        "# Written by raykd init --from. What was guessed:",
-        *(f"# - {note}" for note in made.guessed),
-        "# raykd data FILE shows the rows as models read them; raykd sweep FILE runs it.",
-        "",
-        f"name: {made.name}",
-        "tasks:",
-        *task,
-        "data:",
-        f"  max_length: {made.max_length}",
-        *(f"  {key}: {_yaml(value)}" for key, value in made.data.items()),
-        "teacher:",
-        *(f"  {key}: {_yaml(value)}" for key, value in made.teacher.items()),
-        "student:",
-        *(f"  {key}: {_yaml(value)}" for key, value in made.student.items()),
-        "train:",
-        f"  epochs: {made.epochs}",
-        "  lr: {loguniform: [1e-5, 2e-4]}",
-        "methods:",
-        *arms,
-        kd,
-        f"search: {{trials: {made.search['trials']}, scheduler: asha}}",
-        f"confirm: {{seeds: {_yaml(made.search['seeds'])}}}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _yaml(value: Any) -> str:
-    """A value on one line; JSON is YAML."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_yaml(of)}" for key, of in value.items()) + "}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
-    is_plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value)
-    return (
-        value if is_plain and value.lower() not in _WORDS else json.dumps(value, ensure_ascii=False)
-    )

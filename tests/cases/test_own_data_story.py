@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,40 @@ def test_prompts_get_a_teacher_that_writes(desk, capsys):
     assert list(spec.methods) == ["sft", "kd"]
     assert main(["data", "asked.yaml", "--samples", "1"]) == 0
     assert "  > it was 0" in capsys.readouterr().out
+
+
+def write_rows(folder: Path, **splits: list[dict[str, Any]]) -> None:
+    folder.mkdir()
+    for split, rows in splits.items():
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+def test_what_is_proposed_is_read_whatever_later_splits_hold(desk, capsys):
+    def rows(*labels: Any) -> list[dict[str, Any]]:
+        return [{"text": f"the film {k}", "y": labels[k % len(labels)]} for k in range(30)]
+
+    write_rows(desk / "sst", train=rows("a", "b"), dev=rows("a", "c"), test=rows(-1))
+    write_rows(desk / "sts", train=rows(1.5, 2.5), dev=rows(0.5, 4.5), test=rows(5))
+    write_rows(
+        desk / "tags", train=[{"w": ["Ann", f"saw{k}"], "tags": ["B-P", "O"]} for k in range(30)]
+    )
+    soft = [{"text": f"the film {k}", "y": "ab"[k % 2], "p": [k % 2, 1 - k % 2]} for k in range(30)]
+    write_rows(desk / "soft", train=soft)
+    for name, task in (("sst", "sst"), ("sts", "my-sts"), ("tags", "tags"), ("soft", "soft")):
+        assert main(["init", "--from", name, "-o", f"{name}.yaml"]) == 0
+        out = capsys.readouterr().out
+        assert main(["data", f"{name}.yaml", "--format", "json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["task"] == task
+        if name == "sst":
+            assert "'c' occurs in validation only" in out
+            assert "the file of test has no labels (column 'y'), and is not read" in out
+            assert shown["classes"]["c"]["test"] == 15
+        elif name == "sts":
+            assert load_spec("sts.yaml").own_tasks[task].span == (0.5, 5.0)
+        elif name == "soft":
+            assert load_spec("soft.yaml").teacher.outputs.probabilities == "p"
+            assert "the label in 0% of the rows: CHECK the order of the classes" in out
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,7 @@ def test_rows_or_an_error_that_says_what_is_wrong(
     began = time.process_time()
     for work in (
         lambda: tasks(kind).load("train", DataSettings()),
-        lambda: guess_task(FolderReader(folder=folder).read("train")),
+        lambda: guess_task({"train": FolderReader(folder=folder).read("train")}),
     ):
         assert all(message.strip() for message in refusal(work))
     assert time.process_time() - began < LONGEST_S

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from raykd.data.guess_task import class_names, guess_task
+from raykd.data.guess_task import guess_task
+from raykd.data.guesses import class_names
 from raykd.data.table import Table
 from raykd.errors import DataError
 
@@ -13,7 +16,7 @@ IDS = [f"id{k}" for k in range(12)]
 
 
 def guess(label: str = "", /, **columns):
-    return guess_task(Table(columns=columns, origin="rows"), label)
+    return guess_task({"train": Table(columns=columns, origin="rows")}, label)
 
 
 def test_a_text_and_few_values_are_classes():
@@ -66,9 +69,83 @@ def test_prompts_and_messages_are_texts():
         assert guess(chats=column, n=[1, 2] * 6).keys == {"messages": "chats"}
 
 
+def test_classes_and_scores_are_those_of_every_split_that_has_labels():
+    def splits(train, test, last):
+        columns = {"train": train, "test": test, "hidden": last}
+        return {
+            k: Table(columns={"text": LONG[: len(of)], "y": of}, origin=k)
+            for k, of in columns.items()
+        }
+
+    found = guess_task(splits(["b", "a"] * 6, ["c", "a"], ["", None]))
+    assert found.keys["labels"] == ["a", "b", "c"]
+    assert "'c' occurs in test only" in found.why
+    scores = guess_task(splits([1.5, 2.0] * 6, [1, 5], [-1, -1]))
+    assert scores.keys["span"] == [1.0, 5.0]
+
+
+WORDS = [["Ann", "saw", f"Oslo{k}"] for k in range(12)]
+NER = [["B-PER", "O", "B-LOC"], ["B-PER", "O", "I-PER"]] * 6
+
+
+@pytest.mark.parametrize("form", [list, json.dumps])
+def test_lists_of_equal_length_are_words_and_their_tags(form):
+    columns = {"ner_tags": [*map(form, NER)], "id": IDS, "tokens": [*map(form, WORDS)]}
+    for label in ("", "ner_tags"):
+        found = guess(label, **columns)
+        assert found.kind == "token_classification"
+        assert found.keys == {
+            "texts": ["tokens"], "label": "ner_tags", "labels": ["O", "B-LOC", "B-PER", "I-PER"],
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [list, json.dumps])
+def test_lists_of_values_that_occur_again_are_sets_of_classes(form):
+    topics = [form(of) for of in [["art", "sport"], ["art"], []] * 4]
+    found = guess(text=LONG, topics=topics, id=[*range(12)])
+    assert found.kind == "multi_label"
+    assert found.keys == {"texts": ["text"], "label": "topics", "labels": ["art", "sport"]}
+    assert guess("topics", text=LONG, topics=topics) == found
+    # Words of a text are many, and each of them in few rows.
+    assert guess(
+        text=LONG, words=[[f"w{k}", f"v{k}"] for k in range(12)], a=["x", "y"] * 6
+    ).kind == ("classification")
+
+
+@pytest.mark.parametrize(
+    ("columns", "named", "share"),
+    [
+        ({"p_a": [0.9, 0.2] * 6, "p_b": [0.1, 0.8] * 6}, ["p_a", "p_b"], "100%"),
+        ({"p_b": [0.1, 0.8] * 6, "p_a": [0.9, 0.2] * 6}, ["p_a", "p_b"], "100%"),
+        ({"p": [[0.9, 0.1], [0.8, 0.2]] * 6}, "p", "50%"),
+        ({"p": ['{"b": 0.9, "a": 0.1}', '{"b": 0.2, "a": 0.8}'] * 6}, "p", "0%"),
+    ],
+)
+def test_probabilities_next_to_a_label_are_a_teacher(columns, named, share):
+    found = guess(text=LONG, label=["a", "b"] * 6, **columns)
+    assert (found.kind, found.keys["texts"]) == ("classification", ["text"])
+    assert found.outputs == {"probabilities": named}
+    assert f"that of the label in {share} of the rows" in found.why[-1]
+    assert ("CHECK the order" in found.why[-1]) == (share == "0%")
+
+
+def test_what_is_no_distribution_over_the_classes_is_no_teacher():
+    for columns in ({"p_a": [0.9] * 12, "p_b": [0.3] * 12}, {"u": [0.9] * 12, "v": [0.1] * 12}):
+        assert guess(text=LONG, label=["a", "b"] * 6, **columns).outputs == {}
+
+
+def test_pairs_with_a_score_may_be_wanted_as_vectors():
+    columns = {"sentence1": LONG, "sentence2": LONG, "score": [k / 10 for k in range(12)]}
+    found = guess(**columns)
+    assert found.kind == "regression"
+    assert any("kind: embedding" in why for why in found.why)
+
+
 @pytest.mark.parametrize(
     ("label", "columns", "words"),
     [
+        ("", {"text": LONG, "p": [[0.5, 0.5]] * 12}, "no class of each row"),
+        ("", {"text": LONG, "a": [0.3] * 12, "b": [0.7] * 12}, r"classes \(a, b\)"),
         ("", {"text": LONG}, "no column of rows seems to be a label"),
         ("", {"label": [0, 1] * 6}, "rows has no column of texts"),
         ("mood", {"text": LONG}, "has no column 'mood'"),
