@@ -8,6 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def reason(error: OSError) -> str:
+    """Why a file could not be written, in the words of the system.
+
+    Libraries put sentences of their own around them, with the temporary name of a file.
+    """
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 @contextlib.contextmanager
 def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Write a file under a temporary name next to it, which it loses when the block ends.

@@ -48,7 +48,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, b"")
 
     def do_GET(self) -> None:
-        self._json(404, {"error": "not found"})
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._refuse_token()
+            return
+        name = self.path.removeprefix("/api/models/")
+        if self.path == "/api/whoami-v2":
+            self._json(200, {"name": "me"})
+        elif name in self.server.repositories:
+            self._json(200, {"id": name, "private": True, "tags": [], "siblings": []})
+        else:
+            self._answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 
     def do_PUT(self) -> None:
         content, oid = self._body(), self.path.rpartition("/")[2]
@@ -63,9 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(status, b"{}", headers)
                 return
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self._answer(
-                401, b"{}", {"X-Error-Message": "Invalid credentials in Authorization header"}
-            )
+            self._refuse_token()
         elif self.path == "/api/repos/create":
             self._create(json.loads(body))
         elif self.path == "/api/validate-yaml":  # the head of a card
@@ -86,6 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._commit(body)
         else:
             self._json(404, {"error": f"no such path: {self.path}"})
+
+    def _refuse_token(self) -> None:
+        self._answer(401, b"{}", {"X-Error-Message": "Invalid credentials in Authorization header"})
 
     def _create(self, requested: dict[str, Any]) -> None:
         name = f"{requested.get('organization') or 'me'}/{requested['name']}"

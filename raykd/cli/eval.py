@@ -71,9 +71,13 @@ def eval(
         for score in scores:
             output.text(f"{score.trial_id}  {score.benchmark}  {score.metric} {score.value:.4g}")
 
+    def on_student(student: SavedStudent) -> None:
+        place = students.index(student) + 1
+        output.note(f"evaluating {student.trial.trial_id} ({place} of {len(students)})")
+
     settings = HarnessSettings(
         tasks=tuple(tasks), include=harness.include_path, shots=harness.shots,
         limit=harness.limit, batch_size=harness.batch_size, device=harness.device,
     )  # fmt: skip
-    evaluate(students, settings, on_scores)
+    evaluate(students, settings, on_scores, on_student)
     output.text(f"scores: {run / 'evaluations.json'}; raykd report {run} shows them")

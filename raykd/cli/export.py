@@ -73,12 +73,13 @@ def export(
     from raykd.export.chosen import choose
     from raykd.export.hub import check_access, check_base, check_name, push
     from raykd.export.onnx_files import check_onnx, names, write_onnx
+    from raykd.export.student import check_target, planned
     from raykd.export.student import export as write
-    from raykd.export.student import planned
 
     if hub.public and hub.push_to_hub is None:
         raise SpecError("--public goes with --push-to-hub", hint="--push-to-hub NAME --public")
     student = choose(run, task, arm)
+    check_target(to)
     if hub.push_to_hub is not None:
         check_base(student.folder)
         (check_name if hub.dry_run else check_access)(hub.push_to_hub)

@@ -44,14 +44,14 @@ def check_name(name: str) -> None:
 
 
 def check_access(name: str) -> None:
-    """Refuse to go on without a name, a token or a network, before anything is written.
+    """Refuse to go on without a free name, a token or a network, before anything is written.
 
     Raises:
-        SpecError: The name is none.
-        SetupError: There is no token.
+        SpecError: The name is none, or taken.
+        SetupError: There is no token, or the hub refuses it.
         Unreachable: The hub does not answer.
     """
-    from huggingface_hub import constants, get_token
+    from huggingface_hub import HfApi, constants, get_token
 
     check_name(name)
     if get_token() is None:
@@ -63,6 +63,14 @@ def check_access(name: str) -> None:
             f"cannot reach the hub ({constants.ENDPOINT}), or HF_HUB_OFFLINE is set",
             hint="export without --push-to-hub, and upload the folder later: hf upload",
         )
+    api = HfApi()
+    with _refusals("nothing was written", name):
+        whole = name if "/" in name else f"{api.whoami()['name']}/{name}"
+        if api.repo_exists(whole):
+            raise SpecError(
+                f"there is '{whole}' on the hub already, and nothing of it is replaced",
+                hint="choose another name, or delete that one",
+            )
 
 
 def check_base(folder: Path) -> None:
@@ -132,7 +140,7 @@ def _refusals(what: str, name: str) -> Iterator[None]:
     except Exception as exc:  # whatever its HTTP client raises, which changes with its version
         raise SetupError(
             f"{what}: {type(exc).__name__}: {str(exc).partition(chr(10))[0]}",
-            hint="the folder is exported; upload it later: hf upload",
+            hint="what is exported can be uploaded later: hf upload",
         ) from exc
 
 
@@ -140,7 +148,7 @@ def _refused(what: str, name: str, status: int, reply: str) -> RaykdError:
     if status == 409:
         return SpecError(
             f"there is '{name}' on the hub already, and nothing of it is replaced",
-            hint="choose another name, or delete that one",
+            hint="the folder is exported; upload it under another name: hf upload",
         )
     message, hint = ANSWERS.get(status, (f"the hub answered {status}", "try again later"))
     return SetupError(f"{what}: {message}{f' ({reply})' if reply else ''}", hint=hint)

@@ -47,8 +47,7 @@ def export(
         SetupError: There is something in it, or it cannot be written.
     """
     target = Path(to).absolute()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise SetupError(f"{target} exists and is not empty", hint="name another folder")
+    check_target(target)
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
         shutil.copytree(student.folder, draft, ignore=shutil.ignore_patterns(MARK))
@@ -66,6 +65,16 @@ def export(
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # nothing, where it has its name
     return target
+
+
+def check_target(folder: Path) -> None:
+    """Refuse a folder that has something in it.
+
+    Raises:
+        SetupError: It has, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SetupError(f"{folder.absolute()} exists and is not empty", hint="name another folder")
 
 
 def planned(student: ChosenStudent, licence: str | None = None) -> dict[str, int]:

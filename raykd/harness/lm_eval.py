@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +80,7 @@ def evaluate(
     students: Sequence[SavedStudent],
     settings: HarnessSettings,
     on_scores: Callable[[SavedStudent, tuple[OutsideScore, ...]], None],
+    on_student: Callable[[SavedStudent], None] = lambda student: None,
 ) -> None:
     """Evaluate students one by one; the scores of each are handed over before the next.
 
@@ -85,6 +88,7 @@ def evaluate(
         students: Whom.
         settings: With what.
         on_scores: Called with a student and its scores.
+        on_student: Called with a student before it is evaluated.
 
     Raises:
         SetupError, SpecError: See `check`; or the harness cannot reach or read its data.
@@ -95,13 +99,15 @@ def evaluate(
 
     device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
     for student in students:
+        on_student(student)
         try:
-            results = simple_evaluate(
-                model="hf", model_args=_model(student.folder), tasks=list(settings.tasks),
-                num_fewshot=settings.shots, batch_size=settings.batch_size,
-                device=device, limit=settings.limit, bootstrap_iters=0,
-                log_samples=False, task_manager=index,
-            )  # fmt: skip
+            with _quiet():
+                results = simple_evaluate(
+                    model="hf", model_args=_model(student.folder), tasks=list(settings.tasks),
+                    num_fewshot=settings.shots, batch_size=settings.batch_size,
+                    device=device, limit=settings.limit, bootstrap_iters=0,
+                    log_samples=False, task_manager=index,
+                )  # fmt: skip
         except Exception as exc:  # of the harness, of its data, or of the hub
             lines = str(exc).strip().splitlines()
             raise SetupError(
@@ -110,6 +116,20 @@ def evaluate(
                 hint="scores of the students before it are kept; are its data within reach?",
             ) from exc
         on_scores(student, tuple(_scores(student, results)))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without progress bars of the libraries, and what git says of a folder that is no checkout."""
+    kept = os.dup(2)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # also of processes that are started
+        try:
+            with contextlib.redirect_stderr(nowhere):
+                yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _model(folder: Path) -> dict[str, str]:

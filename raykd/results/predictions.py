@@ -14,7 +14,7 @@ from raykd.results.confirmed import confirm_seed
 from raykd.results.records import SweepResult
 from raykd.results.reported_runs import all_reported_runs
 from raykd.results.summary import metric_of
-from raykd.whole_file import whole_file
+from raykd.whole_file import reason, whole_file
 
 
 def write_predictions(result: SweepResult, path: Path) -> int:
@@ -59,5 +59,8 @@ def write_predictions(result: SweepResult, path: Path) -> int:
         with whole_file(path) as part:
             pq.write_table(table, part, compression="zstd")
     except OSError as exc:
-        raise SetupError(f"cannot write {path}: {exc.strerror or exc}") from exc
+        raise SetupError(
+            f"cannot write {path}: {reason(exc)}",
+            hint="name a file in a folder that exists and has room",
+        ) from exc
     return len(table)

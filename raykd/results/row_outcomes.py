@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from raykd.errors import SetupError
 from raykd.results.confirmed import configuration_key
 from raykd.results.records import TrialResult
-from raykd.whole_file import whole_file
+from raykd.whole_file import reason, whole_file
 
 FOLDER = "row_outcomes"
 COLUMN = "outcome"
@@ -50,7 +50,7 @@ def write_row_outcomes(
             pq.write_table(pa.table({COLUMN: column}), part, compression="zstd")
     except OSError as exc:
         raise SetupError(
-            f"cannot write {target}: {exc.strerror or exc}",
+            f"cannot write {target}: {reason(exc)}",
             hint="free some space; what was there is kept, and raykd sweep --resume continues",
         ) from exc
     return f"{FOLDER}/{target.name}"

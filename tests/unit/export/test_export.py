@@ -145,6 +145,8 @@ def test_a_folder_with_something_in_it_is_left_alone(run, tmp_path, capsys):
     of = ["--task", "glue/rte", "--arm", "kd"]
     assert main(["export", str(run), str(tmp_path), *of]) == 4
     assert "is not empty" in reported(capsys)
+    assert main(["export", str(run), str(tmp_path), *of, "--dry-run"]) == 4
+    assert "is not empty" in reported(capsys)
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
     (tmp_path / "empty").mkdir()
     assert main(["export", str(run), str(tmp_path / "empty"), *of]) == 0

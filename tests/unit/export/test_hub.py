@@ -10,7 +10,7 @@ import huggingface_hub.constants as constants
 import pytest
 
 from raykd.cli.main import main
-from tests.model_hub import TOKEN, ModelHub, model_hub
+from tests.model_hub import TOKEN, model_hub
 from tests.unit.export.test_export import place_of, with_students
 
 OF = ["--task", "glue/rte", "--arm", "ckd"]
@@ -72,20 +72,41 @@ def test_for_programs_the_plan_is_a_record(run, hub, tmp_path, capsys):
     assert set(plan["files"]) == {"config.json", "model.safetensors", "README.md", "raykd.json"}
 
 
-def taken(hub: ModelHub) -> None:
-    hub.repositories["team/student"] = "private"
+@pytest.mark.parametrize("name", ["team/student", "mine"])
+def test_a_name_that_is_taken_is_refused_before_anything_is_written(
+    name, run, hub, tmp_path, capsys
+):
+    whole = name if "/" in name else f"me/{name}"
+    hub.repositories[whole] = "private"
+    assert push(run, tmp_path / "out", name=name) == 2
+    assert f"there is '{whole}' on the hub already" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+    assert push(run, tmp_path / "out", name="team/other") == 0  # the same command, another name
+
+
+def test_a_token_that_the_hub_does_not_know_is_refused_before_anything_is_written(
+    run, hub, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_old")
+    assert push(run, tmp_path / "out") == 4
+    assert "the hub does not know the token" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def create(status: int, **headers: str):
+    """What makes the hub answer the creation of a repository with a status."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda hub: hub.answers.update(create=(status, named))
 
 
 @pytest.mark.parametrize(
     ("before", "code", "message", "made"),
     [
-        (taken, 2, "there is 'team/student' on the hub already", True),
-        (lambda hub: hub.answers.update(create=(403, {})), 4, "the token may not write there",
-         False),
-        (lambda hub: hub.answers.update(create=(401, {"X-Error-Message": "Invalid credentials in "
-                                                      "Authorization header"})),
-         4, "the hub does not know the token", False),
-        (lambda hub: hub.answers.update(create=(500, {})), 4, "the hub answered 500", False),
+        (create(409), 2, "upload it under another name: hf upload", False),  # taken meanwhile
+        (create(403), 4, "the token may not write there", False),
+        (create(401, X_Error_Message="Invalid credentials in Authorization header"), 4,
+         "the hub does not know the token", False),
+        (create(500), 4, "the hub answered 500", False),
         (lambda hub: hub.answers.update(preupload=(403, {"X-Error-Code": "GatedRepo"})), 4,
          "was made, but the files did not get there: it is gated", True),
         (lambda hub: hub.answers.update(commit=(403, {})), 4,

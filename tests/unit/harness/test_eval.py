@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from raykd.cli.main import main
 from raykd.harness import lm_eval as harness
@@ -75,10 +77,16 @@ def score(arm: str, seed: int, value: float, **changes) -> OutsideScore:
 
 
 @pytest.mark.slow
-def test_every_saved_student_is_scored_and_the_report_compares_arms(tasks, tmp_path, capsys):
+def test_every_saved_student_is_scored_and_the_report_compares_arms(
+    tasks, tmp_path, capfd, monkeypatch
+):
     run = with_students(tmp_path / "run")
     command = ["eval", str(run), "--include-path", str(tasks), "--", "colours"]
-    assert main(command) == 0, capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)  # no checkout of git
+    assert main(command) == 0, capfd.readouterr().err
+    ids = [f"t.{arm}.c0.{seed}" for arm in ("none", "kd") for seed in SEEDS]
+    lines = [f"evaluating {of} ({k} of 4)" for k, of in enumerate(ids, start=1)]
+    assert capfd.readouterr().err.splitlines() == lines  # nothing of the harness
     actual = read_outside(run)
     assert [(s.arm, s.seed) for s in actual] == [(a, s) for a in ("none", "kd") for s in SEEDS]
     assert {(s.benchmark, s.metric, s.rows, s.shots, s.mode) for s in actual} == {
@@ -91,6 +99,15 @@ def test_every_saved_student_is_scored_and_the_report_compares_arms(tasks, tmp_p
     assert main(["report", str(run), "--plotlyjs", "directory"]) == 0
     page = (run / "report.html").read_text("utf-8")
     assert "4 confirmed students on colours" in page
+
+
+def test_the_harness_is_quiet_outside_a_checkout(tmp_path, capfd):
+    with harness._quiet():
+        subprocess.run(["git", "describe", "--always"], cwd=tmp_path)
+        list(tqdm(range(2)))
+    assert "".join(capfd.readouterr()) == ""
+    subprocess.run(["git", "describe", "--always"], cwd=tmp_path)
+    assert "not a git repository" in capfd.readouterr().err  # what would be shown
 
 
 def test_arms_are_compared_by_seed(tmp_path):

@@ -52,7 +52,9 @@ def test_a_run_that_kept_none_is_refused(tmp_path, capsys):
 
 def test_a_file_that_cannot_be_written_is_one_message(run, tmp_path, capsys):
     assert main(["eval", str(run), "--predictions", str(tmp_path / "no" / "x")]) == 4
-    assert "cannot write" in capsys.readouterr().err
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"cannot write {tmp_path / 'no' / 'x'}: No such file or directory" in shown
+    assert "a folder that exists" in shown
 
 
 def test_runs_that_no_arm_is_reported_by_are_left_out(tmp_path):
