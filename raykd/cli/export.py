@@ -34,6 +34,21 @@ class ToHub:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What the card says of licences."""
+
+    licence: Annotated[
+        str | None, typer.Option("--licence", metavar="NAME", help="As model hubs name it.")
+    ] = None
+    teacher_licence: Annotated[
+        str | None, typer.Option(metavar="NAME", help="That of the teacher, for the card.")
+    ] = None
+    data_licence: Annotated[
+        str | None, typer.Option(metavar="NAME", help="That of the data, for the card.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Graphs:
     """What is written next to the weights."""
 
@@ -56,6 +71,7 @@ def export(
     to: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
     hub: ToHub,
     graphs: Graphs,
+    stated: Stated,
     task: Annotated[
         str | None, typer.Option(help="The task, if several.", autocompletion=tasks_of_run)
     ] = None,
@@ -65,13 +81,11 @@ def export(
             help="The arm; without it, the one that the verdict takes.", autocompletion=arms_of_run
         ),
     ] = None,
-    licence: Annotated[
-        str | None, typer.Option("--licence", metavar="NAME", help="As model hubs name it.")
-    ] = None,
 ) -> None:
     """Write the confirmed student of an arm with a model card that says where it comes from."""
     from raykd.export.chosen import choose
     from raykd.export.hub import check_access, check_base, check_name, push
+    from raykd.export.licences import Licences
     from raykd.export.onnx_files import check_onnx, names, write_onnx
     from raykd.export.student import check_target, planned
     from raykd.export.student import export as write
@@ -85,13 +99,16 @@ def export(
         (check_name if hub.dry_run else check_access)(hub.push_to_hub)
     if graphs.any:
         check_onnx(student.folder)
+    licences = Licences(
+        student=stated.licence, teacher=stated.teacher_licence, data=stated.data_licence
+    )
     if hub.dry_run:
-        files: dict[str, int | None] = dict(planned(student, licence))
+        files: dict[str, int | None] = dict(planned(student, licences))
         files |= dict.fromkeys(names(int8=graphs.int8) if graphs.any else ())
         _show_plan(output, student, to, files, hub)
         return
     onnx = functools.partial(write_onnx, int8=graphs.int8) if graphs.any else None
-    folder = write(student, to, licence, onnx)
+    folder = write(student, to, licences, onnx)
     address = ""
     if hub.push_to_hub is not None:
         address = push(folder, hub.push_to_hub, is_private=not hub.public)

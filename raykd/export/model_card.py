@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from raykd.export.chosen import ChosenStudent
+from raykd.export.command import public_command
+from raykd.export.licences import NONE_STATED, Licences, base_model
 from raykd.export.onnx_files import TIMED, OnnxFiles
 from raykd.params import show
 from raykd.results.arm_teachers import learnt_from, own_score
@@ -39,23 +41,23 @@ _PIPELINES = {
 """The task of a model on the hub, by how the name of its class ends."""
 
 NO_LICENCE = (
-    "None was stated. It has to agree with those of the teacher, of the model that the student "
+    "That of the student has to agree with those of the teacher, of the model that the student "
     "began from, and of the data."
 )
 
 
 def model_card(
-    student: ChosenStudent, licence: str | None = None, graphs: OnnxFiles | None = None
+    student: ChosenStudent, licences: Licences = NONE_STATED, graphs: OnnxFiles | None = None
 ) -> str:
     """The text of ``README.md``.
 
     Args:
         student: What is exported.
-        licence: The licence under which it is given on, as the hub names it.
+        licences: What was stated of licences.
         graphs: What was written of it as ONNX.
     """
-    body = without_folders("\n".join([*_body(student, licence), *_graphs(graphs)]))
-    return "\n".join([*_metadata(student, licence), "", body, ""])
+    body = without_folders("\n".join([*_body(student, licences), *_graphs(graphs)]))
+    return "\n".join([*_metadata(student, licences.student), "", body, ""])
 
 
 def makes_vectors(folder: Path) -> bool:
@@ -86,7 +88,6 @@ def _metadata(student: ChosenStudent, licence: str | None) -> Iterator[str]:
     measure = task_metric(student.result, trial.task)
     is_adapter = (student.folder / "adapter_config.json").is_file()
     library = "sentence-transformers" if makes_vectors(student.folder) else "transformers"
-    base = (student.result.spec.get("student") or {}).get("model")
     metadata: dict[str, Any] = {
         "library_name": "peft" if is_adapter else library,
         "tags": ["raykd", "knowledge-distillation", trial.method],
@@ -95,7 +96,7 @@ def _metadata(student: ChosenStudent, licence: str | None) -> Iterator[str]:
         metadata["pipeline_tag"] = pipeline
     if licence:
         metadata["license"] = licence
-    if isinstance(base, str) and public_name(base) == base:
+    if base := base_model(student.result.spec):
         metadata["base_model"] = base
     if summary.score is not None:
         score = {"type": measure.metric, "value": trial.metrics.get(f"test/{measure.metric}")}
@@ -113,7 +114,7 @@ def _metadata(student: ChosenStudent, licence: str | None) -> Iterator[str]:
     yield "---"
 
 
-def _body(student: ChosenStudent, licence: str | None) -> Iterator[str]:
+def _body(student: ChosenStudent, licences: Licences) -> Iterator[str]:
     result, trial = student.result, student.trial
     task = next(t for t in result.tasks if t.name == trial.task)
     teacher = learnt_from(result, trial)
@@ -127,7 +128,9 @@ def _body(student: ChosenStudent, licence: str | None) -> Iterator[str]:
     yield from _budget(student)
     yield from _caveats(student)
     yield from _table("Data", _data(task))
-    yield from ["", "## Licence", "", licence or NO_LICENCE]
+    yield from _table("Licence", licences.rows())
+    if licences.student is None:
+        yield from ["", NO_LICENCE]
     yield from _made_with(student)
 
 
@@ -166,9 +169,12 @@ def _scores(student: ChosenStudent, teacher: TeacherRecord | None) -> Iterator[s
     if summary.confirmed is not None and len(summary.seeds) > 1:
         mean = f"{scale.show(summary.score)}{own_interval(summary, measure)}"
         yield f"| the arm {trial.arm} | {mean} |"
+        seeds = ", ".join(f"{seed}: {scale.show(of)}" for seed, of in summary.seeds.items())
+        yield f"| its seeds | {seeds} |"
     for other in arm_summaries(student.result, trial.task):
         if other.name != trial.arm and other.score is not None:
-            yield f"| the arm {other.name} | {scale.show(other.score)} |"
+            shown = f"{scale.show(other.score)}{own_interval(other, measure)}"
+            yield f"| the arm {other.name} | {shown} |"
     of_teacher = None if teacher is None else own_score(student.result, teacher)
     if of_teacher is not None:
         yield f"| the teacher | {scale.show(of_teacher)} |"
@@ -237,4 +243,5 @@ def _made_with(student: ChosenStudent) -> Iterator[str]:
     named = [name for name in ("raykd", "Python", "torch", "transformers") if packages.get(name)]
     yield from ["", "## Made with", ""]
     yield ", ".join(f"{name} {packages[name]}" for name in named) + "."
-    yield "The search space is in `raykd.json`."
+    yield "The search space is in `raykd.json`, as `search_space`; the run was made by:"
+    yield from ["", "```bash", public_command(student.result), "```"]

@@ -13,6 +13,8 @@ from typing import Any
 
 from raykd.errors import SetupError
 from raykd.export.chosen import ChosenStudent
+from raykd.export.command import public_command
+from raykd.export.licences import NONE_STATED, Licences
 from raykd.export.model_card import model_card, summary_of
 from raykd.export.onnx_files import OnnxFiles
 from raykd.results.arm_teachers import learnt_from, own_score
@@ -29,7 +31,7 @@ CARD = "README.md"
 def export(
     student: ChosenStudent,
     to: str | Path,
-    licence: str | None = None,
+    licences: Licences = NONE_STATED,
     graphs: Callable[[Path], OnnxFiles] | None = None,
 ) -> Path:
     """Copy a student with its model card; the folder appears whole or not at all.
@@ -37,7 +39,7 @@ def export(
     Args:
         student: What is exported.
         to: The folder; it must not exist, or be empty.
-        licence: The licence under which it is given on, as the hub names it.
+        licences: What was stated of licences.
         graphs: Writes graphs of the student into the folder (`raykd.export.onnx_files`).
 
     Returns:
@@ -52,7 +54,7 @@ def export(
     try:
         shutil.copytree(student.folder, draft, ignore=shutil.ignore_patterns(MARK))
         made = graphs(draft) if graphs is not None else None
-        for name, text in _texts(student, licence, made).items():
+        for name, text in _texts(student, licences, made).items():
             (draft / name).write_bytes(text)
         if target.is_dir():
             target.rmdir()
@@ -77,23 +79,23 @@ def check_target(folder: Path) -> None:
         raise SetupError(f"{folder.absolute()} exists and is not empty", hint="name another folder")
 
 
-def planned(student: ChosenStudent, licence: str | None = None) -> dict[str, int]:
+def planned(student: ChosenStudent, licences: Licences = NONE_STATED) -> dict[str, int]:
     """The files that `export` would write, with their bytes."""
     saved = sorted(path for path in student.folder.rglob("*") if path.is_file())
     files = {p.relative_to(student.folder).as_posix(): p.stat().st_size for p in saved}
     files.pop(MARK, None)
-    return files | {name: len(text) for name, text in _texts(student, licence, None).items()}
+    return files | {name: len(text) for name, text in _texts(student, licences, None).items()}
 
 
 def _texts(
-    student: ChosenStudent, licence: str | None, graphs: OnnxFiles | None
+    student: ChosenStudent, licences: Licences, graphs: OnnxFiles | None
 ) -> dict[str, bytes]:
     """What is written next to the files of the student."""
-    facts = provenance_of(student)
+    facts = {**provenance_of(student), "licences": dataclasses.asdict(licences)}
     if graphs is not None:
         facts["onnx"] = dataclasses.asdict(graphs)
     provenance = json.dumps(json_safe(facts), indent=2, allow_nan=False)
-    texts = {CARD: model_card(student, licence, graphs), PROVENANCE: provenance + "\n"}
+    texts = {CARD: model_card(student, licences, graphs), PROVENANCE: provenance + "\n"}
     return {name: text.encode() for name, text in texts.items()}
 
 
@@ -109,6 +111,7 @@ def provenance_of(student: ChosenStudent) -> dict[str, Any]:
         "raykd": result.env.get("raykd"),
         "packages": result.env.get("packages"),
         "sweep": result.name,
+        "command": public_command(result),
         "trial": trial.trial_id,
         "task": trial.task,
         "arm": trial.arm,

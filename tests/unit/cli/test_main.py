@@ -37,6 +37,8 @@ OPTIONS = {
         "--task",
         "--arm",
         "--licence",
+        "--teacher-licence",
+        "--data-licence",
         "--push-to-hub",
         "--public",
         "--dry-run",

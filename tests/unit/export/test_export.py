@@ -1,5 +1,6 @@
 """A student is exported whole with a card of what it is, or one message says why not."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,9 +13,12 @@ from safetensors.numpy import load_file, save_file
 
 from raykd.cli.main import main
 from raykd.export.chosen import choose
+from raykd.export.command import public_command
+from raykd.export.licences import base_model
 from raykd.export.model_card import NO_LICENCE
 from raykd.results.public import public, public_name
 from raykd.results.records import Status
+from raykd.results.store import load_results
 from raykd.spec.schema import ArmSpec
 from tests.synthetic_run import SEEDS, Builder, write_run
 from tests.synthetic_run import spec as search_space
@@ -92,6 +96,60 @@ def test_model_hubs_read_the_card(run, tmp_path):
     for part in ("How it scores", "Before you trust this", "Data", "apache-2.0", "wrdist"):
         assert part in card.text
     assert NO_LICENCE not in card.text
+    lines = card.text.splitlines()
+    (seeds,) = (line for line in lines if line.startswith("| its seeds |"))
+    assert [f"{seed}: " in seeds for seed in SEEDS] == [True] * len(SEEDS)
+    others = [line for line in lines if line.startswith("| the arm ")]
+    assert len(others) > 2
+    assert all("95 % CI" in line for line in others)
+
+
+def test_licences_of_teacher_and_data_are_in_the_card_or_not_stated(run, tmp_path):
+    of = ["--task", "glue/rte", "--arm", "ckd"]
+    named = ["--teacher-licence", "mit", "--data-licence", "cc-by-4.0"]
+    assert main(["export", str(run), str(tmp_path / "one"), *of, *named]) == 0
+    text = (tmp_path / "one" / "README.md").read_text()
+    for row in ("| this student | not stated |", "| its teacher | mit |", "| its data | cc-by-4.0"):
+        assert row in text
+    assert NO_LICENCE in text
+    facts = json.loads((tmp_path / "one" / "raykd.json").read_text())
+    assert facts["licences"] == {"student": None, "teacher": "mit", "data": "cc-by-4.0"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ({"student": {"model": "google/small"}, "teacher": {"model": "google/large"}},
+         "google/small"),
+        ({"student": {"from_teacher": {"layers": [0]}}, "teacher": {"model": "google/large"}},
+         "google/large"),
+        ({"student": {"from_teacher": {"layers": [0]}}, "teacher": {"model": "/home/me/large"}},
+         None),
+        ({"student": {"model": "models/of/mine"}}, None), ({"student": {"model": "tests"}}, None),
+        ({"student": {"model": {"family": "bert"}}}, None), ({}, None),
+    ],
+)  # fmt: skip
+def test_the_model_that_a_student_began_from_is_named_where_the_hub_has_it(spec, name, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[3])
+    assert base_model(spec) == name
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("raykd sweep /home/me/spaces/x.yaml --out /home/me/runs --address 10.1.2.3:6379",
+         "raykd sweep x.yaml"),
+        ("raykd sweep x.yaml --set data.root=/home/me/data --set=train.epochs=3 --trials 5 "
+         "--smoke", "raykd sweep x.yaml --set data.root=data --set train.epochs=3 --trials 5 "
+         "--smoke"),
+        ("raykd sweep x.yaml --set teacher.endpoint=http://10.1.2.3:8000/v1 "
+         "--set loggers=[mlflow]", "raykd sweep x.yaml --set 'teacher.endpoint=(address)'"),
+        ("", "raykd sweep ckd_glue.yaml"), ("raykd sweep 'x", "raykd sweep ckd_glue.yaml"),
+    ],
+)  # fmt: skip
+def test_the_command_is_shown_without_what_is_of_the_machine(command, shown, run):
+    result = dataclasses.replace(load_results(run), name="ckd_glue", command=command)
+    assert public_command(result) == shown
 
 
 def test_the_arm_that_the_verdict_takes_is_exported_and_without_one_it_is_asked_for(
@@ -232,6 +290,7 @@ def test_nothing_of_the_machine_is_in_the_card(tmp_path):
     assert "somehost" not in written
     assert "/home/me" not in written
     assert str(tmp_path) not in written
+    assert "\nraykd sweep x.yaml\n" in written
 
 
 def test_no_server_of_the_inside_is_published(tmp_path):
