@@ -147,8 +147,10 @@ LAYERS = {
         later={"huggingface_hub", "numpy", "onnxruntime", "torch", "transformers"},
     ),
     "harness": Layer(
-        # Students that are whole, and where their scores are kept.
-        raykd={"errors", "models.weight_files", "results"}, later={"lm_eval", "torch"},
+        # Students that are whole, and where their scores are kept; what a row adds to a metric is
+        # the same here as on the test split.
+        raykd={"errors", "data.row_outcomes", "models.weight_files", "results"},
+        packages={"numpy"}, later={"lm_eval", "torch"},
     ),
     "sweep": Layer(
         # Everything below; `__init__` is raykd's version.

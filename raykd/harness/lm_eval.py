@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd.errors import SetupError, SpecError
+from raykd.harness.rows import outcomes_by_row
 from raykd.harness.students import SavedStudent
 from raykd.results.confirmed import configuration_key
 from raykd.results.outside_score import OutsideScore
@@ -106,7 +107,7 @@ def evaluate(
                     model="hf", model_args=_model(student.folder), tasks=list(settings.tasks),
                     num_fewshot=settings.shots, batch_size=settings.batch_size,
                     device=device, limit=settings.limit, bootstrap_iters=0,
-                    log_samples=False, task_manager=index,
+                    log_samples=True, task_manager=index,
                 )  # fmt: skip
         except Exception as exc:  # of the harness, of its data, or of the hub
             lines = str(exc).strip().splitlines()
@@ -150,6 +151,7 @@ def _scores(student: SavedStudent, results: Mapping[str, Any]) -> Iterator[Outsi
             if not filtered or metric.endswith("_stderr") or not isinstance(value, int | float):
                 continue
             version = results["versions"].get(benchmark)
+            rows = (results.get("samples") or {}).get(benchmark) or ()
             yield OutsideScore(
                 task=student.trial.task,
                 arm=student.trial.arm,
@@ -164,6 +166,7 @@ def _scores(student: SavedStudent, results: Mapping[str, Any]) -> Iterator[Outsi
                 mode="min" if better.get(metric) is False else "max",
                 harness=harness if version is None else f"{harness}, task version {version}",
                 params=configuration_key(student.trial.params),
+                outcomes=outcomes_by_row(rows, metric, filtered, float(value)),
             )
 
 

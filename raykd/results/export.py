@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import json
 import math
@@ -42,7 +41,7 @@ def as_data(result: SweepResult) -> dict[str, Any]:
         "tasks": [to_dict(t) for t in result.tasks],
         "teachers": [to_dict(t) for t in result.teachers],
         "trials": [to_dict(t) for t in result.trials],
-        "outside": [dataclasses.asdict(score) for score in result.outside],
+        "outside": [score.plain() for score in result.outside],
     }
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +29,7 @@ class OutsideScore:
         harness: Its name and version, and that of the benchmark.
         params: Which configuration bore the trial id, see
             `raykd.results.confirmed.configuration_key`; empty in old files.
+        outcomes: What each row adds to the metric, ``[rows]``; None where that was not kept.
     """
 
     task: str
@@ -39,3 +45,11 @@ class OutsideScore:
     mode: str
     harness: str
     params: str = ""
+    outcomes: NDArray[np.float32] | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
+
+    def plain(self) -> dict[str, Any]:
+        """All but the outcomes, as plain data."""
+        fields = (field.name for field in dataclasses.fields(self) if field.name != "outcomes")
+        return {name: getattr(self, name) for name in fields}

@@ -42,8 +42,21 @@ def write_row_outcomes(
         SetupError: The disk is full, or the file cannot be written.
     """
     target = run / FOLDER / f"{trial_id}.{configuration_key(params)}.parquet"
-    is_binary = bool(np.isin(values, (0.0, 1.0)).all())
-    column = pa.array(values.astype(bool) if is_binary else values)
+    write_outcomes(target, values)
+    return f"{FOLDER}/{target.name}"
+
+
+def write_outcomes(target: Path, values: NDArray[np.float32]) -> None:
+    """Write outcomes by row into a file of their own; its folder is made.
+
+    Args:
+        target: The file.
+        values: ``[N]``.
+
+    Raises:
+        SetupError: The disk is full, or the file cannot be written.
+    """
+    column = pa.array(values.astype(bool) if is_binary(values) else values)
     try:
         target.parent.mkdir(exist_ok=True)
         with whole_file(target) as part:
@@ -53,7 +66,11 @@ def write_row_outcomes(
             f"cannot write {target}: {reason(exc)}",
             hint="free some space; what was there is kept, and raykd sweep --resume continues",
         ) from exc
-    return f"{FOLDER}/{target.name}"
+
+
+def is_binary(values: NDArray[np.float32]) -> bool:
+    """Whether each row is right or wrong."""
+    return bool(np.isin(values, (0.0, 1.0)).all())
 
 
 def read_row_outcomes(run: Path, trials: Iterable[TrialResult]) -> dict[str, NDArray[np.float32]]:
@@ -63,11 +80,18 @@ def read_row_outcomes(run: Path, trials: Iterable[TrialResult]) -> dict[str, NDA
     """
     columns = {}
     for name in dict.fromkeys(t.row_outcomes for t in trials if t.row_outcomes):
-        try:
-            # Its name comes from a record: of a folder that was sent, it may be any.
-            path = run / FOLDER / PurePath(name).name
-            column = pq.read_table(path, columns=[COLUMN])[COLUMN]
-            columns[name] = column.to_numpy().astype(np.float32)
-        except (OSError, KeyError, ValueError, pa.ArrowException):
-            continue
+        # Its name comes from a record: of a folder that was sent, it may be any.
+        values = read_outcomes(run / FOLDER / PurePath(name).name)
+        if values is not None:
+            columns[name] = values
     return columns
+
+
+def read_outcomes(path: Path) -> NDArray[np.float32] | None:
+    """What `write_outcomes` wrote; None where it is missing or cannot be read."""
+    try:
+        column = pq.read_table(path, columns=[COLUMN])[COLUMN]
+        values: NDArray[np.float32] = column.to_numpy().astype(np.float32)
+    except (OSError, KeyError, ValueError, pa.ArrowException):
+        return None
+    return values

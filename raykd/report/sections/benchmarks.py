@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from raykd.report.section import Section, template
 from raykd.results.differences import MIN_SEEDS
-from raykd.results.outside import OutsideArm, compare_outside
+from raykd.results.outside import OutsideArm, compare_outside, rows_are_counted
 from raykd.results.outside_score import OutsideScore
 from raykd.results.records import SweepResult
 
@@ -60,14 +60,22 @@ def _table(result: SweepResult, scores: list[OutsideScore]) -> BenchmarkTable:
     arms = compare_outside(scores, result.arms, result.baseline)
     return BenchmarkTable(
         title=f"{first.benchmark}: {first.metric} of students of {first.task}",
-        caption=". ".join(_caption(first, arms)) + ".",
+        caption=". ".join(_caption(first, arms, rows_are_counted(scores))) + ".",
         rows=tuple(_row(arm, result.baseline) for arm in arms),
     )
 
 
-def _caption(score: OutsideScore, arms: tuple[OutsideArm, ...]) -> Iterator[str]:
+def _caption(
+    score: OutsideScore, arms: tuple[OutsideArm, ...], rows_counted: bool
+) -> Iterator[str]:
     rows = f"{score.rows:,} rows, {score.shots} examples before each"
     yield f"{score.harness}; {rows}; {'lower' if score.mode == 'min' else 'higher'} is better"
+    yield (
+        "Intervals are over seeds and rows, as in the verdict"
+        if rows_counted
+        else "Intervals are over seeds alone, for these rows: the outcomes of single rows were not "
+        "kept, or the metric has none"
+    )
     yield "Positive differences are better, whatever the metric"
     if max((arm.mean.n for arm in arms), default=0) < MIN_SEEDS:
         yield (

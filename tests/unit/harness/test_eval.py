@@ -1,10 +1,12 @@
 """Confirmed students are evaluated with a local task, and their scores are in the report."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tqdm import tqdm
 
@@ -13,6 +15,7 @@ from raykd.harness import lm_eval as harness
 from raykd.harness.students import saved_students
 from raykd.report.sections import benchmarks
 from raykd.results.confirmed import configuration_key
+from raykd.results.export import as_data
 from raykd.results.merge import merge
 from raykd.results.outside import compare_outside, read_outside, write_outside
 from raykd.results.outside_score import OutsideScore
@@ -93,6 +96,7 @@ def test_every_saved_student_is_scored_and_the_report_compares_arms(
         ("colours", "acc", 6, 0, "max")
     }
     assert all(0 <= s.value <= 1 for s in actual)
+    assert [s.outcomes.mean() for s in actual] == pytest.approx([s.value for s in actual])
     assert actual[0].harness.endswith("task version 3")
     assert main(command) == 0  # again replaces
     assert len(read_outside(run)) == len(actual)
@@ -125,10 +129,47 @@ def test_arms_are_compared_by_seed(tmp_path):
     assert compare_outside(turned, ("none", "kd"), "none")[1].versus.mean < 0
 
 
+def by_row(arm: str, seed: int, right: int, of: int = 20) -> OutsideScore:
+    outcomes = np.array([1.0] * right + [0.0] * (of - right), np.float32)
+    return score(arm, seed, right / of, rows=of, outcomes=outcomes)
+
+
+def test_rows_are_a_sample_as_on_the_test_split(tmp_path):
+    scores = [by_row("none", s, 10 if s == 1 else 9) for s in range(5)]
+    scores += [by_row("kd", s, 12) for s in range(5)]
+    alone = [dataclasses.replace(of, outcomes=None) for of in scores]
+    assert compare_outside(alone, ("none", "kd"), "none")[1].versus.better  # three rows of twenty
+    write_outside(tmp_path, scores)
+    kept = read_outside(tmp_path)
+    assert [of.outcomes.tolist() for of in kept] == [of.outcomes.tolist() for of in scores]
+    _, kd = compare_outside(kept, ("none", "kd"), "none")
+    assert kd.versus.mean == pytest.approx(0.14)
+    assert kd.versus.undecided
+    assert kd.versus.error.rows == 20
+    assert kd.mean.high - kd.mean.low > 0.3
+    assert kd.versus.bounds == (-1, 1)
+
+
+def test_rows_of_another_evaluation_do_not_count(tmp_path):
+    write_outside(tmp_path, [by_row("kd", 1, 12)])
+    write_outside(tmp_path, [score("kd", 1, 0.5, rows=30)])
+    assert [of.outcomes for of in read_outside(tmp_path)] == [None]
+    names = {p.name for p in (tmp_path / "evaluation_rows").iterdir()}
+    again = by_row("kd", 1, 11)
+    write_outside(tmp_path, [again, dataclasses.replace(again, benchmark="a/b c")])
+    kept = read_outside(tmp_path)
+    assert [int(of.outcomes.sum()) for of in kept] == [11, 11]
+    assert len({p.name for p in (tmp_path / "evaluation_rows").iterdir()} - names) == 1
+
+
 def test_several_searches_are_one_value_each():
     scores = [score("kd", s, r + s / 10, repeat=r) for r in (0, 1, 2) for s in (1, 2)]
     (kd,) = compare_outside(scores, ("none", "kd"), "none")
     assert (kd.mean.n, kd.mean.mean) == (3, pytest.approx(1.15))
+    by_search = [dataclasses.replace(by_row(arm, s, right + s), repeat=r) for r in (0, 1, 2)
+                 for s in (1, 2) for arm, right in (("none", 8), ("kd", 12))]  # fmt: skip
+    versus = compare_outside(by_search, ("none", "kd"), "none")[1].versus
+    assert (versus.n, versus.error.rows, versus.mean) == (3, 20, pytest.approx(0.2))
 
 
 def test_scores_are_kept_and_replaced_one_by_one(tmp_path):
@@ -147,6 +188,11 @@ def test_the_section_says_what_few_seeds_are_worth(tmp_path):
     assert table.rows[1][0:2] == ("kd", "0.75")
     assert table.rows[0][5] == "+0.25 (one seed, not told apart)" or table.rows[1][5] == "baseline"
     assert "colours: acc" in benchmarks.render(record)
+    assert "Intervals are over seeds alone" in table.caption
+    write_outside(run, [by_row("none", 11, 9), by_row("kd", 11, 12)])
+    (table,) = benchmarks.record(load_results(run)).tables
+    assert "Intervals are over seeds and rows" in table.caption
+    json.dumps(as_data(load_results(run))["outside"])
 
 
 def test_scores_of_a_student_that_was_replaced_are_left_out(tmp_path):
