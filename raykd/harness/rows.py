@@ -50,10 +50,11 @@ def outcomes_by_row(
         return None
     for form in _FORMS:
         if math.isclose(form(above.sum() / below.sum()), value, rel_tol=1e-6, abs_tol=1e-9):
-            if form is _FORMS[0] and (below == 1.0).all():
-                return above.astype(np.float32)
+            is_mean = form is _FORMS[0] and bool((below == 1.0).all())
             without = form((above.sum() - above) / left)
-            return pseudo_values(value, without).astype(np.float32)
+            outcomes = above if is_mean else pseudo_values(value, without)
+            kept: NDArray[np.float32] = outcomes.astype(np.float32)
+            return kept
     return None
 
 

@@ -165,10 +165,11 @@ def _counted(arm: str, own: Sequence[OutsideScore], every: Sequence[OutsideScore
     groups: dict[int, list[OutsideScore]] = {}
     for score in sorted(own, key=lambda s: (s.repeat, s.seed)):
         groups.setdefault(score.seed if is_one else score.repeat, []).append(score)
+    kept = {key: [s.outcomes for s in of if s.outcomes is not None] for key, of in groups.items()}
     outcomes: Outcomes = {
-        key: np.mean([s.outcomes for s in group], axis=0, dtype=np.float32)
-        for key, group in groups.items()
-        if rows_are_counted(group)
+        key: np.mean(of, axis=0, dtype=np.float32)
+        for key, of in kept.items()
+        if len(of) == len(groups[key])
     }
     values = {key: statistics.fmean(s.value for s in group) for key, group in groups.items()}
     return ConfirmScores(name=arm, seeds=values, outcomes=outcomes)
