@@ -24,7 +24,8 @@ from raykd.results.diagnose import domains_of
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.summary import metric_of, scale_of
 
-MIN_TRIALS_FOR_IMPORTANCE = 6
+MIN_TRIALS_FOR_IMPORTANCE = 20
+"""Completed trials of an arm; from fewer, importances are those of the draw."""
 
 _STATES = {
     Status.COMPLETED: TrialState.COMPLETE,

@@ -115,10 +115,7 @@ def gap(leader: ArmSummary, none: ArmSummary, teacher: TeacherScore, measure: Ta
     if leader.name == none.name:
         return f"No arm with a teacher is ahead of the one without; the gap is between {span}."
     if leader.gap is None:
-        return (
-            f"The gap between {span} is too small against the spread over {plural(one)}, so no "
-            "share of it is given."
-        )
+        return f"The gap between {span} {_why_no_share(leader, none, teacher, measure)}."
     once = "this one was" if len(teacher.names) == 1 else "each of these was"
     ends = f"95 % CI {100 * leader.gap.low:.0f} to {100 * leader.gap.high:.0f} %"
     how = f"if teachers vary from {one} to {one} as these students do; {once} trained once"
@@ -129,6 +126,23 @@ def gap(leader: ArmSummary, none: ArmSummary, teacher: TeacherScore, measure: Ta
         f"{leader.name} recovers {100 * leader.gap.share:.0f} % of the gap between {span} ({ends}, "
         f"{how})."
     )
+
+
+def _why_no_share(
+    leader: ArmSummary, none: ArmSummary, teacher: TeacherScore, measure: TaskMetric
+) -> str:
+    """Why no share of a gap is given, as a predicate of the gap."""
+    shared, one = len(leader.seeds.keys() & none.seeds.keys()), measure.counted
+    if shared < MIN_SEEDS:
+        both = f"{shared or 'no'} {one if shared == 1 else plural(one)}"
+        return (
+            f"was measured on {both}: a share of it takes {MIN_SEEDS} that both arms have, to have "
+            "an interval"
+        )
+    gap = teacher.score - (none.score or 0.0)
+    if not (gap < 0.0 if measure.mode == "min" else gap > 0.0):
+        return "has no share to recover: that teacher is not better"
+    return f"is too small against the spread over {plural(one)}, so no share of it is given"
 
 
 def ties(leader: ArmSummary, rival: ArmSummary, close: Sequence[ArmSummary]) -> list[str]:

@@ -307,7 +307,7 @@ def _read_report(
         if wrong:
             node = entry.node.entries["path"].node
             findings.add(node.mark, "report.path", f"'path' {wrong}, got {node.typed()}", hint)
-    names = [*(blocks.node.entries if blocks is not None else ()), *methods]
+    names = list(dict.fromkeys([*(blocks.node.entries if blocks is not None else ()), *methods]))
     if made.baseline is None:
         without = next(
             (m.name for m in methods.values() if m.method in METHODS_WITHOUT_TEACHER),

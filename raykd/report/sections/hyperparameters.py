@@ -14,6 +14,7 @@ from raykd.report.charts import GREY, Figure, Style, arm_styles, figure, log_tic
 from raykd.report.pair_charts import pair_charts
 from raykd.report.section import Section, template
 from raykd.report.studies import (
+    MIN_TRIALS_FOR_IMPORTANCE,
     importances,
     num_completed,
     quiet_study,
@@ -25,7 +26,6 @@ from raykd.results.records import SweepResult, TrialResult
 from raykd.results.summary import metric_of, named, scale_of
 
 NUM_BEST = 5
-MIN_TRIALS_TO_NAME = 20  # completed ones of an arm, before a parameter is said to matter most
 MIN_LEAD = 0.10  # of the importance, over the next parameter
 SLICES_PER_ROW = 3
 MAX_LINES = 150
@@ -74,8 +74,8 @@ def record(result: SweepResult) -> HyperparametersRecord | None:
                 continue
             weights = importances(study)
             where = f" on {task.name}" if len(result.tasks) > 1 else ""
-            enough = enough or num_completed(study) >= MIN_TRIALS_TO_NAME
-            if top := _stands_out(study, weights):
+            enough = enough or num_completed(study) >= MIN_TRIALS_FOR_IMPORTANCE
+            if top := _stands_out(weights):
                 findings.append(f"{top} for {named(arm)}{where}")
             arms.append(_arm(result, task.name, arm, study, weights))
     if not arms:
@@ -88,14 +88,14 @@ def record(result: SweepResult) -> HyperparametersRecord | None:
     elif not enough:
         heading = (
             "Too few completed trials to tell which hyperparameters matter "
-            f"({MIN_TRIALS_TO_NAME} per arm are needed)"
+            f"({MIN_TRIALS_FOR_IMPORTANCE} per arm are needed)"
         )
     return HyperparametersRecord(heading=heading, arms=tuple(arms))
 
 
-def _stands_out(study: optuna.Study, weights: dict[str, float]) -> str:
+def _stands_out(weights: dict[str, float]) -> str:
     """The parameter that carries clearly more of the importance than the next; empty if none."""
-    if len(weights) < 2 or num_completed(study) < MIN_TRIALS_TO_NAME:
+    if len(weights) < 2:
         return ""
     (top, share), (_, second) = list(weights.items())[:2]
     return top if share - second >= MIN_LEAD else ""
@@ -118,19 +118,17 @@ def _arm(
     unit = scale_of(result, task).axis(metric)
     key = f"{result.tasks.index(result.task(task))}-{result.arms.index(arm)}"
     figures = []
-    finding = f"{num_completed(study)} completed trials are too few to rank the hyperparameters."
+    finding = _why_no_ranks(num_completed(study))
     if len(weights) == 1:
         finding = f"{next(iter(weights))} is the only parameter that was searched."
     elif weights:
         top, share = next(iter(weights.items()))
-        finding = f"{top} carries {share * 100:.0f} % of the importance"
-        count = num_completed(study)
-        finding += f", as far as {count} trials can say." if count < MIN_TRIALS_TO_NAME else "."
+        finding = f"{top} carries {share * 100:.0f} % of the importance."
         figures.append(_importance(study, weights, style, f"importance-{key}", arm))
     if any(t.params for t in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))):
         figures += _slices(study, style, unit, f"slice-{key}", arm)
         figures.append(_parallel(study, style, unit, mode, f"parallel-{key}", arm))
-    if len(weights) > 1 and num_completed(study) >= MIN_TRIALS_TO_NAME:
+    if len(weights) > 1:
         first, second = list(weights)[:2]
         figures += pair_charts(study, (first, second), unit, f"pair-{key}", arm)
     columns, best = _best(result, task, arm, mode)
@@ -141,6 +139,16 @@ def _arm(
         columns=columns,
         best=best,
     )
+
+
+def _why_no_ranks(count: int) -> str:
+    """Why the hyperparameters of an arm with so many completed trials have no order."""
+    if count < MIN_TRIALS_FOR_IMPORTANCE:
+        trials = "1 completed trial is" if count == 1 else f"{count} completed trials are"
+        return (
+            f"{trials} too few to rank the hyperparameters: it takes {MIN_TRIALS_FOR_IMPORTANCE}."
+        )
+    return "No hyperparameter took two values, or all scores are equal, so there is no order."
 
 
 def _importance(
@@ -155,7 +163,7 @@ def _importance(
         chart,
         key=key,
         title=f"Importance of the searched parameters of {arm}",
-        finding="Shares by PED-ANOVA; from few trials they are rough.",
+        finding=f"Shares by PED-ANOVA, from {num_completed(study)} completed trials.",
         columns=("parameter", "importance"),
         rows=[(name, f"{w * 100:.0f} %") for name, w in weights.items()],
         height=110 + 36 * len(weights),

@@ -60,12 +60,17 @@ def scores(result: SweepResult, task: str, arm: str) -> list[float]:
 
 
 def shares(result: SweepResult, task: str, arms: list[str]) -> dict[str, float]:
-    """Share of completed trials at least as good as the baseline's best one."""
+    """Share of completed trials at least as good as the baseline's best one.
+
+    Arms with less than `MIN_TRIALS` are left out, and where the baseline has less, all are.
+    """
     _, mode = metric_of(result, task)
     bar = best_trial(result.of(task, result.baseline, "search"), mode)
-    if bar is None or bar.objective is None:
+    known = {n: scores(result, task, n) for n in {*arms, result.baseline}}
+    enough = {n: values for n, values in known.items() if len(values) >= MIN_TRIALS}
+    if bar is None or bar.objective is None or result.baseline not in enough:
         return {}
-    share_of = {n: share_at_least(scores(result, task, n), bar.objective, mode) for n in arms}
+    share_of = {n: share_at_least(enough[n], bar.objective, mode) for n in arms if n in enough}
     return {n: s for n, s in share_of.items() if s is not None}
 
 
@@ -105,6 +110,8 @@ def _edf(result: SweepResult, task: str, studies: Mapping[str, optuna.Study], in
     finding = f"Further to the {better} is better. Completed trials only"
     by = _drawn_by(result)
     finding += f", which {by} drew where scores were good: no random sample." if by else "."
+    if any(arm not in reach for arm in arms):
+        finding += f" Shares are given from {MIN_TRIALS} completed trials on."
     return figure(
         chart,
         key=f"edf-{index}",

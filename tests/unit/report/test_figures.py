@@ -68,9 +68,7 @@ def test_the_same_records_give_the_same_bytes(few: SweepResult, tmp_path: Path, 
 def test_every_kind_of_chart_of_a_report_is_drawn(result: SweepResult, tmp_path: Path):
     """One of each: the name of a chart begins with its kind."""
     kinds = {name.partition("-")[0]: chart for name, chart in figures_of(result).items()}
-    assert {"arms", "history", "curves", "terms", "slice", "parallel", "importance", "edf"} <= {
-        *kinds
-    }
+    assert {"arms", "history", "curves", "terms", "slice", "parallel", "edf"} <= {*kinds}
     for chart in kinds.values():
         draw(chart, tmp_path / "x.svg", "svg")
         assert set(texts(tmp_path / "x.svg"))

@@ -87,9 +87,11 @@ def test_how_easy_is_said_by_medians_and_not_of_a_few_trials(builder: Builder):
     search(builder, "ckd", 0.60, 20.0, count=10)
     few = tunability.record(load_results(builder.folder))
     assert few.heading == f"{TASK}: too few completed trials to tell (10 an arm are needed)"
+    assert {row[-1] for row in few.tasks[0][1][0].rows} == {"n/a"}
     builder.trial(TASK, "kd", 9, objective=0.709)
     enough = tunability.record(load_results(builder.folder))
     assert enough.heading == f"{TASK}: median search score kd 70.4, ckd 60.5"
+    assert [row[-1] for row in enough.tasks[0][1][0].rows] == ["10 %", "0 %"]
     expected = enough.tasks[0][1][1]
     assert expected.finding.endswith("those of tpe are not.")
 
@@ -100,11 +102,17 @@ def test_a_hyperparameter_is_named_when_it_stands_out_among_enough_trials(builde
                       params={"alpha": 0.1 + n / 30, "lr": 2e-5, "temperature": 2})  # fmt: skip
     few = hyperparameters.record(load_results(builder.folder))
     assert few.heading.startswith("Too few completed trials")
+    assert few.arms[0].finding == (
+        "19 completed trials are too few to rank the hyperparameters: it takes 20."
+    )
+    assert not any("mportance" in f.title for f in few.arms[0].figures)
     for n in range(19, 22):
         builder.trial(TASK, "kd", n, objective=0.6 + n / 100,
                       params={"alpha": 0.1 + n / 30, "lr": 2e-5, "temperature": 2})  # fmt: skip
     enough = hyperparameters.record(load_results(builder.folder))
     assert enough.heading == "What mattered most: alpha for kd"
+    assert enough.arms[0].finding.startswith("alpha carries ")
+    assert enough.arms[0].figures[0].title == "Importance of the searched parameters of kd"
 
 
 def test_no_two_arms_look_the_same():

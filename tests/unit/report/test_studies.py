@@ -72,10 +72,10 @@ def test_a_trial_in_two_studies_has_a_number_in_each(result: SweepResult):
 
 
 def test_importances_need_enough_different_trials(builder_with: Builder):
-    for n in range(5):
+    for n in range(19):
         builder_with.trial(TASK, "kd", n, objective=0.6 + n / 100)
     assert importances(study_of(load_results(builder_with.folder), TASK, "kd")) == {}
-    builder_with.trial(TASK, "kd", 5, objective=0.7)
+    builder_with.trial(TASK, "kd", 19, objective=0.8)
     actual = importances(study_of(load_results(builder_with.folder), TASK, "kd"))
     assert set(actual) == {"lr", "alpha", "temperature"}
     assert sum(actual.values()) == pytest.approx(1)

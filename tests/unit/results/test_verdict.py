@@ -56,6 +56,26 @@ def test_one_seed_gives_no_interval_and_says_so(builder: Builder):
     assert not v.decided
 
 
+@pytest.mark.parametrize(
+    ("seeds", "teacher", "why"),
+    [
+        (1, 0.726, "was measured on 1 seed: a share of it takes 3 that both arms have"),
+        (2, 0.726, "was measured on 2 seeds: a share of it takes 3 that both arms have"),
+        (3, 0.600, "has no share to recover: that teacher is not better"),
+        (3, 0.662, "is too small against the spread over seeds, so no share of it is given"),
+    ],
+)
+def test_why_no_share_of_the_gap_is_given(builder: Builder, seeds: int, teacher: float, why: str):
+    values = {"none": [0.66, 0.67, 0.65], "kd": [0.70, 0.71, 0.69]}
+    builder.teacher(TASK, score=teacher)
+    for arm, scores in values.items():
+        for seed, value in enumerate(scores[:seeds], start=11):
+            builder.trial(TASK, arm, 0, objective=value, confirm_seed=seed, test=value)
+    builder.finish()
+    gap = next(s for s in verdict(load_results(builder.folder), TASK).details if "The gap" in s)
+    assert why in gap
+
+
 def test_without_confirm_stage_the_search_decides_nothing(builder: Builder):
     builder.teacher(TASK)
     builder.trial(TASK, "kd", 0, objective=0.7)

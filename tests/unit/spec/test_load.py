@@ -388,6 +388,13 @@ def test_wrong_sections(tmp_path, section, where, message):
     assert problem.line == len((HEAD + ARMS).splitlines()) + 1
 
 
+def test_a_baseline_that_is_no_arm_is_answered_with_each_arm_once(tmp_path):
+    problem = only(tmp_path, HEAD + ARMS + "report: {baseline: quite-another}\n")
+    assert problem.hint.startswith("arms: ")
+    named = problem.hint.removeprefix("arms: ").split(", ")
+    assert len(named) == len(set(named)) > 1
+
+
 def test_a_later_problem_gets_its_place(tmp_path):
     path = write(tmp_path, HEAD + ARMS + "resources:\n  gpus_per_worker: 2\n")
     actual = placed(Problem(path="resources.gpus_per_worker", message="m"), path)
