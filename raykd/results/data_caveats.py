@@ -27,10 +27,12 @@ def same_split(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> 
     record = result.task(task)
     count, of = record.shared.get("test in validation", (0, 0))
     if record.select_on == record.report_on or 0 < of == count:
+        rows = of or rows_of(result, task)
+        same = f"{rows:,} rows" if rows else "rows"
         yield Caveat(
             code="validation-is-test",
             task=task,
-            message=f"Validation and test split are the same rows ({record.report_on}).",
+            message=f"Validation and test split are the same {same} ({record.report_on}).",
             hint="the numbers are too high; give data.select_on and data.report_on other splits",
         )
 

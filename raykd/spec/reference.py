@@ -186,7 +186,8 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "trials": "Trials of each search: of each arm on each task.",
         "repeats": "Searches of each arm on each task, each with rows of its own to select on; "
         "from three on, what is compared is methods with their searches, not one configuration.",
-        "time_budget": "What the searches of all tasks take together at most, in equal shares; 6h.",
+        "time_budget": "What the searches of all tasks take together at most, e.g. 6h, in an equal "
+        "share for each task; on it, arms take turns by their numbers of trials.",
         "device_budget": "Device time of each search of an arm on a task, e.g. 2h, its share of "
         "the teacher included; trials is then the most there are.",
         "trial_time_limit": "What a trial or a confirm run may take at a time, e.g. 2h; one that "

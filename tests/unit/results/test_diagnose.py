@@ -84,6 +84,9 @@ def test_unequal_trials(builder: Builder):
 def test_validation_is_test(builder: Builder, validation: str, actual: bool):
     builder.teacher(TASK, select_on=validation)
     assert ("validation-is-test" in codes(builder)) == actual
+    if actual:
+        said = next(c for c in diagnose(load_results(builder.folder)) if "same" in c.message)
+        assert said.message == "Validation and test split are the same 277 rows (validation)."
 
 
 @pytest.mark.parametrize(("failed", "actual"), [(1, False), (2, True)])
