@@ -182,8 +182,19 @@ def of_size(
     *,
     decided: bool,
     equal: bool,
+    trials: int,
 ) -> list[str]:
-    """What the size of a difference means: too small to matter, equal, or not to be found here."""
+    """What the size of a difference means: too small to matter, equal, or not to be found here.
+
+    Args:
+        measure: The deciding metric.
+        leader: The arm that is ahead.
+        rival: The arm that it is compared with in the headline.
+        d: The leader minus the rival.
+        decided: Whether the leader is the one to take.
+        equal: Whether all arms that lead are equal within the margin.
+        trials: What one more seed, or search, of all arms takes: confirm runs, or search trials.
+    """
     if d is None or d.n < 2:
         return []
     scale = measure.scale
@@ -195,12 +206,10 @@ def of_size(
     if equal or (measure.margin > 0 and d.within(measure.margin)):
         ends = f"{_percent(2 * d.alpha)} % CI {_ends(scale, d.interval_at(2 * d.alpha))}"
         return [f"{both} are equal within {margin(measure)} ({ends})."]
-    if d.better:
-        return []
-    return [_detectable(measure, d)]
+    return [_detectable(measure, d, trials)]
 
 
-def _detectable(measure: TaskMetric, d: PairedDifference) -> str:
+def _detectable(measure: TaskMetric, d: PairedDifference, trials: int) -> str:
     """The least difference that a sweep of this size finds, and what a smaller one would take."""
     scale, least, counted = measure.scale, smallest_difference(d), plural(measure.counted)
     rows = f" and {d.error.rows:,} rows" if d.error.rows else ""
@@ -213,12 +222,15 @@ def _detectable(measure: TaskMetric, d: PairedDifference) -> str:
         return f"{text}."
     what = f"{_size(scale, size)} {scale.unit}"
     seeds, more = seeds_needed(d, size), rows_needed(d, size)
+    ways = []
     if seeds is not None:
-        return f"{text}; {what} would take about {seeds} {counted} an arm."
+        runs = "confirm runs" if measure.counted == "seed" else "search trials"
+        ways.append(f"about {seeds:,} {counted} an arm ({seeds * trials:,} {runs} in all)")
     if more is not None:
-        return f"{text}; {what} would take about {more:,} test rows, with as many {counted}."
+        ways.append(f"about {more:,} test rows with as many {counted}")
     more_of = f"{counted} and rows" if d.error.rows else counted
-    return f"{text}; {what} would take more {more_of} than any sweep has."
+    needed = ", or ".join(ways) or f"more {more_of} than any sweep has"
+    return f"{text}; {what} would take {needed}."
 
 
 def reliability(leader: ArmSummary, others: Sequence[ArmSummary]) -> list[str]:

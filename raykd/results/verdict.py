@@ -107,7 +107,13 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         *sentences.ties(leader, rival, close),
         *sentences.left_out(out),
         *sentences.of_size(
-            measure, leader, rival, differences[rival.name], decided=decided, equal=equal
+            measure,
+            leader,
+            rival,
+            differences[rival.name],
+            decided=decided,
+            equal=equal,
+            trials=len(kept) * (1 if measure.counted == "seed" else _trials_of_search(result)),
         ),
         *sentences.reliability(leader, others),
         *sentences.of_plan(result.seed_plans.get(task)),
@@ -127,7 +133,12 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         seeds=len(leader.seeds),
         compared=len(kept),
         counted=measure.counted,
-    )
+    )  # fmt: skip
+
+
+def _trials_of_search(result: SweepResult) -> int:
+    """Search trials of each search."""
+    return int((result.spec.get("search") or {}).get("trials", 1))
 
 
 def sure_winners(verdicts: Sequence[Verdict], alpha: float = ALPHA) -> tuple[Verdict, ...]:

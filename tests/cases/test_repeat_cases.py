@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -57,6 +58,17 @@ def test_the_searches_are_counted_and_not_their_seeds():
     assert "4 searches, on these rows" in v.headline
     assert "configuration" not in v.headline
     assert heading(result).startswith("Take kd: ahead of every other arm over searches")
+
+
+def test_what_a_smaller_difference_takes_is_counted_in_search_trials():
+    rng = np.random.default_rng(3)
+    alike = {arm: [[s, s] for s in rng.normal(0.7, 0.01, 5).tolist()] for arm in ("none", "kd")}
+    result = searches(alike)
+    spec = {**result.spec, "search": {"repeats": 5, "trials": 8}, "report": {"margin": 0.8}}
+    details = " ".join(verdict(dataclasses.replace(result, spec=spec), TASK).details)
+    needed = re.search(r"about ([\d,]+) searches an arm \(([\d,]+) search trials in all\)", details)
+    assert needed
+    assert int(needed[2].replace(",", "")) == int(needed[1].replace(",", "")) * 8 * 2
 
 
 def test_what_is_said_of_one_search_is_said_of_one_search_alone():

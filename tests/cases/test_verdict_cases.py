@@ -341,7 +341,20 @@ def test_equal_within_a_margin_is_said_only_where_the_interval_lies_inside():
     unsure = margin(0.1, **scores)
     assert "cannot be told apart" in heading(unsure)
     (size,) = [d for d in verdict(unsure, TASK).details if d.startswith("With 12 seeds")]
-    assert "0.1 points would take about" in size
+    assert (taken := re.search(r"0.1 points would take about (\d+) seeds an arm \((\d+) ", size))
+    assert int(taken[2]) == 3 * int(taken[1]) > 3 * 12  # three arms, each seed one run of each
+    assert "confirm runs in all)" in size
+
+
+def test_what_the_sweep_could_have_found_stands_next_to_a_leader_that_lost_a_run():
+    result = sweep(
+        rows=100_000, none=[0.6, 0.61, 0.6, 0.61], kd=[0.7, 0.71, 0.7, 0.705],
+        a=[0.75, 0.76, 0.75, None],
+    )  # fmt: skip
+    v = verdict(result, TASK)
+    assert (v.leader, v.decided) == ("a", False)
+    (size,) = [d for d in v.details if "differences from about" in d]
+    assert size.startswith("With 3 seeds,")
 
 
 def test_collapsed_runs_are_counted_and_kept():

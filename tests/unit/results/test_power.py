@@ -1,10 +1,15 @@
 """What a sweep could have found, and what a smaller difference would take."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from raykd.results import sentences
 from raykd.results.differences import paired_difference
 from raykd.results.power import rows_needed, seeds_needed, smallest_difference
+from raykd.results.summary import arm_summaries, task_metric
+from tests.cases.planted_records import TASK, sweep
 
 
 def drawn(rng: np.random.Generator, seeds: int, shift: float):
@@ -43,3 +48,19 @@ def test_where_rows_are_the_limit_rows_are_what_is_needed():
     assert seeds_needed(d, 0.1) is None
     rows = rows_needed(d, 0.1)
     assert smallest_difference(d, rows=rows) == pytest.approx(0.1, rel=0.01)
+
+
+def test_seeds_and_rows_are_both_named_where_either_would_do():
+    rng = np.random.default_rng(4)
+    a, b = ({s: rng.normal(0, 1.0, 400).astype(np.float32) for s in range(5)} for _ in range(2))
+    d = paired_difference(
+        {s: float(v.mean()) for s, v in a.items()}, {s: float(v.mean()) for s, v in b.items()},
+        "max", outcomes=(a, b),
+    )  # fmt: skip
+    result = sweep(none=[0.7, 0.71, 0.69], kd=[0.7, 0.71, 0.70])
+    leader, rival = arm_summaries(result, TASK)
+    measure = dataclasses.replace(task_metric(result, TASK), margin=0.7 * smallest_difference(d))
+    (said,) = sentences.of_size(measure, leader, rival, d, decided=False, equal=False, trials=2)
+    seeds, rows = seeds_needed(d, measure.margin), rows_needed(d, measure.margin)
+    assert f"about {seeds} seeds an arm ({2 * seeds} confirm runs in all), or about" in said
+    assert said.endswith(f"or about {rows:,} test rows with as many seeds.")
