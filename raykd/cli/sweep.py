@@ -135,7 +135,7 @@ def sweep(output: Output, typed: SweepArguments) -> int:
     if typed.resume is not None and typed.trials is not None:
         from raykd.sweep.run_folder import with_budget
 
-        spec = with_budget(typed.resume, spec, typed.trials)
+        spec = with_budget(spec, typed.trials)
     if typed.dry_run:
         name = str(typed.file or typed.resume)
         seen, wrong = (None, []) if typed.no_data else look_at(name, spec, overrides)

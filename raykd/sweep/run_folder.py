@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 import raykd
 from raykd.errors import Problem, SetupError, SpecError
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.serialization import to_dict
 from raykd.results.store import SPEC_HASH, VERSION, load_results, other_version, text_hash
-from raykd.spec.load import load_spec, spec_from_dict, to_yaml
+from raykd.spec.load import spec_from_dict, to_yaml
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.input_hashes import InputHashes
 from raykd.training.settings import FLOAT32_PRODUCTS
@@ -89,20 +91,20 @@ def _fresh(out: Path, name: str) -> Path:
     raise SetupError(f"cannot find a free name for a run folder in {out}")
 
 
-def with_budget(run: Path, spec: SweepSpec, trials: int) -> SweepSpec:
-    """The search space of a run with another number of trials per arm, checked as a new one.
+def with_budget(spec: SweepSpec, trials: int) -> SweepSpec:
+    """The search space of a run with another number of trials per arm.
 
     Raises:
         SpecError: It is no budget.
     """
     try:
-        load_spec(run / "resolved.yaml", [f"search.trials={trials}"])
-    except SpecError as exc:
-        wrong = [p for p in exc.problems() if p.path == "search.trials"]
-        if wrong:
-            problems = [Problem(message=p.message, file="--trials", hint=p.hint) for p in wrong]
-            raise SpecError(problems=problems) from exc
-    return spec.with_trials(trials)
+        return spec.with_trials(trials)
+    except ValidationError as exc:
+        wrong = exc.errors()[0]
+        signs = {"ge": ">=", "le": "<="}
+        bounds = " and ".join(f"{signs[end]} {at}" for end, at in wrong.get("ctx", {}).items())
+        message = f"'trials' must be {bounds or 'a whole number'}, got {trials}"
+        raise SpecError(problems=[Problem(message=message, file="--trials")]) from exc
 
 
 def write_spec(run: Path, spec: SweepSpec) -> str:

@@ -69,11 +69,24 @@ def options(tmp_path, run, **more):
 # Budgets ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("trials", "wanted"), [("0", ">= 1, got 0"), ("-3", ">= 1, got -3")])
+@pytest.mark.parametrize("shown", ["whole", "torn", "missing"])
+@pytest.mark.parametrize(
+    ("trials", "wanted"),
+    [
+        ("0", ">= 1, got 0"),
+        ("-3", ">= 1, got -3"),
+        ("1000001", "<= 1000000, got 1000001"),
+        ("9" * 20, f"<= 1000000, got {'9' * 20}"),
+    ],
+)
 def test_a_resumption_with_no_budget_is_refused_and_leaves_the_run_as_it_was(
-    tmp_path, capsys, trials, wanted
+    tmp_path, capsys, trials, wanted, shown
 ):
     run = new_run(tmp_path)
+    if shown == "torn":  # resolved.yaml is for people to read: nothing is decided by it
+        (run / "resolved.yaml").write_text("name: [")
+    elif shown == "missing":
+        (run / "resolved.yaml").unlink()
     before = written(run)
     assert main(["sweep", "--resume", str(run), "--trials", trials]) == 2
     message = capsys.readouterr().err
@@ -83,9 +96,8 @@ def test_a_resumption_with_no_budget_is_refused_and_leaves_the_run_as_it_was(
     assert run_folder.reopen(run)[0] == spec()
 
 
-def test_a_larger_budget_is_taken(tmp_path):
-    run = new_run(tmp_path)
-    assert run_folder.with_budget(run, spec(), 9) == spec(search__trials=9)
+def test_a_larger_budget_is_taken():
+    assert run_folder.with_budget(spec(), 9) == spec(search__trials=9)
 
 
 def test_a_search_space_cannot_be_given_a_budget_that_is_none():
