@@ -98,7 +98,8 @@ LAYERS = {
     ),
     # What a logger writes with is imported when it is opened; TensorBoard's writer is torch's.
     "loggers": Layer(
-        raykd={"errors", "params"}, later={"mlflow", "torch", "wandb"}
+        raykd={"errors", "params", "results.csv_cells", "whole_file"},
+        later={"mlflow", "torch", "wandb"},
     ),
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is

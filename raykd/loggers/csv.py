@@ -13,6 +13,8 @@ from typing import Any
 
 from raykd.loggers.base import LoggedTrial, Logger, Memory, Scores, SweepEnd, TrialEnd
 from raykd.params import show
+from raykd.results.csv_cells import cell
+from raykd.whole_file import whole_file
 
 _HEADS: Mapping[str, tuple[str, ...]] = {
     "scores.csv": ("time", "trial", "task", "arm", "stage", "number", "step", "name", "value"),
@@ -87,14 +89,14 @@ class CsvLogger(Logger[Params]):
         return {name: (self.sweep.folder / name).stat().st_size for name in _HEADS}
 
     def _row(self, name: str, *cells: Any) -> None:
-        csv.writer(self._files[name]).writerow(cells)
+        csv.writer(self._files[name]).writerow(map(cell, cells))
 
     def _whole(self, name: str, head: tuple[str, str], rows: Mapping[str, Any]) -> None:
         path: Path = self.sweep.folder / name
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(head)
-            writer.writerows((key, show(value)) for key, value in rows.items())
+            writer.writerows((cell(key), cell(show(value))) for key, value in rows.items())
 
 
 LOGGER = CsvLogger

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from raykd.results.csv_cells import cell
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.scales import Scale
 from raykd.results.serialization import json_safe, to_dict
@@ -19,8 +20,6 @@ _COLUMNS = (
     "started", "seconds", "device_seconds", "node", "slot", "attempts", "precision",
     "error",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What texts begin with that spreadsheets compute."""
 _SCORE = ("metric", "split", "score", "unit")
 
 
@@ -67,19 +66,8 @@ def as_csv(result: SweepResult) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     for row in (head, *rows):
-        writer.writerow([_cell(value) for value in row])
+        writer.writerow([cell(value) for value in row])
     return buffer.getvalue()
-
-
-def _cell(value: Any) -> Any:  # a scalar
-    """A value that no spreadsheet takes for a formula."""
-    if not isinstance(value, str) or not value.startswith(_FORMULA):
-        return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value
 
 
 def table(result: SweepResult) -> tuple[list[str], list[list[Any]]]:

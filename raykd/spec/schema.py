@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from raykd.errors import SpecError
 from raykd.params import Scalar
 from raykd.spec.domains import Domain
 from raykd.spec.schema_base import Number, Seed, SpecSection
@@ -269,12 +270,16 @@ class SweepSpec(SpecSection):
         """The same sweep with another budget per arm.
 
         Raises:
-            ValueError: It is no budget.
+            SpecError: It is no budget.
         """
         search = {**self.search.model_dump(mode="json"), "trials": trials}
-        return self.model_copy(
-            update={"search": SearchSpec.model_validate_json(json.dumps(search))}
-        )
+        try:
+            searched = SearchSpec.model_validate_json(json.dumps(search))
+        except ValidationError as exc:
+            signs = {"ge": ">=", "le": "<="}
+            bounds = [f"{signs[end]} {at}" for end, at in exc.errors()[0]["ctx"].items()]
+            raise SpecError(f"'trials' must be {bounds[0]}, got {trials}") from exc
+        return self.model_copy(update={"search": searched})
 
     def fingerprint(self) -> str:
         """Hash of everything that decides the results."""

@@ -12,10 +12,9 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 import raykd
 from raykd.errors import Problem, SetupError, SpecError
@@ -99,12 +98,8 @@ def with_budget(spec: SweepSpec, trials: int) -> SweepSpec:
     """
     try:
         return spec.with_trials(trials)
-    except ValidationError as exc:
-        wrong = exc.errors()[0]
-        signs = {"ge": ">=", "le": "<="}
-        bounds = " and ".join(f"{signs[end]} {at}" for end, at in wrong.get("ctx", {}).items())
-        message = f"'trials' must be {bounds or 'a whole number'}, got {trials}"
-        raise SpecError(problems=[Problem(message=message, file="--trials")]) from exc
+    except SpecError as exc:
+        raise exc.with_problems([replace(p, file="--trials") for p in exc.problems()]) from exc
 
 
 def write_spec(run: Path, spec: SweepSpec) -> str:

@@ -101,7 +101,7 @@ def test_a_larger_budget_is_taken():
 
 
 def test_a_search_space_cannot_be_given_a_budget_that_is_none():
-    with pytest.raises(ValueError, match="greater than or equal to 1"):
+    with pytest.raises(SpecError, match="'trials' must be >= 1, got 0"):
         spec().with_trials(0)
 
 

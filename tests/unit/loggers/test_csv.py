@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 
-from raykd.loggers.base import Scores
+from raykd.loggers.base import LoggedTrial, Scores, Sweep, SweepEnd, TrialEnd
+from raykd.loggers.csv import CsvLogger, Params
 from tests.unit.loggers.messages import (
     CONFIRMED,
     POINTS,
@@ -62,3 +63,28 @@ def test_what_came_after_the_last_flush_is_cut_off_and_written_again(sweeping):
     assert "late" in (sweeping.run / "loggers" / "csv" / "scores.csv").read_text()
     deliver("csv", sweeping.run)
     assert (sweeping.run / "loggers" / "csv" / "scores.csv").read_text() == whole
+
+
+def test_no_cell_is_a_formula(tmp_path):
+    evil = '=HYPERLINK("http://evil")'
+    settings = {"description": evil, "train.lr": "-0.5"}
+    sweep = Sweep(name="glue", run="glue-1", folder=tmp_path, settings=settings)
+    logger = CsvLogger(Params(), sweep)
+    logger.connect({})
+    trial = LoggedTrial(
+        key="k", task="@SUM(A1)", arm="+1", stage="search", number=0, params={}, time=1.0
+    )
+    logger.scores(Scores(trial=trial, step=1, time=1.0, values={"=a": -1.5}))
+    logger.trial_finished(
+        TrialEnd(
+            trial=trial, time=2.0, step=1, seconds=1.0, status="failed", metrics={}, error="=1+1"
+        )
+    )
+    logger.sweep_finished(SweepEnd(time=3.0, status="done", verdicts={"glue/rte": "-x"}))
+    logger.flush()
+    logger.close()
+    cells = {
+        cell for path in tmp_path.glob("*.csv") for row in csv.reader(path.open()) for cell in row
+    }
+    assert {f"'{evil}", "'@SUM(A1)", "'=a", "'=1+1", "'-x", "-0.5", "-1.5", "+1"} <= cells
+    assert not [cell for cell in cells if cell.startswith(("=", "@"))]
