@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
+from raykd.secrets import without_secrets
+
 LONGEST = 400
 """Characters of a message that are shown; what a user wrote may be a megabyte."""
 
@@ -66,6 +68,11 @@ class Problem:
     source: str = ""
     level: Literal["error", "warning"] = "error"
 
+    def __post_init__(self) -> None:
+        """Leave the secrets of addresses out, wherever it will be shown."""
+        for name in ("message", "hint", "file"):
+            object.__setattr__(self, name, without_secrets(getattr(self, name)))
+
     def render(self) -> str:
         """The problem as the console shows it: place, message, source line with a caret, hint."""
         place = self.file
@@ -87,7 +94,8 @@ class Problem:
         """The source line before and from the column on; the part around it, if it is long."""
         at = max(self.column - 1, 0)
         begin = 0 if len(self.source) <= SHOWN else max(0, at - SHOWN // 2)
-        before, after = self.source[begin:at], self.source[at : begin + SHOWN]
+        before = without_secrets(self.source[:at])[begin:]
+        after = without_secrets(self.source[at:])[: SHOWN - at + begin]
         end = "..." if begin + SHOWN < len(self.source) else ""
         return ("..." if begin else "") + visible(before), visible(after) + end
 
@@ -100,8 +108,8 @@ class RaykdError(Exception):
     def __init__(
         self, message: str = "", *, hint: str = "", problems: Sequence[Problem] = ()
     ) -> None:
-        super().__init__(message or "; ".join(p.message for p in problems))
-        self.message = message or "; ".join(p.message for p in problems)
+        self.message = without_secrets(message) or "; ".join(p.message for p in problems)
+        super().__init__(self.message)
         self.hint = hint
         self._problems = tuple(problems)
 

@@ -30,7 +30,9 @@ class Layer:
 
 
 LAYERS = {
-    "errors": Layer(),
+    # What is shown and recorded holds no secret of an address.
+    "secrets": Layer(),
+    "errors": Layer(raykd={"secrets"}),
     # Extensions and the metrics of texts are named by modules, and the command line limits which.
     "user_code": Layer(raykd={"errors"}),
     # A missing extension is an error of raykd's own.
@@ -70,7 +72,8 @@ LAYERS = {
         packages={"torch"},
     ),
     "results": Layer(
-        raykd={"errors", "params", "registry", "whole_file"}, packages={"numpy", "pyarrow", "scipy"}
+        raykd={"errors", "params", "registry", "secrets", "whole_file"},
+        packages={"numpy", "pyarrow", "scipy"},
     ),
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
@@ -105,8 +108,9 @@ LAYERS = {
         # The settings of training are a declaration without heavy imports. What methods read is
         # put together in a type of theirs, which costs torch, hence inside a function. Names of
         # classes are compared as the values of a column are; templates and metrics have names.
-        raykd={"errors", "params", "registry", "training.settings", "methods.base",
-               "models.signals", "data.chat_templates", "data.text_scores", "data.values"},
+        raykd={"errors", "params", "registry", "secrets", "training.settings",
+               "methods.base", "models.signals", "data.chat_templates", "data.text_scores",
+               "data.values"},
         types={"losses.targets"},
         packages={"pydantic", "ruamel"},
     ),
@@ -158,14 +162,14 @@ LAYERS = {
         raykd={"__init__", "errors", "params", "registry", "ray_private", "losses.targets", "data",
                "models", "methods.base", "training.device", "training.model_options",
                "training.seeding", "training.settings", "teachers", "trial", "clusters", "loggers",
-               "spec", "search", "results", "report", "whole_file"},
+               "spec", "search", "results", "report", "secrets", "whole_file"},
         packages={"optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.
         later={"torch"},
     ),
     "cli": Layer(
         raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report",
-               "export", "harness", "clusters", "own_folder", "user_code"},
+               "export", "harness", "clusters", "own_folder", "secrets", "user_code"},
         packages={"typer", "rich"},
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
         later={"torch"},

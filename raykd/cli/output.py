@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from raykd.errors import Problem, SetupError, visible
+from raykd.secrets import without_secrets
 
 SHOWN = "raykd.shown"
 """The logger of what the terminal shows by other means: its records go to the log file only."""
@@ -107,6 +108,7 @@ class Output:
 
     def problem(self, problem: Problem, trace: str = "") -> None:
         """Show one problem on stderr; its traceback too with ``-v``."""
+        trace = without_secrets(trace)
         level = logging.ERROR if problem.level == "error" else logging.WARNING
         logging.getLogger(SHOWN).log(level, "%s\n%s", problem.render(), trace)
         if self.verbose and trace:
@@ -120,6 +122,7 @@ class Output:
 
     def note(self, text: str) -> None:
         """Tell something on stderr."""
+        text = without_secrets(text)
         logging.getLogger(SHOWN).info("%s", text)
         if not self.quiet:
             print(visible(text), file=sys.stderr)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd.errors import SetupError
+from raykd.secrets import record_without_secrets
 
 Listener = Callable[[Mapping[str, Any]], None]
 
@@ -30,10 +31,12 @@ class EventLog:
     def emit(self, event: str, **what: Any) -> None:
         """Write one event; it is on its way to the disk when this returns.
 
+        Secrets of addresses that stand in it are left out.
+
         Raises:
             SetupError: The disk is full or the file cannot be written.
         """
-        entry = {"time": time.time(), "event": event, **what}
+        entry = {"time": time.time(), "event": event, **record_without_secrets(what)}
         line = json.dumps(entry, default=str) + "\n"
         with self._lock:
             try:

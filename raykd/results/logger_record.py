@@ -1,17 +1,11 @@
-"""What a logger was told of a sweep and what it was not; texts without secrets in addresses."""
+"""What a logger was told of a sweep and what it was not."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 LOGGER_NOTE = "logger"
 """What a note is about that says that a logger was switched off: the records say more."""
-
-_USER = re.compile(r"(?<=://)[^/\s'\"]*@")
-_KEY = re.compile(
-    r"([?&][\w-]*(?:token|key|secret|password|passwd|pwd|sig)[\w-]*=)[^&\s'\"]+", re.I
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,8 +25,3 @@ class LoggerRecord:
     sent: int
     unsent: int
     why: str = ""
-
-
-def without_secrets(text: str) -> str:
-    """A text whose addresses have neither user and password nor keys: ``http://***@host``."""
-    return _KEY.sub(r"\1***", _USER.sub("***@", text))

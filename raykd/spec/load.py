@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from raykd import registry
 from raykd.errors import Problem, SpecError
 from raykd.registry import METHODS_WITHOUT_TEACHER
+from raykd.spec.addresses import refuse_secrets
 from raykd.spec.dump import to_yaml
 from raykd.spec.feasibility import check_feasible
 from raykd.spec.loggers_section import read_logging
@@ -62,6 +63,7 @@ def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> SweepSpec:
     findings = Findings()
     root = read_file(path, findings)
     apply_overrides(root, overrides, findings)
+    refuse_secrets(root, findings)
     spec = _read_root(root, findings)
     findings.raise_any()
     assert spec is not None, "a file without problems has a meaning"

@@ -19,7 +19,8 @@ from typing import Any
 
 from raykd.errors import RaykdError, shortened
 from raykd.loggers.base import Logger, Memory, tell
-from raykd.results.logger_record import LoggerRecord, without_secrets
+from raykd.results.logger_record import LoggerRecord
+from raykd.secrets import without_secrets
 from raykd.sweep.logger_feed import Event, LoggerFeed
 from raykd.whole_file import whole_file
 

@@ -21,6 +21,7 @@ from raykd.errors import Problem, SetupError, SpecError
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.serialization import to_dict
 from raykd.results.store import SPEC_HASH, VERSION, load_results, other_version, text_hash
+from raykd.secrets import without_secrets
 from raykd.spec.load import spec_from_dict, to_yaml
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.input_hashes import InputHashes
@@ -233,7 +234,7 @@ def environment(command: str, baseline: str) -> dict[str, Any]:
     """The environment that is needed to repeat the run: command, versions, machine."""
     return {
         "version": VERSION,
-        "command": command,
+        "command": without_secrets(command),
         "baseline": baseline,
         "started": time.time(),
         "raykd": raykd.__version__,

@@ -1,0 +1,29 @@
+"""Texts without the secrets that stand in addresses: user, password, keys."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_USER = re.compile(r"(?<=://)[^/\s'\"]*@")
+_KEY = re.compile(
+    r"([?&][\w-]{0,64}(?:token|key|secret|password|passwd|pwd|sig)[\w-]{0,64}=)[^&\s'\"]+", re.I
+)
+
+
+def without_secrets(text: str) -> str:
+    """A text whose addresses have neither user and password nor keys: ``http://***@host``."""
+    if "://" not in text and "=" not in text:
+        return text
+    return _KEY.sub(r"\1***", _USER.sub("***@", text))
+
+
+def record_without_secrets(plain: Any) -> Any:  # what JSON can hold
+    """A record in which no text holds a secret of an address."""
+    if isinstance(plain, str):
+        return without_secrets(plain)
+    if isinstance(plain, dict):
+        return {key: record_without_secrets(value) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [record_without_secrets(value) for value in plain]
+    return plain
