@@ -57,10 +57,12 @@ def test_seeds_and_rows_are_both_named_where_either_would_do():
         {s: float(v.mean()) for s, v in a.items()}, {s: float(v.mean()) for s, v in b.items()},
         "max", outcomes=(a, b),
     )  # fmt: skip
+    d = dataclasses.replace(d, mean=0.7 * smallest_difference(d))
     result = sweep(none=[0.7, 0.71, 0.69], kd=[0.7, 0.71, 0.70])
     leader, rival = arm_summaries(result, TASK)
-    measure = dataclasses.replace(task_metric(result, TASK), margin=0.7 * smallest_difference(d))
-    (said,) = sentences.of_size(measure, leader, rival, d, decided=False, equal=False, trials=2)
-    seeds, rows = seeds_needed(d, measure.margin), rows_needed(d, measure.margin)
+    (said,) = sentences.of_size(
+        task_metric(result, TASK), leader, rival, d, decided=False, equal=False, trials=2
+    )
+    seeds, rows = seeds_needed(d, d.mean), rows_needed(d, d.mean)
     assert f"about {seeds} seeds an arm ({2 * seeds} confirm runs in all), or about" in said
     assert said.endswith(f"or about {rows:,} test rows with as many seeds.")
