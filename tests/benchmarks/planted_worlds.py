@@ -306,6 +306,15 @@ def over_tasks(of: World, tasks: int, worlds: int, seed: int) -> float:
     return 100 * wrong / worlds
 
 
+def marked_over_tasks(of: World, tasks: int, worlds: int, seed: int) -> float:
+    """How often some table of a page of several tasks with equal arms has a mark, in %."""
+    rng, wrong = np.random.default_rng(seed), 0
+    for _ in range(worlds):
+        tables = [marks(of, compared(of, draw(of, rng))) for _ in range(tasks)]
+        wrong += any(not d.undecided for table in tables for d in table.values())
+    return 100 * wrong / worlds
+
+
 def _line(label: str, actual: dict[str, float]) -> str:
     return f"{label:58}" + "".join(f"{key} {value:5.1f}   " for key, value in actual.items())
 
@@ -356,7 +365,10 @@ def tasks_table(worlds: int, seed: int) -> Iterator[str]:
             of = World(arms=k, effect=effect, best=best)
             wrong = over_tasks(of, tasks, worlds // 2, seed)
             tied = "all equal" if not effect else "two tied ahead"
-            yield _line(f"{tasks} tasks, {k} arms, 5 seeds, {tied}", {"false heading": wrong})
+            actual = {"false heading": wrong}
+            if not effect:
+                actual["mark on the page"] = marked_over_tasks(of, tasks, worlds // 2, seed)
+            yield _line(f"{tasks} tasks, {k} arms, 5 seeds, {tied}", actual)
 
 
 def summary_table(worlds: int, seed: int) -> Iterator[str]:

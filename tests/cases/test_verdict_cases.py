@@ -292,6 +292,17 @@ def test_a_mark_of_the_table_is_corrected_over_its_arms():
     assert a.versus.corrected.low < a.versus.interval.low
 
 
+def test_the_caption_says_what_several_tables_find_by_chance():
+    one = sweep(none=[0.6, 0.61, 0.6], kd=[0.7, 0.71, 0.72])
+    caption = arms_section.record(one).tasks[0].caption
+    assert "in 95 % of tables without a difference none is found." in caption
+    tasks = tuple(dataclasses.replace(one.tasks[0], name=f"task{k}") for k in range(4))
+    trials = tuple(dataclasses.replace(t, task=k.name) for k in tasks for t in one.trials)
+    four = arms_section.record(dataclasses.replace(one, tasks=tasks, trials=trials))
+    # 1 - 0.95 ** 4
+    assert "with 4 tasks up to 19 % of such sweeps show one in some table" in four.tasks[0].caption
+
+
 def test_an_arm_that_lost_most_of_its_runs_is_left_out():
     result = sweep(
         none=[0.60, 0.61, 0.60, 0.61, 0.60],

@@ -105,7 +105,10 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
         task=task,
         student=f"{info.student}, {info.student_parameters:,} weights",
         columns=COLUMNS if has_p else tuple(c for c in COLUMNS if c != P_VALUE),
-        caption=_caption(measure, arms, has_p=has_p, is_scored=all_scored(result, task)),
+        caption=_caption(
+            measure, arms, has_p=has_p, is_scored=all_scored(result, task),
+            tasks=len(result.tasks),
+        ),
         rows=tuple(
             ArmRow(
                 cells=_cells(a, scale, result.baseline, measure.counted, has_p=has_p),
@@ -114,7 +117,7 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
             for a in arms
         ),
         chart=_dots(result, task, arms, f"arms-{index}") if order else None,
-    )
+    )  # fmt: skip
 
 
 def _marks(result: SweepResult, task: str, count: int) -> dict[str, str]:
@@ -126,7 +129,12 @@ def _marks(result: SweepResult, task: str, count: int) -> dict[str, str]:
 
 
 def _caption(
-    measure: TaskMetric, arms: tuple[ArmSummary, ...], *, has_p: bool, is_scored: bool
+    measure: TaskMetric,
+    arms: tuple[ArmSummary, ...],
+    *,
+    has_p: bool,
+    is_scored: bool,
+    tasks: int,
 ) -> str:
     """What the columns mean, and what is missing."""
     parts = ["Positive differences are better"]
@@ -141,7 +149,7 @@ def _caption(
     if has_p:
         parts.append(
             "p is that of a t test, and with its interval corrected for the number of arms: in "
-            "95 % of tables without a difference none is found"
+            "95 % of tables without a difference none is found" + _over_tasks(tasks)
         )
     elif any(a.versus is not None for a in arms):
         parts.append(
@@ -150,6 +158,17 @@ def _caption(
     else:
         parts.append("No arm can be compared with the baseline")
     return ". ".join(parts) + "."
+
+
+def _over_tasks(tasks: int) -> str:
+    """How often one of several tables shows a difference where there is none."""
+    if tasks == 1:
+        return ""
+    some = 100 * (1 - (1 - ALPHA) ** tasks)
+    return (
+        f"; but each table is corrected by itself, and with {tasks} tasks up to {some:.0f} % of "
+        "such sweeps show one in some table. The heading of the page is corrected over the tasks"
+    )
 
 
 def _runs(arm: ArmSummary) -> str:
