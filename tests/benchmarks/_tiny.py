@@ -67,6 +67,10 @@ TINY = {
     "step_rate": Tiny("--students 3x48 --methods none", {"ROUNDS": 1, "TRAIN": ONE_EPOCH}),
     "teacher_growth": Tiny("--rows 100 200"),
     "text_arms": Tiny("--rows 48 --steps 4"),
+    "time_to_verdict": Tiny(
+        "--worlds 2 --orders 2 --set search.trials=2 --set data.limit=64 --set train.epochs=1",
+        {"SEEDS": 5},
+    ),
     "token_caches": Tiny("--rows 24 --held-out 0.05 --seeds 1 --caches dense hidden distillkit"),
     "trial_overhead": Tiny(constants={"FEW": 1, "MANY": 2, "BASELINE_TRIALS": 1}),
     "trial_profile": Tiny("--students 3x48 --methods none", {"TRAIN": ONE_EPOCH}),

@@ -3,9 +3,14 @@
 Bounds are the promised rates and what so few worlds add by chance (three standard errors).
 """
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 from tests.benchmarks.planted_worlds import World, agreement, by_plan, judge, over_tasks
+from tests.benchmarks.time_to_verdict import replayed
+from tests.cases.planted_records import TASK, sweep
 
 WORLDS = 250
 
@@ -66,3 +71,25 @@ def test_a_difference_of_a_deviation_is_found_by_a_plan_that_keeps_its_level():
 
 def test_many_tasks_name_no_winner_by_chance():
     assert over_tasks(World(arms=3, effect=3.0, best=2), 6, 120, 5) <= most(5.0, 120)
+
+
+@pytest.mark.parametrize(("lead", "least", "most_seeds"), [(0.05, 5, 5), (0.006, 10, 20)])
+def test_a_plan_replayed_from_records_takes_the_seeds_that_its_looks_need(
+    lead: float, least: int, most_seeds: int
+):
+    rng = np.random.default_rng(5)
+    level = rng.normal(0.7, 0.01, 20)
+    result = sweep(
+        rows=100_000,
+        none=(level - 0.2).tolist(),
+        kd=(level + rng.normal(0, 0.006, 20)).tolist(),
+        a=(level + lead + rng.normal(0, 0.006, 20)).tolist(),
+    )
+    result = dataclasses.replace(result, spec={**result.spec, "confirm": {"seeds": [11]}})
+    order = list(range(11, 31))
+    outcome, seeds, seconds = replayed(result, TASK, order, (5, 10, 20))
+    assert (outcome.leader, outcome.decided) == ("a", True)
+    assert least <= seeds <= most_seeds
+    assert seconds == 3 * seeds * 300.0  # three arms, and what a planted confirm run takes
+    fixed, all_seeds, _ = replayed(result, TASK, order, (20,))
+    assert (fixed.decided, all_seeds) == (True, 20)
