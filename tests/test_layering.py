@@ -77,7 +77,8 @@ LAYERS = {
     ),
     "training": Layer(
         # An evaluation is a record, from the loop to the report.
-        raykd={"errors", "params", "losses", "data.base", "data.row_outcomes", "data.unlabelled",
+        raykd={"errors", "params", "losses", "data.base", "data.confusion", "data.row_outcomes",
+               "data.unlabelled",
                "models.base",
                "models.compiled", "models.dropout", "models.files", "models.forward",
                "models.generation", "models.inference", "models.sharding", "models.signals",

@@ -87,6 +87,8 @@ class TrialResult:
         control: Whether it is of the control group, which is not stopped early.
         spared: The epoch at which it would have been, 0 if it would not.
         violated: Constraints that its result does not keep to, as ``latency_ms <= 5``.
+        confusion: Rows of the test split by their class, and by the class that was answered; empty
+            where rows have none, or it was not recorded.
     """
 
     sweep: str
@@ -120,6 +122,7 @@ class TrialResult:
     spared: float = 0.0
     repeat: int = 0
     violated: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
 
     @property
     def result(self) -> float | None:
@@ -219,6 +222,7 @@ class TaskRecord:
             ``test in validation`` and the like; of train, those that occur ``with another label``.
         unlabelled: Whether the trials of each arm learnt from rows without a label: ``yes``, ``no``
             or ``some``; empty where there are none.
+        classes: Names of the classes of its rows, in the order of `TrialResult.confusion`.
     """
 
     name: str
@@ -236,6 +240,7 @@ class TaskRecord:
     constant: Mapping[str, Sequence[float]] = field(default_factory=dict)
     shared: Mapping[str, Sequence[int]] = field(default_factory=dict)
     unlabelled: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
 
 TEACHER_NOTE = "teacher"

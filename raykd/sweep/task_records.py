@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from raykd.data.base import EXPLAIN, PREDICT
 from raykd.data.chance_level import constant_scores
+from raykd.data.confusion import counted_classes
 from raykd.data.unlabelled_files import unlabelled_count
 from raykd.models.file_arrays import nbytes
 from raykd.models.signals.unrecorded import unrecorded
@@ -56,6 +57,7 @@ def task_record(setup: TaskSetup, prepared: PreparedTask) -> TaskRecord:
             for role in ("validation", "test")
         },
         shared=setup.shared,
+        classes=counted_classes(setup.task),
     )
 
 

@@ -220,6 +220,7 @@ class TrialRecorder:
             control=bool(event.get("control")),
             spared=float(event.get("spared", 0.0)),
             violated=tuple(event.get("violated", ())),
+            confusion=tuple(event.get("confusion", ())),
         )
         self._log.emit("trial_finished", result=to_dict(result))
         if status is not Status.INTERRUPTED and config.state_path is not None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import nn
 
 from raykd.data.base import Array, Task, TokenizedDataset, moved
+from raykd.data.confusion import confusion
 from raykd.data.row_outcomes import pseudo_values
 from raykd.errors import TrialError
 from raykd.losses.targets import Divergence
@@ -116,10 +117,12 @@ class Scored:
         metrics: Every metric of the task.
         outcomes: What each row adds to one of them (`raykd.data.row_outcomes`), float32 ``[N]``;
             None where the task does not say.
+        confusion: Rows by class and answer (`raykd.data.confusion`); empty where they have none.
     """
 
     metrics: Mapping[str, float]
     outcomes: Array | None
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 def score_by_row(
@@ -141,7 +144,9 @@ def score_by_row(
         logits = _finite_logits(model, task, encoded, setup, None)
         scores = task.score(logits, encoded)
         outcomes = task.row_outcomes(metric, logits, encoded) if metric in scores else None
-        return _by_row(scores, outcomes, len(encoded))
+        return replace(
+            _by_row(scores, outcomes, len(encoded)), confusion=confusion(task, logits, encoded)
+        )
     by_row = torch.zeros(
         len(encoded), task.tally_size, dtype=torch.float64, device=setup.world.device
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from raykd.data.base import Array, Task, TokenizedDataset
+from raykd.data.base import Task, TokenizedDataset
 from raykd.data.bits_per_byte import bits_per_byte
 from raykd.methods.base import Method, OutputSpec
 from raykd.models.base import Subnet
@@ -83,14 +83,14 @@ COSTS: Mapping[str, Callable[[TrainedStudent], float]] = {
 
 def measure(
     student: TrainedStudent, method: Method[object], prepared: PreparedTask, wanted: Measurements
-) -> tuple[dict[str, float], Array | None]:
+) -> tuple[dict[str, float], Scored | None]:
     """Measure a student after its training.
 
     Returns:
-        Metrics, and what each test row adds to the one that is asked for, float32 ``[N]``.
+        Metrics, and how the rows of the test split were answered; None where it was not scored.
     """
     metrics: dict[str, float] = {}
-    outcomes = None
+    of_test = None
     for subnet in method.subnets():
         at = f"@w{subnet.width:g}d{subnet.depth:g}"
         metrics |= {f"{name}{at}": v for name, v in student.score("validation", subnet).items()}
@@ -106,7 +106,7 @@ def measure(
                 density = bits_per_byte(scored.metrics, student.splits[role])
                 both = {**scored.metrics, **density}
                 metrics |= {f"test/{name}{end}": v for name, v in both.items()}
-                outcomes = outcomes if suffix else scored.outcomes
+                of_test = of_test if suffix else scored
     if wanted.test and prepared.test_outputs is not None:
         teacher = open_offline(prepared, prepared.test_outputs, student.setup.world)
         metrics["test/teacher_kl"] = teacher_divergence(
@@ -116,4 +116,4 @@ def measure(
             student.setup,
         )
     metrics |= {name: COSTS[name](student) for name in wanted.costs}
-    return metrics, outcomes
+    return metrics, of_test

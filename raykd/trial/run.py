@@ -117,6 +117,7 @@ class TrialOutcome:
         student: The trained student, where it is to be saved.
         row_outcomes: What each test row adds to `TrialConfig.row_metric`, float32 ``[N]``; None
             where that was not asked for, or the task does not say.
+        confusion: Test rows by class and answer; empty where they have none.
     """
 
     evaluation: Evaluation
@@ -125,6 +126,7 @@ class TrialOutcome:
     stopped: bool
     student: ModelState | None = None
     row_outcomes: Array | None = None
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 def build_method(config: TrialConfig, prepared: PreparedTask, task: Task) -> Method[object]:
@@ -319,12 +321,13 @@ def run_trial(
     world = _meeting(world, is_sharded(model))
     student = TrainedStudent(model, task, splits, InferenceSetup(settings, collator, world))
     wanted = _wanted(config)
-    ending, outcomes = ({}, None) if result.stopped else measure(student, method, prepared, wanted)
+    ending, of_test = ({}, None) if result.stopped else measure(student, method, prepared, wanted)
     return TrialOutcome(
         evaluation=(last := result.history[-1]),
         metrics={**last.metrics, **ending},
         seconds=max(time.monotonic() - began, last.seconds),  # of one that was resumed, all of it
         stopped=result.stopped,
         student=None if result.stopped else begun.captured(world),
-        row_outcomes=outcomes,
+        row_outcomes=of_test.outcomes if of_test else None,
+        confusion=of_test.confusion if of_test else (),
     )

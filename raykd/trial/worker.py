@@ -250,6 +250,7 @@ class SlotWorker:
             "evaluation": dataclasses.asdict(outcome.evaluation),
             "metrics": dict(outcome.metrics),
             "row_outcomes": outcome.row_outcomes,
+            "confusion": outcome.confusion,
             "seconds": outcome.seconds,
         }
 

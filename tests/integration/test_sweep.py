@@ -481,6 +481,8 @@ def test_confirm_runs_by_a_plan_keep_their_rows_and_a_lost_one_runs_once_more(
         outcomes = result.row_outcomes[trial.row_outcomes]
         assert len(outcomes) == 240
         assert outcomes.mean() == pytest.approx(trial.metrics["test/accuracy"], abs=1e-6)
+        assert sum(map(sum, trial.confusion)) == 240
+        assert sum(row[k] for k, row in enumerate(trial.confusion)) == outcomes.sum()
     (plan,) = result.seed_plans.values()
     assert plan.ended
     assert len({t.seed for t in confirmed}) == plan.seeds

@@ -115,11 +115,12 @@ def test_outcomes_of_rows_are_in_a_file_before_the_end_is_on_record(run):
     recorder.launch(config, ("alpha",), "key")
     outcomes = np.array([1, 0, 1], np.float32)
     event = {"kind": "done", "metrics": {"accuracy": 2 / 3}, "lease": LEASE,
-             "row_outcomes": outcomes}  # fmt: skip
+             "row_outcomes": outcomes, "confusion": ((1, 1), (0, 1))}  # fmt: skip
     made = recorder.finished(config.trial_id, Status.COMPLETED, event, "accuracy")
     assert ("trial_finished", True) in seen
     result = load_results(run)
     np.testing.assert_array_equal(result.row_outcomes[made.row_outcomes], outcomes)
+    assert [list(row) for row in result.trials[0].confusion] == [[1, 1], [0, 1]]
 
 
 def test_a_run_once_more_says_so_in_the_log_and_stands_for_the_first(run):

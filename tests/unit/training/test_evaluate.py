@@ -51,6 +51,10 @@ def test_outcomes_by_row_are_those_of_the_task_and_none_of_one_that_has_none():
     assert actual.outcomes.dtype == np.float32
     assert score_by_row(bert(), ByRow(), ROWS, setup, "latency_ms").outcomes is None
     assert score_by_row(bert(), FirstToken(), ROWS, setup, "accuracy").outcomes is None
+    counts, answers = np.array(actual.confusion), logits(bert(), 128).argmax(1)
+    assert counts.sum(1).tolist() == np.bincount(ROWS.labels, minlength=len(counts)).tolist()
+    assert counts.sum(0).tolist() == np.bincount(answers, minlength=len(counts)).tolist()
+    assert np.trace(counts) == actual.outcomes.sum()
 
 
 def test_predictions_that_are_not_finite_end_the_trial():
