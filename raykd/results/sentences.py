@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from raykd.results.arm_teachers import TeacherScore
@@ -14,6 +15,9 @@ from raykd.results.stats import ALPHA, ConfidenceInterval, holm_correction
 from raykd.results.summary import ArmSummary, TaskMetric, named
 
 _ROUNDING = 1e-12  # differences below are those of equal values
+LOG_LIKELIHOODS = ("log_likelihood", "masked_log_likelihood")
+"""Metrics that are means over tokens, whose perplexity everybody reads."""
+_MOST_NATS = 700.0  # more have no exponential
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
@@ -99,6 +103,18 @@ def beaten(measure: TaskMetric, leader: ArmSummary, other: str, d: PairedDiffere
     by = f"{_size(measure.scale, d.mean)} {measure.scale.unit}"
     first = named(leader.name, first=True)
     return f"{first} beats {named(other)} by {by} ({_printed(measure, d, d.corrected_alpha)})."
+
+
+def perplexities(
+    measure: TaskMetric, order: Sequence[ArmSummary], teacher: TeacherScore | None
+) -> list[str]:
+    """What means of log-likelihoods per token are as perplexities; nothing for other metrics."""
+    if measure.metric not in LOG_LIKELIHOODS or measure.scale.unit != "nats":
+        return []
+    scores = [(named(a.name), a.score) for a in order if a.score is not None]
+    scores += [(teacher.label, teacher.score)] if teacher is not None else []
+    shown = [f"{name} {math.exp(min(-score, _MOST_NATS)):.3g}" for name, score in scores]
+    return [f"As perplexities per token, of which less is better: {listed(shown)}."]
 
 
 def least_lead(name: str, d: PairedDifference, scale: Scale) -> str:

@@ -115,6 +115,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
             equal=equal,
             trials=len(kept) * (1 if measure.counted == "seed" else _trials_of_search(result)),
         ),
+        *sentences.perplexities(measure, order, best_teacher(result, task)),
         *sentences.reliability(leader, others),
         *sentences.of_plan(result.seed_plans.get(task)),
     ]

@@ -50,6 +50,7 @@ class StudySpace:
         start: Points to try first; searched names only, what they lack is drawn.
         budget: Trials that have to finish.
         metrics: What each objective is called where others look at the study.
+        about: What others who open the storage are told of the study, as its user attributes.
     """
 
     study_name: str
@@ -59,6 +60,7 @@ class StudySpace:
     start: tuple[Mapping[str, Scalar], ...]
     budget: int
     metrics: tuple[str, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 class StudySearch:
@@ -117,6 +119,9 @@ class StudySearch:
         )
         if self.lag is not None and attributes.get(LAG) != self.lag:
             self.study.set_user_attr(LAG, self.lag)
+        for name, value in space.about.items():
+            if attributes.get(name) != value:
+                self.study.set_user_attr(name, value)
         self._open: dict[str, optuna.Trial] = {}
         self._reported: dict[str, int] = {}
         self._next: FrozenTrial | int | None = None

@@ -15,6 +15,7 @@ from raykd.results.confirmed import BEST
 from raykd.search.space import domains_of
 from raykd.search.study import StudySpace
 from raykd.spec.constraints import COSTS, PARAMETERS
+from raykd.spec.descriptions import describe_splits
 from raykd.spec.schema import ArmSpec, SweepSpec
 from raykd.spec.schema_stages import Constraint
 from raykd.spec.size_section import sizes_of
@@ -93,8 +94,16 @@ def objectives(spec: SweepSpec, task: Task) -> tuple[tuple[str, str], ...]:
     return tuple(resolved)
 
 
-def study_space(spec: SweepSpec, arm_study: ArmStudy) -> StudySpace:
-    """What a study searches."""
+def study_space(spec: SweepSpec, arm_study: ArmStudy, run: str = "") -> StudySpace:
+    """What a study searches.
+
+    Args:
+        spec: The sweep.
+        arm_study: Which study.
+        run: Name of the run folder, for others who open the storage.
+    """
+    data = spec.data
+    select_on, report_on = describe_splits(data.select_on, data.report_on, spec.search.repeats)
     return StudySpace(
         study_name=arm_study.study_name,
         domains=domains_of(arm_study.arm, spec.train),
@@ -103,6 +112,14 @@ def study_space(spec: SweepSpec, arm_study: ArmStudy) -> StudySpace:
         start=arm_study.arm.start,
         budget=spec.search.trials,
         metrics=tuple(f"{metric}, validation split" for metric in arm_study.metrics),
+        about={
+            "task": arm_study.task,
+            "arm": arm_study.name,
+            "method": arm_study.arm.method,
+            "split": select_on,
+            "reported by": f"confirm runs on {report_on}, which are in the report, not here",
+            **({"run": run} if run else {}),
+        },
     )
 
 

@@ -95,8 +95,9 @@ def make_arm(
     lag = _lag(spec, slots)
     stops = reads_results(registry.module("schedulers", spec.search.scheduler.name))
     study = StudySearch(
-        study_space(spec, arm_study), storage, sampler, sampler_state, lag=lag, pruner=pruner
-    )
+        study_space(spec, arm_study, run.name if run else ""), storage, sampler, sampler_state,
+        lag=lag, pruner=pruner,
+    )  # fmt: skip
     study.control = ControlGroup(
         share=float(spec.search.control) if stops else 0.0,
         seed=derive_seed(spec.search.seed, arm_study.study_name, "control"),

@@ -368,6 +368,17 @@ def test_what_the_sweep_could_have_found_stands_next_to_a_leader_that_lost_a_run
     assert size.startswith("With 3 seeds,")
 
 
+def test_likelihoods_are_given_as_perplexities_too():
+    scores = {"none": [-3.9, -3.91, -3.89], "kd": [-3.5, -3.52, -3.48]}
+    details = verdict(sweep(metric="log_likelihood", teacher=-3.0, **scores), TASK).details
+    # exp(3.5), exp(3.9), exp(3.0)
+    assert (
+        "As perplexities per token, of which less is better: kd 33.1, no teacher 49.4 and "
+        "teacher 20.1." in details
+    )
+    assert not any("perplex" in d for d in verdict(sweep(none=[0.6], kd=[0.7]), TASK).details)
+
+
 def test_collapsed_runs_are_counted_and_kept():
     scores = {"none": [0.60, 0.61, 0.60, 0.61, 0.60], "kd": [0.70, 0.527, 0.70, 0.527, 0.70],
               "a": [0.70, 0.705, 0.70, 0.695, 0.70]}  # fmt: skip

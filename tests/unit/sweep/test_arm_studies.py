@@ -50,6 +50,16 @@ def test_latency_is_minimised_and_measured():
     assert search_trial(spec(), RUN, by_arm(spec())["kd"], 0, CHOSEN).costs == ()
 
 
+def test_a_study_says_whose_it_is_and_where_it_was_scored():
+    sweep = spec()
+    about = study_space(sweep, by_arm(sweep)["hot"], "tiny-1").about
+    assert (about["task"], about["arm"], about["method"]) == (TASK, "hot", "kd")
+    assert about["run"] == "tiny-1"
+    assert about["split"] != about["reported by"]
+    assert about["reported by"].startswith("confirm runs on ")
+    assert "run" not in study_space(sweep, by_arm(sweep)["hot"]).about
+
+
 def test_what_is_bounded_is_measured():
     bound = {"metric": "parameters", "relation": "<=", "bound": 100}
     sweep = spec(search__constraints=[bound])
