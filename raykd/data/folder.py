@@ -13,7 +13,7 @@ from raykd.data.json_files import read_json_rows
 from raykd.data.keys import at_key
 from raykd.data.notes import note
 from raykd.data.separated import read_csv, read_tsv
-from raykd.data.table import Table, concatenated, no_split
+from raykd.data.table import Table, concatenated, no_split, repeated
 from raykd.data.text_files import PACKED, lines_of, read_text, refuse_pointer
 from raykd.errors import DataError
 
@@ -78,11 +78,10 @@ def read_parquet(path: Path) -> Table:
         columns = {name: _plain(table.column(k)) for k, name in enumerate(table.schema.names)}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
         raise DataError(f"{path} is not a readable Parquet file: {exc}") from exc
-    names = table.schema.names
     return Table(
         columns=columns,
         origin=str(path),
-        twice=frozenset(name for name in names if names.count(name) > 1),
+        twice=repeated(table.schema.names),
         class_names=_class_names(table.schema.metadata or {}),
     )
 

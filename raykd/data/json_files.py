@@ -7,9 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from raykd.data.table import Faults, Table
+from raykd.data.table import Faults, Table, repeated
 from raykd.data.text_files import lines_of, read_text
 from raykd.data.values import shown
+from raykd.errors import DataError
+
+_MOST_CELLS = 10_000_000
+"""Cells of a table that are made however few of them hold anything."""
+_EMPTIEST = 1_000
+"""A larger table holds something in one of so many cells."""
 
 _BLANKS = " \t\r\n\ufeff"
 _NO_JSON = "lines are no JSON"
@@ -60,6 +66,13 @@ def read_json_rows(path: Path) -> Table:
     """
     objects = read_objects(path)
     names = dict.fromkeys(name for _, row in objects for name in row)
+    cells, filled = len(names) * len(objects), sum(len(row) for _, row in objects)
+    if cells > _MOST_CELLS and filled * _EMPTIEST < cells:
+        raise DataError(
+            f"{path} has {len(names):,} different keys in {len(objects):,} rows, and a row has "
+            f"{filled / len(objects):.0f} of them",
+            hint="give the rows the same keys, and what differs as values",
+        )
     twice = frozenset(name for _, row in objects for name in getattr(row, "twice", ()))
     return Table(
         columns={name: [row.get(name) for _, row in objects] for name in names},
@@ -75,8 +88,8 @@ class _Object(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.twice = {n for n in names if names.count(n) > 1} if len(self) < len(pairs) else set()
+        lacks_some = len(self) < len(pairs)
+        self.twice = repeated(name for name, _ in pairs) if lacks_some else frozenset()
 
 
 def _values(text: str, faults: Faults) -> Iterator[tuple[int, Any]]:

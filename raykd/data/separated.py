@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raykd.data.notes import note
-from raykd.data.table import Faults, Table
+from raykd.data.table import Faults, Table, repeated
 from raykd.data.text_files import lines_of, read_text
 
 NumberedFields = tuple[int, list[str]]
@@ -65,7 +65,7 @@ def table_of(path: Path, header: Sequence[str], rows: Sequence[NumberedFields]) 
         origin=str(path),
         numbers=[line for line, _ in rows],
         unit="line",
-        twice=frozenset(name for name in places if list(header).count(name) > 1),
+        twice=repeated(header),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -12,6 +13,11 @@ from raykd.errors import DataError
 
 _MOST_NAMES = 20
 _QUOTES = "\"'`"
+
+
+def repeated(names: Iterable[str]) -> frozenset[str]:
+    """The names that occur more than once."""
+    return frozenset(name for name, count in Counter(names).items() if count > 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

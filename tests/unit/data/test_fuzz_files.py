@@ -231,6 +231,28 @@ def test_rows_or_an_error_that_says_what_is_wrong(
     assert time.process_time() - began < LONGEST_S
 
 
+WIDE: dict[str, bytes] = {
+    "train.csv": b",".join(b"c%d" % k for k in range(15_000)) + b"\n" + b"," * 14_999 + b"\n",
+    "train.tsv": b"\t".join(b"%d" % k for k in range(18_000)) + b"\n" + b"\t" * 17_999 + b"\n",
+    "train.jsonl": as_json({f"k{k}": 1 for k in range(9_000)}).encode(),
+    "train.json": as_json([dict.fromkeys(map(str, range(4_000)), "x")] * 2).encode(),
+    "train.parquet": parquet([{f"{k}": 1 for k in range(1_000)}]),
+    "twice.jsonl": ("{" + ", ".join(f'"k{k}": 1' for k in [*range(9_000), 0]) + "}").encode(),
+    "others.jsonl": "\n".join(as_json({f"k{k}": 1}) for k in range(8_000)).encode(),
+}
+"""Files of some 100 kB with thousands of columns."""
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_many_columns_take_no_time(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"train.{name.partition('.')[2]}").write_bytes(WIDE[name])
+    began = time.process_time()
+    read = FolderReader(folder=tmp_path).read
+    (message,) = refusal(lambda: guess_task({"train": read("train")}))
+    assert ("different keys" if name.startswith("others") else "seems to be a label") in message
+    assert time.process_time() - began < LONGEST_S
+
+
 def refusal(work: Callable[[], object]) -> list[str]:
     """What an error of raykd says; nothing where there is none."""
     try:
