@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from raykd.data.base import Array, Batch, TokenizedDataset
+from raykd.training.pace import PACE
 from raykd.training.seeding import derive_seed
 
 PREFETCH = 2
@@ -112,4 +113,5 @@ def stream(
         ready.append((collate(encoded, own).to(device), rows))
         if len(ready) > ahead:
             yield ready.popleft()
+            PACE.made()
     yield from ready

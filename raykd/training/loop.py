@@ -34,6 +34,7 @@ from raykd.training.job import TrainResult as TrainResult
 from raykd.training.micro_batches import MicroBatches
 from raykd.training.model_options import prepare_model
 from raykd.training.optim import ELEMENTWISE, Optimizer
+from raykd.training.pace import PACE
 from raykd.training.seeding import (
     capture_random,
     derive_seed,
@@ -179,6 +180,7 @@ class _Training:
 
     def _note_step(self, rows: Array, norm: Tensor | None) -> None:
         """Note a step for its metrics, and say those of the last ones when it is time."""
+        PACE.made()
         self.metrics.add(rows)
         if self.metrics.due(self.step):
             terms = self.loss_tracker.recent(self.step)

@@ -15,7 +15,7 @@ from typing import Self
 
 import ray
 
-from raykd.trial.coordinator import STOP
+from raykd.trial.coordinator import GO, STOP
 
 HEARTBEAT_S = 5.0
 
@@ -24,6 +24,9 @@ HUNG_S = 60.0
 
 HUNG_EXIT = 75
 """What the process of a worker ends with that hung."""
+
+UNANSWERED = 6
+"""Signs of life in a row that may fail."""
 
 _STACK = 12
 """Calls of a stack that are told, the innermost ones."""
@@ -66,6 +69,7 @@ class Heartbeat:
             with their next report.
         every_s: How long the coordinator may wait.
         limit: How long the job may take; None for any time, without an end for code that hangs.
+        look: Called with each answer but a stop, with what says where the code is.
     """
 
     def __init__(
@@ -75,8 +79,10 @@ class Heartbeat:
         interrupts: bool,
         every_s: float = HEARTBEAT_S,
         limit: TimeLimit | None = None,
+        look: Callable[[Callable[[], str]], None] = lambda stack: None,
     ) -> None:
         self._ask = ask
+        self._look = look
         self._interrupts = interrupts
         self._every_s = every_s
         self._over = threading.Event()
@@ -118,19 +124,35 @@ class Heartbeat:
             _raise_in(me, None)  # what came too late to be raised
 
     def _run(self) -> None:
+        unanswered = 0
         while not self._over.is_set():
             try:
-                answer = self._ask(self._wait_s())
+                answer = self._beat()
+                unanswered = 0
             except ray.exceptions.RayActorError:  # the coordinator is gone, and its driver with it
                 answer = STOP
+            except Exception:
+                # One question that fails says nothing of the job; after as many as a lease lasts,
+                # another slot has it.
+                unanswered += 1
+                answer = STOP if unanswered >= UNANSWERED else GO
+                self._over.wait(self._every_s)
             if answer == STOP:
                 self._interrupt()
                 self._over.wait(self._every_s)
                 self._end_what_hangs()
-            elif self._ends is not None and time.monotonic() >= self._ends:
-                self._ends = None
-                assert self._limit is not None
-                self._limit.passed(self._stack())
+
+    def _beat(self) -> str:
+        """Give a sign of life; returns the answer. Looks at the time, too."""
+        answer = self._ask(self._wait_s())
+        if answer == STOP:
+            return answer
+        if self._ends is not None and time.monotonic() >= self._ends:
+            assert self._limit is not None
+            self._limit.passed(self._stack())
+            self._ends = None
+        self._look(self._stack)
+        return answer
 
     def _wait_s(self) -> float:
         """How long the coordinator may wait for a reason to stop."""
@@ -154,8 +176,10 @@ class Heartbeat:
         with self._lock:
             hangs = self._worker is not None
         if hangs:
-            limit.hung(self._stack())
-            os._exit(HUNG_EXIT)
+            try:
+                limit.hung(self._stack())
+            finally:
+                os._exit(HUNG_EXIT)
 
     def _stack(self) -> str:
         """Where the code is now, as far as Python knows."""

@@ -74,13 +74,14 @@ class MemoryWatch:
         while not self._end.wait(EVERY_S):
             if why := too_much(self._most):
                 self.over = True
-                self._passed(why)
-                return
+                with contextlib.suppress(Exception):  # nobody has heard it: it is said again
+                    self._passed(why)
+                    return
 
 
 def too_much(most: int | None) -> str:
     """Why this process has too much memory; empty where it has not, or the system does not tell."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError, KeyError):
         own = own_bytes(os.getpid())
         if most is not None and own > most:
             return f"took {own / _GIB:.1f} GiB of memory, of {most / _GIB:.1f} GiB that it may have"

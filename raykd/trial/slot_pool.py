@@ -8,6 +8,7 @@ sooner.
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import threading
 import time
@@ -32,6 +33,9 @@ FRUITLESS_RESTARTS = 3
 
 CLOSE_S = 15.0
 """Slots have this long to end by themselves; then their controllers are killed."""
+
+AGAIN_S = 5.0
+"""After a question that failed, a slot is looked after anew so much later."""
 
 KILL_S = 10.0
 """The threads of slots that were killed have this long to notice."""
@@ -143,10 +147,16 @@ class SlotPool:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _supervise(self, slot: int, node: str) -> None:
-        with contextlib.suppress(
-            ray.exceptions.RayActorError
-        ):  # the coordinator is gone: so is the sweep
-            self._keep_alive(slot, node)
+        while not self._closing.is_set():
+            try:
+                self._keep_alive(slot, node)
+            except ray.exceptions.RayActorError:
+                return  # the coordinator is gone: so is the sweep
+            except Exception as exc:  # one question that fails says nothing of the slot
+                logging.getLogger(__name__).warning("slot %d is looked after anew: %s", slot, exc)
+                self._closing.wait(AGAIN_S)
+            else:
+                return
 
     def _keep_alive(self, slot: int, node: str) -> None:
         fruitless = 0

@@ -27,6 +27,7 @@ from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
 from raykd.training.device import DistributedContext, set_float32_products
+from raykd.training.pace import PACE
 from raykd.training.peers import is_lost
 from raykd.training.step_metrics import StepPoint
 from raykd.trial import drafts
@@ -37,6 +38,7 @@ from raykd.trial.heartbeat import Heartbeat, JobLost, TimeLimit
 from raykd.trial.memory_watch import MemoryWatch
 from raykd.trial.own_state import with_own_state
 from raykd.trial.preparation import PrepareJob, SlotPreparation
+from raykd.trial.quiet import QuietWatch
 from raykd.trial.run import TrialConfig, TrialListener, run_trial
 from raykd.trial.shared_recording import OpenRecording, RecordJob, open_recording
 from raykd.trial.unread import read
@@ -139,6 +141,7 @@ class SlotWorker:
 
     def _run(self, job_id: str, attempt: int, payload: PrepareJob | RecordJob | TrialJob) -> None:
         def push(event: dict[str, Any]) -> str:
+            PACE.made()
             return str(answer(self.coordinator.push.remote(job_id, attempt, event)))
 
         limit_s = payload.config.limit_s if isinstance(payload, TrialJob) else None
@@ -178,9 +181,11 @@ class SlotWorker:
         if self.world.rank != 0:
             return NoHeartbeat()
 
+        def tell(message: str) -> None:
+            answer(self.coordinator.notify.remote("note", {"message": message}))
+
         def hung(stack: str) -> None:
-            what = {"message": f"{job_id} hangs, and its process is ended:\n{stack}"}
-            answer(self.coordinator.notify.remote("note", what))
+            tell(f"{job_id} hangs, and its process is ended:\n{stack}")
 
         return Heartbeat(
             lambda timeout_s: str(
@@ -190,6 +195,7 @@ class SlotWorker:
             limit=TimeLimit(
                 seconds=limit_s, passed=lambda stack: too_long(push, limit_s, stack), hung=hung
             ),
+            look=QuietWatch(job_id, tell).look,
         )
 
     def _work(

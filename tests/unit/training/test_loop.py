@@ -11,6 +11,7 @@ from raykd.errors import SetupError, TrialError
 from raykd.models.base import Outputs
 from raykd.training.device import has_bf16
 from raykd.training.loop import train_model
+from raykd.training.pace import PACE
 from raykd.training.settings import TrainSettings
 from tests.unit.training.toys import CPU, Plain, encoded, job, numbers
 
@@ -34,6 +35,12 @@ def test_evaluations_come_at_least_once_an_epoch_and_at_the_end():
     assert steps() == [(5, 1.0), (10, 2.0)]
     assert [s for s, _ in steps(evals_per_epoch=2)] == [2, 5, 7, 10]
     assert [s for s, _ in steps(evals_per_epoch=99, epochs=1)] == [1, 2, 3, 4, 5]
+
+
+def test_every_step_is_a_sign_of_progress(monkeypatch):
+    made = []
+    monkeypatch.setattr(PACE, "made", lambda: made.append(1))
+    assert train_model(job()).steps <= len(made)
 
 
 def test_terms_are_means_and_add_up():

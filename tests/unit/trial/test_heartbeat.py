@@ -8,9 +8,10 @@ import threading
 import time
 
 import pytest
+import ray
 
 from raykd.trial.coordinator import GO, STOP
-from raykd.trial.heartbeat import HUNG_EXIT, Heartbeat, JobLost, TimeLimit
+from raykd.trial.heartbeat import HUNG_EXIT, UNANSWERED, Heartbeat, JobLost, TimeLimit
 
 EVERY_S = 0.05
 
@@ -54,6 +55,58 @@ def test_the_first_sign_of_life_comes_at_once():
         time.sleep(0.05)
         assert answers.asked == 1
         answers.stop.set()
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_question_that_fails_ends_nothing(failures):
+    asked = []
+
+    def ask(timeout_s):
+        asked.append(timeout_s)
+        if len(asked) <= failures:
+            raise ray.exceptions.RaySystemError("x")
+        return STOP if len(asked) == failures + 2 else GO
+
+    with (
+        Heartbeat(ask, interrupts=True, every_s=EVERY_S) as heartbeat,
+        pytest.raises(JobLost),
+        heartbeat.interruptible(),
+    ):
+        time.sleep(5)
+    assert len(asked) >= failures + 2
+
+
+def test_a_job_that_nobody_answers_for_is_lost():
+    def ask(timeout_s):
+        raise ray.exceptions.RaySystemError("x")
+
+    began = time.monotonic()
+    with (
+        Heartbeat(ask, interrupts=True, every_s=EVERY_S) as heartbeat,
+        pytest.raises(JobLost),
+        heartbeat.interruptible(),
+    ):
+        for_ever()
+    assert time.monotonic() - began >= (UNANSWERED - 1) * EVERY_S
+
+
+def test_the_time_of_a_job_is_up_also_where_saying_so_fails_at_first():
+    answers, said = Answers(), []
+
+    def passed(stack):
+        said.append(stack)
+        if len(said) == 1:
+            raise ray.exceptions.RaySystemError("x")
+        answers.stop.set()
+
+    limit = TimeLimit(seconds=0.1, passed=passed, hung=print)
+    with (
+        Heartbeat(answers, interrupts=True, every_s=EVERY_S, limit=limit) as heartbeat,
+        pytest.raises(JobLost),
+        heartbeat.interruptible(),
+    ):
+        for_ever()
+    assert len(said) == 2
 
 
 def test_a_loop_that_never_reports_is_interrupted():
@@ -179,6 +232,7 @@ def never_returns():
 
 def hung(stack):
     print(stack, flush=True)
+    raise OSError("nobody hears it")
 
 limit = TimeLimit(seconds=None, passed=print, hung=hung, hung_s=0.3)
 

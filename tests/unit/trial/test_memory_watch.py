@@ -32,6 +32,20 @@ def test_memory_beyond_the_limit_is_said_once_with_the_figure():
     assert f"GiB of memory, of {most / GIB:.1f} GiB that it may have" in why
 
 
+def test_what_nobody_has_heard_is_said_again():
+    said, heard = [], threading.Event()
+
+    def passed(why):
+        said.append(why)
+        if len(said) == 1:
+            raise OSError("not now")
+        heard.set()
+
+    with MemoryWatch(1, passed):
+        assert heard.wait(10)
+    assert len(said) == 2
+
+
 def test_what_processes_share_does_not_count():
     before = own_bytes(os.getpid())
     with mmap.mmap(-1, 64 * MIB) as shared:  # anonymous and shared, as an object store is
