@@ -43,6 +43,8 @@ LAYERS = {
     "hub": Layer(raykd={"errors"}, later={"huggingface_hub"}),
     # Every room that writes files.
     "whole_file": Layer(),
+    # Every room that waits for something outside of it.
+    "waiting": Layer(),
     "own_folder": Layer(),
     "private_api": Layer(raykd={"errors"}),
     # Names of Ray that are no public API, found when they are needed.
@@ -96,7 +98,7 @@ LAYERS = {
                "data.prompts", "data.soft_labels", "data.task_kinds", "data.token_logprobs",
                "data.unlabelled", "data.values",
                "data.vectors", "models", "methods.base",
-               "training", "results.records", "whole_file"},
+               "training", "results.records", "waiting", "whole_file"},
         packages={"filelock", "numpy", "torch", "safetensors"},
         later={"openai"},
     ),
@@ -126,7 +128,7 @@ LAYERS = {
                "data.bits_per_byte", "data.unlabelled", "models.base", "models.file_arrays",
                "models.lora", "models.model_factory",
                "models.sharding", "models.signals", "models.student_size", "models.weights",
-               "methods.base", "training", "teachers", "results.records", "own_folder"},
+               "methods.base", "training", "teachers", "results.records", "own_folder", "waiting"},
         # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},
     ),
@@ -135,7 +137,8 @@ LAYERS = {
         # a cluster, and the events of a job that was sent to one are those of a sweep.
         raykd={"errors", "own_folder", "registry", "ray_private", "results.event_log",
                "results.run_archive",
-               "spec.resources", "spec.schema", "spec.schema_stages", "training.device", "trial"},
+               "spec.resources", "spec.schema", "spec.schema_stages", "training.device", "trial",
+               "waiting"},
         packages={"ray", "yaml"},
         # Ray's own loader and schema; it reports mistakes as errors of its command line. What a
         # node computes with is asked on the node.

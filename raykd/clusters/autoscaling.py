@@ -14,12 +14,16 @@ from raykd.clusters.capacity import Cluster
 from raykd.clusters.node_agents import NodeAgents
 from raykd.errors import SetupError
 from raykd.results.event_log import EventLog
+from raykd.waiting import Waiting
 
 POLL_S = 2.0
 """How often the list of nodes is read."""
 
 MAX_FAILED_POLLS = 15
 """Polls in a row that may fail before the sweep ends."""
+
+NODES_S = 12 * 3600.0
+"""A sweep that has no slot at all waits so long for the first one."""
 
 CLOSE_S = 10.0
 """A poll that is under way when the sweep ends has this long."""
@@ -55,6 +59,7 @@ class SlotAutoscaler:
         self._nodes = {node.id: node for node in cluster.nodes}
         self._over = threading.Event()
         self.watcher: BackgroundThread | None = None
+        self._waiting: Waiting | None = None
 
     def start(self) -> None:
         """Start the first slots, and ask for nodes where there are too few."""
@@ -152,6 +157,7 @@ class SlotAutoscaler:
         """
         missed = 0
         while not self._over.wait(POLL_S):
+            self._look_for_missing()
             try:
                 self._poll()
                 missed = 0
@@ -162,6 +168,28 @@ class SlotAutoscaler:
                         f"the nodes of the cluster cannot be seen any more: {exc}",
                         hint="is its head alive? raykd sweep --resume continues",
                     ) from exc
+
+    def _look_for_missing(self) -> None:
+        """Say what nodes are waited for, again and again.
+
+        Raises:
+            SetupError: There has been no slot at all for too long.
+        """
+        if self._agents.count() >= self._cluster.slots:
+            self._waiting = None
+            return
+        if self._waiting is None:
+            hint = (
+                "ray status says what the autoscaler does; ask for less with search.max_concurrent"
+                " or resources, or go on later with raykd sweep --resume"
+            )
+            self._waiting = Waiting("nodes for slots that are missing", hint, self._tell, NODES_S)
+        if not self._waiting.still() and not self._agents.count():
+            message = f"no node that holds a slot has come within {NODES_S / 3600:.0f} h"
+            raise SetupError(message, hint="ray status says why; raykd sweep --resume continues")
+
+    def _tell(self, message: str) -> None:
+        self._log.emit("waiting", slots=self._cluster.slots - self._agents.count(), message=message)
 
     def _poll(self) -> None:
         labels = self._cluster.shape.labels

@@ -191,7 +191,7 @@ class Driver:
         if isinstance(why, ClusterLost):
             return  # nobody is there to answer
         with contextlib.suppress(ray.exceptions.RayError):  # the coordinator may be what is lost
-            answer(coordinator.close.remote())
+            answer(coordinator.close.remote(), HALT_S)
         work.end(HALT_S)  # what it ends with now follows from `why`
 
     def _work(

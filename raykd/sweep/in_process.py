@@ -157,7 +157,7 @@ def _prepared(
         raise refusal
     if lookup.missing and not cache.claim(keys):
         note(f"the teacher of {task} is being made by {cache.holder(keys)}: it is waited for")
-        cache.wait(keys)
+        cache.wait(keys, task, note)
     if lookup.missing:
         lookup = cache.look_up(inputs, keys)
     if lookup.missing:

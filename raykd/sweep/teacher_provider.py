@@ -124,7 +124,7 @@ class TeacherProvider:
         self._turn = self._setups[task].task.name
         plan, work = self._plans[task], self._work[task]
         if task in self._elsewhere:
-            if not self._cache.wait(plan.keys, stop):
+            if not self._cache.wait(plan.keys, task, self._note, stop):
                 return None
             self._elsewhere.discard(task)
             if self._request_missing(task):

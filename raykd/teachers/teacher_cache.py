@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from raykd.data.base import Array
+from raykd.errors import SetupError
 from raykd.teachers import cache, cache_index, cache_keys
 from raykd.teachers.assembly import assemble
 from raykd.teachers.cache import TrainedTeacher
@@ -23,9 +24,13 @@ from raykd.teachers.prepare import TEST_OUTPUT_SPEC
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.scoring import metrics_of
+from raykd.waiting import Waiting
 
 WAIT_S = 0.5
 """How often it is looked whether another process is done."""
+
+MOST_WAIT_S = 24 * 3600.0
+"""How long another process may take for a teacher."""
 
 
 class TeacherCache:
@@ -73,11 +78,32 @@ class TeacherCache:
             self._claims[keys.teacher] = hold
         return hold is not None
 
-    def wait(self, keys: CacheKeys, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Wait for the right to make what is missing; False when told to stop."""
+    def wait(
+        self,
+        keys: CacheKeys,
+        task: str,
+        tell: Callable[[str], None],
+        stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Wait for the right to make what is missing; False when told to stop.
+
+        Args:
+            keys: Names of what is missing.
+            task: Whose teacher it is.
+            tell: Called now and then with what is waited for.
+            stop: Asked whether to wait no more.
+
+        Raises:
+            SetupError: It took too long.
+        """
+        hint = "where it is stopped or hangs, end it: what it holds goes with it"
+        what = f"the teacher of {task}, which is being made by {self.holder(keys)}"
+        waiting = Waiting(what, hint, tell, MOST_WAIT_S)
         while not self.claim(keys):
             if stop():
                 return False
+            if not waiting.still():
+                raise SetupError(f"waited {MOST_WAIT_S / 3600:.0f} h for {what}", hint=hint)
             time.sleep(WAIT_S)
         return True
 

@@ -19,6 +19,7 @@ from typing import Any
 import ray
 
 from raykd.trial import shared_objects
+from raykd.trial.answers import answer as answer
 from raykd.trial.notifications import Notifications
 from raykd.trial.shared_objects import SharedObjects, wait
 from raykd.trial.signs_of_life import SignsOfLife
@@ -340,9 +341,3 @@ def start_coordinator(name: str, namespace: str, silence_s: float = LEASE_SILENC
         label_selector={NODE_LABEL: ray.get_runtime_context().get_node_id()},
     )  # fmt: skip
     return actor.remote(silence_s, ray.put)
-
-
-def answer(request: Any) -> Any:  # what the coordinator's method returns
-    """Wait for the answer to ``coordinator.method.remote(...)``."""
-    reply: Any = ray.get(request)
-    return reply

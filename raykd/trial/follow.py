@@ -26,9 +26,10 @@ def follow(
     cursors = dict.fromkeys(jobs, 0)
     pulls = {coordinator.pull.remote(job, 0, PULL_S): job for job in cursors}
     while pulls:
-        ready, _ = ray.wait(list(pulls), num_returns=1)
-        job = pulls.pop(ready[0])
-        events = answer(ready[0])
+        ready, _ = ray.wait(list(pulls), num_returns=1, timeout=2 * PULL_S)
+        first = ready[0] if ready else next(iter(pulls))  # without one, the wait has a limit
+        job = pulls.pop(first)
+        events = answer(first)
         cursors[job] += len(events)
         for event in events:
             on_event(job, event)

@@ -131,7 +131,7 @@ class SlotPool:
         with contextlib.suppress(
             ray.exceptions.RayActorError
         ):  # the coordinator may be what is lost
-            answer(self._coordinator.close.remote())
+            answer(self._coordinator.close.remote(), timeout_s)
         self._join(timeout_s)
         if any(thread.is_alive() for thread in self._threads):
             for trainer in list(self._trainers.values()):

@@ -179,6 +179,17 @@ def test_the_coordinator_imports_nothing_of_what_it_passes_on(
     ray.kill(coordinator)
 
 
+def test_a_coordinator_that_was_stopped_counts_as_lost_in_the_end(cluster: None) -> None:
+    coordinator = start_coordinator("stopped", ray.get_runtime_context().namespace)
+    process = psutil.Process(answer(coordinator.__ray_call__.remote(lambda self: os.getpid())))
+    process.suspend()
+    with pytest.raises(ray.exceptions.RayActorError, match="has not answered for 1 s"):
+        answer(coordinator.is_closed.remote(), 1.0)
+    process.resume()
+    assert not answer(coordinator.is_closed.remote())
+    ray.kill(coordinator)
+
+
 def test_diverged_trial_fails_with_the_reason_and_the_slot_goes_on(bench: Bench) -> None:
     diverging = {"epochs": 2, "batch_size": 32, "lr": 1e30, "max_grad_norm": None}
     end = bench.run(trial_config(train=diverging))[-1]

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import ray
 
+from raykd import waiting
 from raykd.clusters import autoscaling
 from raykd.clusters.background_thread import BackgroundThread
 from raykd.errors import SetupError
@@ -68,14 +69,14 @@ class Nodes:
         """Nothing is added here."""
 
 
-def watched(monkeypatch, failures):
+def watched(monkeypatch, failures, emit=lambda event, **what: None):
     nodes = Nodes(failures)
     monkeypatch.setattr(autoscaling, "nodes", nodes)
     monkeypatch.setattr(autoscaling, "POLL_S", 0.002)
     cluster = SimpleNamespace(nodes=(), elastic=True, slots=1, shape=SimpleNamespace(
         workers=1, labels={}, cpus=1.0, gpus=0.0))  # fmt: skip
     agents = SimpleNamespace(count=lambda: 0, close=lambda: True, on=lambda node: [])
-    log = SimpleNamespace(emit=lambda event, **what: None)
+    log = SimpleNamespace(emit=emit)
     return autoscaling.SlotAutoscaler(cluster, agents, None, {}, log), nodes
 
 
@@ -96,6 +97,23 @@ def test_a_head_that_never_answers_ends_the_sweep(monkeypatch):
     with pytest.raises(SetupError, match="cannot be seen any more"):
         made.watcher.wait(SOON_S)
     made.close()
+
+
+def test_nodes_that_never_come_are_spoken_of_and_end_the_sweep_at_last(monkeypatch):
+    said = []
+    made, _ = watched(monkeypatch, 0, lambda event, **what: said.append((event, what)))
+    monkeypatch.setattr(waiting, "FIRST_S", 0.02)
+    monkeypatch.setattr(autoscaling, "NODES_S", 0.2)
+    made.start()
+    with pytest.raises(SetupError, match="no node that holds a slot has come within"):
+        made.watcher.wait(SOON_S)
+    made.close()
+    (first, *_) = [
+        what["message"] for event, what in said
+        if event == "waiting" and what["message"].startswith("still waiting")
+    ]  # fmt: skip
+    assert "nodes for slots that are missing" in first
+    assert "ray status" in first
 
 
 def test_a_wait_that_a_signal_broke_off_does_not_take_the_thread_for_ended():

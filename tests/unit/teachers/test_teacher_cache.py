@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
+from raykd import waiting
+from raykd.errors import SetupError
 from raykd.methods.base import OutputSpec
 from raykd.models.signals.attention_maps import attention_maps
 from raykd.models.signals.hidden_states import hidden_states
@@ -170,9 +174,9 @@ def test_only_one_has_the_right_to_make_a_teacher(tmp_path):
     assert one.claim(keys)
     assert not two.claim(keys)
     assert "process" in two.holder(keys)
-    assert not two.wait(keys, lambda: True)
+    assert not two.wait(keys, "toy", print, lambda: True)
     one.release(keys)
-    assert two.wait(keys)
+    assert two.wait(keys, "toy", print)
     two.close()
     assert one.claim(keys)
     one.close()
@@ -214,3 +218,20 @@ def test_a_cache_that_can_only_be_read_is_read(tmp_path):
     assert (
         cache.store(more, keys, actual, teacher_cache.PreparedParts(), lambda folder: None) is None
     )
+
+
+def test_another_process_is_waited_for_with_a_name_and_a_limit(tmp_path, monkeypatch):
+    keys = cache_keys_of(tiny.inputs(), tiny.words())
+    monkeypatch.setattr(teacher_cache, "WAIT_S", 0.01)
+    monkeypatch.setattr(teacher_cache, "MOST_WAIT_S", 0.2)
+    monkeypatch.setattr(waiting, "FIRST_S", 0.05)
+    said = []
+    one, two = open_cache(tmp_path)[0], open_cache(tmp_path)[0]
+    assert one.claim(keys)
+    with pytest.raises(SetupError, match="for the teacher of toy, which is being made") as why:
+        two.wait(keys, "toy", said.append)
+    one.close()
+    who = f"process {os.getpid()} on "
+    assert f"still waiting for the teacher of toy, which is being made by {who}" in said[0]
+    assert "where it is stopped or hangs, end it" in said[0]
+    assert who in str(why.value)
