@@ -189,25 +189,8 @@ def _method_facts(method: Any) -> dict[str, str]:
         "paper": ", ".join(filter(None, (method.authors, method.reference))) or "none",
         "reads from the teacher": _signals(method.requires),
         "serves": " and ".join(method.kinds) + " tasks",
-        "rows without a label": _use_of_unlabelled(method),
+        "rows without a label": method.use_of_unlabelled(),
     }
-
-
-def _use_of_unlabelled(method: Any) -> str:
-    """What it does with rows of ``data.unlabelled``, with parameters that read all it may read."""
-    from raykd.data.task_kinds import task_kind
-    from raykd.methods.base import teaches_alone
-
-    kinds = [task_kind(name) for name in method.kinds]
-    parts = []
-    if on_rows := next((kind for kind in kinds if kind.labels_of == "row"), None):
-        learns = teaches_alone(method.requires, on_rows)
-        parts.append("learns the teacher's outputs there" if learns else "leaves them out")
-    if on_text := next((kind for kind in kinds if kind.generates), None):
-        learns = teaches_alone(method.requires, on_text)
-        learnt = "learns the responses that the teacher writes to prompts without one"
-        parts.append(learnt if learns else "leaves prompts without a response out")
-    return "; ".join(parts) or "none: its tasks need a label in every row"
 
 
 def _signals(output_spec: Any) -> str:

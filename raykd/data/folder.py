@@ -14,6 +14,7 @@ from raykd.data.keys import at_key
 from raykd.data.notes import note
 from raykd.data.separated import read_csv, read_tsv
 from raykd.data.table import Table, concatenated, no_split, repeated
+from raykd.data.tagged_files import read_tagged
 from raykd.data.text_files import PACKED, lines_of, read_text, refuse_pointer
 from raykd.errors import DataError
 
@@ -124,6 +125,9 @@ READERS: Mapping[str, Callable[[Path], Table]] = {
     ".ndjson": read_json_rows,
     ".json": read_json_rows,
     ".txt": _read_lines,
+    ".conll": read_tagged,
+    ".iob": read_tagged,
+    ".bio": read_tagged,
 }
 """What reads a file, by the end of its name in lower case; all but the first may be packed."""
 SUFFIXES = tuple(READERS)

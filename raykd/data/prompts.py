@@ -97,7 +97,18 @@ def encode_prompts(
         ]
     else:
         encoded_rows = [(np.concatenate([ids, end]), out[:max_length]) for ids, out in pairs]
-    references = EvalReferences(
+    encoded = of_rows(encoded_rows, apart=not joined)
+    return replace(
+        encoded,
+        truncated=int((is_cut | loses_end).sum()),
+        cut_responses=int(loses_end.sum()),
+        references=_references(rows, tokenizer),
+    )
+
+
+def _references(rows: Examples, tokenizer: Any) -> EvalReferences:
+    """What responses are compared with, and how generated tokens become text."""
+    return EvalReferences(
         groups=np.arange(len(rows)),
         answers=rows.fields["answers"],
         tokens=PlainTokenizer(
@@ -106,13 +117,6 @@ def encode_prompts(
             pad=tokenizer.pad_token_id,
             vocabulary=id_count(tokenizer),
         ),
-    )
-    encoded = of_rows(encoded_rows, apart=not joined)
-    return replace(
-        encoded,
-        truncated=int((is_cut | loses_end).sum()),
-        cut_responses=int(loses_end.sum()),
-        references=references,
     )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch
 from raykd.data.kinds.base import TaskKind
-from raykd.data.task_kinds import ROW_KINDS
+from raykd.data.task_kinds import ROW_KINDS, task_kind
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import Count
 from raykd.losses.terms import Items as Items
@@ -95,7 +95,7 @@ class TeacherVariant:
     by: tuple[str, ...] = ()
 
 
-def teaches_alone(read: OutputSpec, kind: TaskKind) -> bool:
+def _teaches_alone(read: OutputSpec, kind: TaskKind) -> bool:
     """Whether what is read of a teacher can be learnt on rows of a kind that have no label."""
     if kind.generates:
         return any(signal.in_place_of_labels for signal in read)
@@ -174,7 +174,21 @@ class Method(ABC, Generic[P]):
         the tokens of a response, so that it does if the teacher writes one. The task loss of such
         rows is 0.
         """
-        return teaches_alone(self.teacher_outputs(), self.context.task_kind)
+        return _teaches_alone(self.teacher_outputs(), self.context.task_kind)
+
+    @classmethod
+    def use_of_unlabelled(cls) -> str:
+        """What it does with rows that have no label where it reads all that it may, in words."""
+        kinds = [task_kind(name) for name in cls.kinds]
+        words = []
+        if on_rows := next((kind for kind in kinds if kind.labels_of == "row"), None):
+            learns = _teaches_alone(cls.requires, on_rows)
+            words.append("learns the teacher's outputs there" if learns else "leaves them out")
+        if on_text := next((kind for kind in kinds if kind.generates), None):
+            learns = _teaches_alone(cls.requires, on_text)
+            learnt = "learns the responses that the teacher writes to prompts without one"
+            words.append(learnt if learns else "leaves prompts without a response out")
+        return "; ".join(words) or "none: its tasks need a label in every row"
 
     def views(self) -> tuple[str, ...]:
         """Names of further views that batches carry (`Batch.views`)."""

@@ -58,7 +58,8 @@ _NOBODY = ("cache", "common", "data", "datasets", "group", "groups", "home", "lo
            "software", "temp", "tmp", "user", "users")  # fmt: skip
 """Folders there that belong to no user."""
 _FILES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".yaml", ".yml",
-          ".arrow", ".safetensors", ".bin", ".py", ".gz", ".zst", ".db")  # fmt: skip
+          ".conll", ".iob", ".bio", ".arrow", ".safetensors", ".bin", ".py", ".gz", ".zst",
+          ".db")  # fmt: skip
 _SOURCE = re.compile(r"\.(?:py|ya?ml|jsonl?|csv|txt|md|cpp|cu|h|c):\d+$", re.IGNORECASE)
 """A place in a file, which looks like a host and a port."""
 _HUB_MODELS = "hub models"

@@ -117,6 +117,14 @@ def parquet(rows: list[dict[str, Any]]) -> bytes:
     return file.getvalue()
 
 
+def tagged(rows: list[dict[str, Any]], mark: str) -> bytes:
+    """The words of rows one a line, each with all values of its row, and blank lines between."""
+    lines = [
+        mark.join([word, *map(str, row.values())]) for row in rows for word in str(row).split()
+    ]
+    return "\n\n".join(lines).encode(errors="replace")
+
+
 WRITERS: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {
     ".csv": lambda rows: separated(rows, ","),
     ".tsv": lambda rows: separated(rows, "\t"),
@@ -125,6 +133,9 @@ WRITERS: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {
     ".json": lambda rows: as_json(rows).encode(),
     ".txt": lambda rows: "\n".join(str(row) for row in rows).encode(errors="replace"),
     ".parquet": parquet,
+    ".conll": lambda rows: tagged(rows, "\t"),
+    ".iob": lambda rows: tagged(rows, " "),
+    ".bio": lambda rows: tagged(rows, "  "),
 }
 
 
