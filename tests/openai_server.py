@@ -30,6 +30,7 @@ class Faults:
         late_s: How late is too late.
         body: What a failure says.
         answer: Replaces the answer to every request.
+        only_new_limit: Whether ``max_tokens`` is refused as models that reason do.
     """
 
     next: list[int] = field(default_factory=list)
@@ -39,6 +40,7 @@ class Faults:
     late_s: float = 2.0
     body: str = ""
     answer: Any = None
+    only_new_limit: bool = False
 
 
 class OpenAIServer:
@@ -71,7 +73,7 @@ class OpenAIServer:
     def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """An answer of the chat interface, whose template is nothing but the turns."""
         ids = self.tokenizer("\n".join(m["content"] for m in body["messages"]))["input_ids"]
-        written = self.written(ids, body["max_tokens"])
+        written = self.written(ids, body.get("max_completion_tokens") or body["max_tokens"])
         text = self.tokenizer.decode(written, skip_special_tokens=True)
         message = {"role": "assistant", "content": text}
         choice = {"message": message, "index": 0, "finish_reason": self.finish(written)}
@@ -134,6 +136,8 @@ class OpenAIServer:
                 return 404
             if self.faults.next:
                 return self.faults.next.pop(0)
+            if self.faults.only_new_limit and "max_tokens" in body:
+                return 400
             if self.faults.always is not None and len(self.requests) >= self.faults.after:
                 return self.faults.always
             self.requests.append(body)

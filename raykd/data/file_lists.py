@@ -14,6 +14,7 @@ from raykd.data.base import Array
 from raykd.data.folder import READERS, SUFFIXES, suffix_of, user_path
 from raykd.data.table import Reader, Table, concatenated, no_split
 from raykd.data.text_files import PACKED
+from raykd.data.values import is_missing
 from raykd.errors import DataError
 
 ROWS = "train"
@@ -115,8 +116,10 @@ class CarvedReader:
         parts = split_rows(_keys(table), list(self.fractions.values()), self.seed)
         if any(not len(part) for part in parts):
             shares = ", ".join(f"{name}: {share:g}" for name, share in self.fractions.items())
+            count = len(set(_keys(table)))
+            alike = f" ({count:,} of them different)" if count < len(table) else ""
             raise DataError(
-                f"{table.origin} has {len(table)} rows, too few for splits of {shares}",
+                f"{table.origin} has {len(table)} rows{alike}, too few for splits of {shares}",
                 hint="choose larger fractions, or fewer splits",
             )
         return table.take(parts[[*self.fractions].index(split)].tolist())
@@ -144,8 +147,14 @@ def split_rows(keys: Sequence[str], fractions: Sequence[float], seed: int) -> li
 
 
 def _keys(table: Table) -> list[str]:
-    """What makes a row: all of its values."""
-    return [repr(row) for row in zip(*table.columns.values(), strict=True)]
+    """What makes a row: all of its values; rows that hold nothing are no repetition."""
+    rows = enumerate(zip(*table.columns.values(), strict=True))
+    return [repr(row if any(map(_holds_something, row)) else k) for k, row in rows]
+
+
+def _holds_something(value: object) -> bool:
+    is_list = isinstance(value, list | tuple | dict)
+    return bool(value) if is_list else not is_missing(value) and value != "[]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

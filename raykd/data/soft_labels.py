@@ -25,6 +25,11 @@ TOLERANCE = 0.01
 
 _LARGEST = float(np.finfo(np.float32).max)
 _MOST_SHOWN = 8
+_NO_SHARES = "if they are scores before the sigmoid, name the column with teacher.outputs.logits"
+_NO_DISTRIBUTION = (
+    "divide them by their sum; if they are scores before the softmax, name the column with "
+    "teacher.outputs.logits, and if each class is a yes or no, the task is of kind: multi_label"
+)
 _FORMS = "a list in the order of labels, or a mapping of class names"
 
 
@@ -65,13 +70,14 @@ def class_scores(
     for row, cells in enumerate(zip(*values, strict=True)):
         cell = cells[0] if len(columns) == 1 else list(cells)
         numbers, wrong = _numbers(cell, names)
+        hint = f"expected {len(labels) or 1} numbers: {_FORMS}"
         if not wrong:
+            hint = _NO_SHARES if kind.is_binary else _NO_DISTRIBUTION
             kind_of, wrong = _impossible(numbers, form, kind)
         else:
             kind_of = f"rows have no {form} of all classes"
         if wrong:
             where = f"column '{columns[0]}'" if len(columns) == 1 else f"columns {list(columns)}"
-            hint = f"expected {len(labels) or 1} numbers: {_FORMS}"
             faults.add(kind_of, table.place(row), f"{where}: {wrong}", hint)
         else:
             scores[row] = numbers

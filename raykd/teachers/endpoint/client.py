@@ -29,6 +29,9 @@ _WHO = (401, 403)
 _NO_KEY = "-"
 """What is sent as the key where there is none, and servers ignore."""
 _QUOTA = "insufficient_quota"
+LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"
+"""What the most tokens of an answer are called; some models (OpenAI's that reason) take the second
+name only, and say so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +103,7 @@ class EndpointClient:
         self._over = threading.Event()
         self._random = random.Random(0)
         self._not_before = 0.0
+        self._renames = False
 
     def stop(self) -> None:
         """Send nothing more, and wait for nothing."""
@@ -152,8 +156,15 @@ class EndpointClient:
             else client.completions.with_raw_response.create
         )
         extra = dict(request.extra) or None
+        is_chat = request.interface == CHAT
+        body = renamed(request.body) if self._renames and is_chat else request.body
         try:
-            raw = create(model=self._settings.model, **request.body, extra_body=extra)
+            raw = create(model=self._settings.model, **body, extra_body=extra)
+        except openai.BadRequestError as exc:
+            if self._renames or not is_chat or NEW_LIMIT not in _message(exc):
+                raise self._status(exc, request) from None
+            self._renames = True
+            return self._once(request)
         except openai.APITimeoutError:
             raise _Again(f"no answer within {self._settings.timeout_s:g} s") from None
         except openai.APIConnectionError as exc:
@@ -222,6 +233,11 @@ def _message(exc: Any) -> str:
         message = inner.get("message", inner) if isinstance(inner, Mapping) else inner
         return str(message)
     return str(body or exc.message)
+
+
+def renamed(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a request with the name that newer models want for the most tokens."""
+    return {NEW_LIMIT if name == LIMIT else name: value for name, value in body.items()}
 
 
 def _retry_after(exc: Any) -> float | None:

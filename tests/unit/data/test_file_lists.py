@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from raykd.data.base import DataSettings
-from raykd.data.file_lists import split_rows
+from raykd.data.conversations import conversations
+from raykd.data.file_lists import ROWS, CarvedReader, FilesReader, split_rows
 from raykd.data.notes import listening
 from raykd.data.own import OwnTask
 from raykd.data.user_rows import WEIGHT, RowSource
@@ -87,6 +88,21 @@ def test_too_few_rows_for_all_splits_are_told(folder):
     own = task("sub/c.csv", fractions={"train": 0.5, "validation": 0.3, "test": 0.2})
     with pytest.raises(DataError, match=r"c.csv has 2 rows, too few for splits of train: 0.5"):
         read(own)
+
+
+def test_rows_that_are_alike_are_counted_and_rows_of_nothing_are_no_repetition(tmp_path):
+    (tmp_path / "a.csv").write_text("text\n" + "x\n" * 40)
+    own = FilesReader(files={ROWS: [tmp_path / "a.csv"]}, name="a")
+    fractions = {"train": 0.8, "validation": 0.2}
+    with pytest.raises(DataError, match=r"40 rows \(1 of them different\), too few"):
+        CarvedReader(own=own, fractions=fractions, seed=0).read("train")
+    for nothing in ("[]", '""', '"[]"', "null"):
+        (tmp_path / "b.jsonl").write_text(f'{{"m": {nothing}}}\n' * 40)
+        own = FilesReader(files={ROWS: [tmp_path / "b.jsonl"]}, name="b")
+        table = CarvedReader(own=own, fractions=fractions, seed=0).read("train")
+        assert len(table) == 32
+        with pytest.raises(DataError, match=r"32 rows have an empty conversation, first: .* line"):
+            conversations(table, "m")
 
 
 def test_splits_may_be_lists_of_files(folder):

@@ -225,6 +225,30 @@ def test_failures_that_pass_are_waited_for(server, tmp_path):
     assert 1 < server.busiest <= 4 + 1  # the one that was too late is still at it
 
 
+def test_models_that_want_another_name_for_the_most_tokens_get_it(server, tmp_path):
+    server.faults.only_new_limit = True
+    server.faults.body = (
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+        "'max_completion_tokens' instead."
+    )
+    spec = of_text(tmp_path, server, concurrent=1)
+    _, ready, _ = prepared(spec, tmp_path)
+    assert [request["max_completion_tokens"] for request in server.requests] == [6] * ROWS
+    assert server.seen == ROWS + 1  # refused once, and no request is lost
+    server.faults, count = Faults(), server.seen
+    again = prepared(spec, tmp_path)[1]  # the same requests, whatever the limit was called
+    assert server.seen == count
+    texts = [of.splits[Generations().texts].label_rows() for of in (ready, again)]
+    assert all(map(np.array_equal, *texts))
+
+
+def test_another_refusal_is_no_reason_to_call_it_otherwise(server, tmp_path):
+    server.faults.always, server.faults.body = 400, "max_tokens is too large"
+    error = fails(of_text(tmp_path, server), tmp_path)
+    assert "max_tokens is too large" in error.message
+    assert server.seen == 1
+
+
 def test_a_rate_limit_without_end_ends(server, tmp_path):
     server.faults = Faults(always=429, retry_after="0")
     error = fails(of_text(tmp_path, server), tmp_path)

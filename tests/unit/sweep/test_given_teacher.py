@@ -213,6 +213,9 @@ def test_a_cell_that_holds_no_probabilities_is_named(tmp_path, cell, words):
     with pytest.raises(DataError) as caught:
         set_up_task(sweep(place, {"outputs": {"probabilities": "p"}}), NAME)
     assert words in caught.value.message
+    # What is a number for each class, and no distribution, may be something else.
+    is_other = "add up" in words or "not a probability" in words
+    assert ("outputs.logits" in caught.value.hint) == is_other
     assert str(place / "train.csv") in caught.value.message
     assert caught.value.problems()[0].path == "teacher.outputs.probabilities"
 
