@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from raykd.data.notes import note
 from raykd.data.separated import NumberedFields, table_of, tsv_rows
 from raykd.data.table import Table, no_split
 from raykd.data.text_files import read_text
-from raykd.errors import DataError, SetupError
+from raykd.errors import DataError, SetupError, Unreachable
 
+BUFFER = 10_000
+"""Rows of a stream that are held to draw from."""
 MALFORMED_SHARE = 0.01
 """Share of TSV lines that may lack fields; the published QQP files have a few such lines."""
 
@@ -83,6 +86,23 @@ class TsvReader:
         return [(line, fields) for line, fields in rows if len(fields) > last]
 
 
+def draw(rows: Any, count: int, seed: int, buffer: int = BUFFER) -> list[Mapping[str, Any]]:
+    """Rows of a stream, drawn at random out of a buffer that it fills; the rest is not read.
+
+    Args:
+        rows: A ``datasets.IterableDataset``, whose files are read in a random order, too.
+        count: Most rows.
+        seed: Of the draws.
+        buffer: Rows that are held to draw from.
+    """
+    return list(rows.shuffle(seed=seed, buffer_size=buffer).take(count))
+
+
+def _class_names(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """What the data set calls the classes of its columns."""
+    return {name: tuple(kind.names) for name, kind in features.items() if hasattr(kind, "names")}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubReader:
     """A data set on the hub, read through `datasets` and its cache.
@@ -92,40 +112,75 @@ class HubReader:
         config: Its configuration, e.g. ``rte``.
         names: Split on the hub for each labelled split of the task.
         revision: Branch, tag or commit; empty: the newest.
+        stream: How many rows of each split are read as they arrive, and a seed; None: all of it is
+            downloaded, and stays in the cache.
     """
 
     path: str
     config: str
     names: Mapping[str, str]
     revision: str = ""
+    stream: tuple[int, int] | None = None
 
     def splits(self) -> tuple[str, ...]:
         """The labelled splits that the task declares."""
         return tuple(self.names)
 
     def read(self, split: str) -> Table:
-        """All rows of one split, downloaded or from the cache."""
+        """The rows of one split: streamed, downloaded, or from the cache."""
         name = f"{self.path} ({self.config})"
         if split not in self.names:
             raise no_split(split, name, self.splits())
+        if self.stream is not None:
+            return self._streamed(split, *self.stream)
         rows = self._cached(split) if not hub.reachable() else self._download(split)
         return Table(
             columns={column: list(rows[column]) for column in rows.column_names},
             origin=f"{name}, split {self.names[split]}",
-            class_names={
-                column: tuple(kind.names)
-                for column, kind in rows.features.items()
-                if hasattr(kind, "names")
-            },
+            class_names=_class_names(rows.features),
+        )
+
+    def _streamed(self, split: str, count: int, seed: int) -> Table:
+        """So many rows of a split, which are drawn as they arrive."""
+        if not hub.reachable():
+            raise Unreachable(
+                f"cannot reach {self.path} ({self.config}): no network, and what is streamed is in "
+                "no cache",
+                hint="with network, without stream: true, all of it is downloaded once and then "
+                "read from the cache",
+            )
+        with self._naming():
+            rows = self._loaded(split, streaming=True)
+            drawn = draw(rows, count, seed)
+        names = dict.fromkeys(name for row in drawn for name in row)
+        return Table(
+            columns={name: [row.get(name) for row in drawn] for name in names},
+            origin=f"{self.path} ({self.config}), split {self.names[split]}",
+            class_names=_class_names(rows.features or {}),
         )
 
     def _download(self, split: str) -> Any:  # a datasets.Dataset
+        with self._naming():
+            return self._loaded(split)
+
+    def _loaded(self, split: str, **how: bool) -> Any:
+        import datasets
+
+        return datasets.load_dataset(
+            self.path, self.config, split=self.names[split], revision=self.revision or None, **how
+        )
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Say what was to be loaded where that fails.
+
+        Raises:
+            SetupError: In place of the errors of `datasets`.
+        """
         import datasets
 
         try:
-            return datasets.load_dataset(
-                self.path, self.config, split=self.names[split], revision=self.revision or None
-            )
+            yield
         except (datasets.exceptions.DatasetsError, OSError, ValueError) as exc:
             raise SetupError(
                 f"cannot load {self.path} ({self.config}) from the hub: {exc}",

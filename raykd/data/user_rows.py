@@ -35,6 +35,7 @@ class RowSource:
             those of each split. None for the hub.
         hub: Name and configuration of the data set on the hub.
         revision: Its branch, tag or commit; empty: the newest.
+        stream: Whether as many of its rows as ``data.limit`` says are read, and no more.
         weight: How often its train rows count.
         key: Its place within the task's description, see `raykd.data.keys`.
     """
@@ -42,6 +43,7 @@ class RowSource:
     path: Places | Mapping[str, Places] | None = None
     hub: tuple[str, str] = ("", "")
     revision: str = ""
+    stream: bool = False
     weight: float = 1.0
     key: str = ""
 
@@ -53,12 +55,14 @@ class UserRows(FileTask):
     Attributes:
         path: See `RowSource`; of a task with one source.
         revision: See `RowSource`.
+        stream: See `RowSource`.
         sources: Several sources, in place of `path` and `hub`.
         fractions: How one set of rows is split; empty: `DEFAULT_FRACTIONS`.
     """
 
     path: Places | Mapping[str, Places] | None = None
     revision: str = ""
+    stream: bool = False
     sources: tuple[RowSource, ...] = ()
     fractions: Mapping[str, float] = field(default_factory=dict)
 
@@ -69,7 +73,7 @@ class UserRows(FileTask):
 
     def every_source(self) -> tuple[RowSource, ...]:
         """All sources."""
-        one = RowSource(path=self.path, hub=self.hub, revision=self.revision)
+        one = RowSource(path=self.path, hub=self.hub, revision=self.revision, stream=self.stream)
         return self.sources or (one,)
 
     @property
@@ -111,8 +115,15 @@ class UserRows(FileTask):
     def _reader(self, source: RowSource, settings: DataSettings) -> Reader:
         if source.path is None:
             path, config = source.hub
+            stream = None
+            if source.stream:
+                stream = (self._limit(source, settings), settings.seed)
             return HubReader(
-                path=path, config=config, names=self.hub_splits, revision=source.revision
+                path=path,
+                config=config,
+                names=self.hub_splits,
+                revision=source.revision,
+                stream=stream,
             )
         roots = [Path()]
         if settings.root is not None:
@@ -134,6 +145,20 @@ class UserRows(FileTask):
             shares = ", ".join(f"{name} {share:.0%}" for name, share in fractions.items())
             note(f"{whole.name} is one set of rows, and is split into {shares}")
         return CarvedReader(own=whole, fractions=fractions, seed=settings.seed)
+
+    def _limit(self, source: RowSource, settings: DataSettings) -> int:
+        """How many rows of a split are streamed.
+
+        Raises:
+            DataError: The file does not say it.
+        """
+        if settings.limit is None:
+            raise DataError(
+                f"{source.hub[0]} is streamed, and data.limit does not say how many rows are read",
+                hint="set data.limit, the most rows of each split; or remove stream, and all is "
+                "downloaded",
+            ).at(f"{source.key}.stream" if source.key else ".stream")
+        return settings.limit
 
     def _folder(self, path: str, roots: list[Path]) -> Path | None:
         """The folder of a path; None where it is a file.

@@ -105,7 +105,8 @@ def _describe_source(source: SourceSpec) -> str:
     weight = "" if source.weight == 1 else f" x {source.weight:g}"
     if source.path is None:
         revision = f" at {source.revision}" if source.revision else ""
-        return f"the hub: {source.hub}{revision}{weight}"
+        streamed = ", streamed" if source.stream else ""
+        return f"the hub: {source.hub}{revision}{streamed}{weight}"
     if isinstance(source.path, Mapping):
         parts = [f"{split}: {_describe_places(of)}" for split, of in source.path.items()]
         return "; ".join(parts) + weight

@@ -70,6 +70,7 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "path": "Folder of <split>.csv, .tsv, .jsonl or .parquet; or files, or {split: files}.",
         "hub": "Data set on the hub, NAME or NAME:CONFIGURATION.",
         "revision": "Branch, tag or commit of the data set on the hub.",
+        "stream": "Read `data.limit` rows of each split as they arrive, and download no more.",
         "sources": "Several places in place of path or hub.",
         "splits": "Names of splits in files or on the hub, or shares of one set of rows.",
     },
@@ -77,6 +78,7 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "path": "As path of the task.",
         "hub": "As hub of the task.",
         "revision": "As revision of the task.",
+        "stream": "As stream of the task.",
         "weight": "How often its train rows count: 2 = twice, 0.5 = half of them.",
     },
     DataSpec: {

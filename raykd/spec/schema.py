@@ -37,6 +37,7 @@ class SourceSpec(SpecSection):
     path: Places | Mapping[str, Places] | None = None
     hub: str | None = None
     revision: str | None = None
+    stream: bool = False
     weight: Number = Field(default=1.0, gt=0, le=1000)
 
 
@@ -95,12 +96,13 @@ class OwnTaskSpec(SpecSection):
     path: Places | Mapping[str, Places] | None = None
     hub: str | None = None
     revision: str | None = None
+    stream: bool = False
     sources: tuple[SourceSpec, ...] = ()
     splits: Mapping[str, str | Fraction] = Field(default_factory=dict)
 
     def all_sources(self) -> tuple[SourceSpec, ...]:
         """Every place where rows are."""
-        one = SourceSpec(path=self.path, hub=self.hub, revision=self.revision)
+        one = SourceSpec(path=self.path, hub=self.hub, revision=self.revision, stream=self.stream)
         return self.sources or (one,)
 
     def split_names(self) -> dict[str, str]:

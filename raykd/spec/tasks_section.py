@@ -11,7 +11,7 @@ from raykd.data.values import same_names
 from raykd.errors import SpecError
 from raykd.spec.name_rules import name_problem
 from raykd.spec.own_kinds import kind_problems
-from raykd.spec.schema import OwnTaskSpec, Places
+from raykd.spec.schema import OwnTaskSpec, Places, SourceSpec
 from raykd.spec.sections import read_section
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 
@@ -111,9 +111,7 @@ def _place_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, st
             hint = "for example hub: owner/ratings, or owner/ratings:small"
             message = f"'hub' of {what} must be NAME or NAME:CONFIGURATION, got {source.hub}"
             yield f"{at}hub", message, hint
-        if source.revision is not None and source.hub is None:
-            message = f"{what} has a revision, which only data sets of the hub have"
-            yield f"{at}revision", message, "remove it"
+        yield from _hub_problems(source, what, at)
         if source.path is not None and "" in _paths(source.path):
             yield f"{at}path", f"'path' of {what} is empty", ""
         if source.path is not None and not source.path:
@@ -122,6 +120,17 @@ def _place_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, st
             hint = "path: {train: [a.csv, b.csv], validation: c.csv}"
             yield f"{at}path", f"'path' of {what} names no files of train", hint
     yield from _split_problems(made, name)
+
+
+def _hub_problems(source: SourceSpec, what: str, at: str) -> Iterator[tuple[str, str, str]]:
+    """Keys of a data set of the hub where there is none."""
+    if source.hub is not None:
+        return
+    if source.revision is not None:
+        message = f"{what} has a revision, which only data sets of the hub have"
+        yield f"{at}revision", message, "remove it"
+    if source.stream:
+        yield f"{at}stream", f"{what} is streamed, which only data sets of the hub are", "remove it"
 
 
 def _split_problems(made: OwnTaskSpec, name: str) -> Iterator[tuple[str, str, str]]:

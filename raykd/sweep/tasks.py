@@ -64,7 +64,7 @@ def own_task(own: OwnTaskSpec) -> Task:
     source: dict[str, Any] = {
         "name": own.name, "about": "A task of this search space.", "metric": metrics[0],
         "metrics": metrics, "hub": _on_hub(own.hub), "hub_splits": splits, "path": own.path,
-        "revision": own.revision or "", "fractions": own.fractions(),
+        "revision": own.revision or "", "stream": own.stream, "fractions": own.fractions(),
         "sources": tuple(_source(source, k) for k, source in enumerate(own.sources)),
     }  # fmt: skip
     return _MAKERS[own.kind](own, source)
@@ -75,6 +75,7 @@ def _source(source: SourceSpec, number: int) -> RowSource:
         path=source.path,
         hub=_on_hub(source.hub),
         revision=source.revision or "",
+        stream=source.stream,
         weight=float(source.weight),
         key=f".sources[{number}]",
     )

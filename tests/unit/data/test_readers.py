@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -11,8 +12,8 @@ from datasets.arrow_writer import ArrowWriter
 
 from raykd.data.class_names import class_ids
 from raykd.data.folder import FolderReader
-from raykd.data.readers import HubReader, TsvLayout, TsvReader
-from raykd.errors import DataError, SetupError
+from raykd.data.readers import HubReader, TsvLayout, TsvReader, draw
+from raykd.errors import DataError, SetupError, Unreachable
 
 PAIR = TsvLayout(folders=("RTE",), columns={"one": "sentence1", "label": "label"})
 
@@ -160,3 +161,57 @@ def test_class_names_of_the_hub_come_along(offline):
     actual = HubReader(path="me/own", config="default", names={"train": "train"}).read("train")
     assert actual.class_names == {"label": ("pos", "neg")}
     assert class_ids(actual, "label", ("neg", "pos")).tolist() == [0]
+
+
+@pytest.fixture
+def streamed(monkeypatch, tmp_path):
+    """A data set of four files in this folder, which `datasets` streams as one of the hub."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("raykd.hub.reachable", lambda: True)
+    # What `datasets` waits at the end of a stream, for Arrow's threads; older ones do not.
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)
+    folder = tmp_path / "me" / "own"
+    folder.mkdir(parents=True)
+    features = datasets.Features(
+        text=datasets.Value("string"), label=datasets.ClassLabel(names=["pos", "neg"])
+    )
+    for part in range(4):
+        rows = {"text": [f"row {part} {k}" for k in range(50)], "label": [k % 2 for k in range(50)]}
+        made = datasets.Dataset.from_dict(rows, features=features)
+        made.to_parquet(folder / f"train-{part:05}-of-00004.parquet")
+    return HubReader(path="me/own", config="default", names={"train": "train"}, stream=(20, 3))
+
+
+def test_as_many_rows_of_the_hub_are_streamed_as_are_wanted(streamed):
+    table = streamed.read("train")
+    assert len(table) == 20
+    assert table.class_names == {"label": ("pos", "neg")}
+    texts = table.columns["text"]
+    assert len(set(texts)) == 20
+    assert len({text.split()[1] for text in texts}) > 1  # from several files
+    assert streamed.read("train") == table
+    other = replace(streamed, stream=(20, 4)).read("train")
+    assert other.columns["text"] != texts
+    assert len(replace(streamed, stream=(1_000, 3)).read("train")) == 200
+    with pytest.raises(SetupError, match=r"cannot load me/own \(none\) from the hub"):
+        replace(streamed, config="none").read("train")
+
+
+def test_the_rest_of_a_stream_is_not_read():
+    seen = []
+
+    def rows():
+        for k in range(10_000):
+            seen.append(k)
+            yield {"k": k}
+
+    drawn = draw(datasets.IterableDataset.from_generator(rows), 5, 0, buffer=40)
+    assert len({row["k"] for row in drawn}) == 5
+    assert max(row["k"] for row in drawn) < 50
+    assert len(seen) < 100
+
+
+def test_streaming_needs_a_network(offline):
+    reader = HubReader(path="a/b", config="c", names={"train": "train"}, stream=(5, 0))
+    with pytest.raises(Unreachable, match="what is streamed is in no cache"):
+        reader.read("train")

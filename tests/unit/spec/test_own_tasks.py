@@ -11,6 +11,7 @@ from raykd.data.class_names import class_ids
 from raykd.data.metrics import CLASSIFICATION, REGRESSION
 from raykd.data.table import Table
 from raykd.data.text_scores import NAMES
+from raykd.errors import DataError
 from raykd.spec.descriptions import describe_data
 from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import OwnTaskSpec
@@ -92,6 +93,7 @@ def test_a_regression_on_the_hub(tmp_path):
             ("sources: [{path: a, weight: 0}]", "must be > 0, got 0"),
             ("sources: [{path: a, hub: b}]", "source 1 of task 'r' needs either path or hub, not"),
             ("path: a, revision: main", "has a revision, which only data sets of the hub have"),
+            ("path: a, stream: true", "is streamed, which only data sets of the hub are"),
             ("path: a, splits: {train: 0.9, test: 0.2}", "adds up to 1.1, expected at most 1"),
             ("path: a, splits: {test: 0.2}", "has no share of train"),
             ("path: a, splits: {train: 0.8, test: dev}", "has names and fractions"),
@@ -174,6 +176,20 @@ def test_where_rows_are_reaches_the_task(tmp_path):
     text = "{name: r, texts: [a], labels: [n, p], path: a.csv, splits: {train: 0.9, test: 0.1}}"
     task = task_of(load_spec(write(tmp_path, with_task(text))), "r")
     assert task.fractions == {"train": 0.9, "test": 0.1}
+
+
+def test_what_is_streamed_is_as_many_rows_as_the_file_says(tmp_path):
+    cases = {"hub: o/n, stream: true": "", "sources: [{hub: o/n, stream: true}]": "sources[0]"}
+    for where, key in cases.items():
+        text = f"{{name: r, texts: [a], labels: [n, p], {where}}}"
+        spec = load_spec(write(tmp_path, with_task(text)))
+        assert describe_data(spec, "r") == "the hub: o/n, streamed"
+        task = task_of(spec, "r")
+        with pytest.raises(DataError, match=r"data\.limit does not say how many rows") as caught:
+            task.reader(DataSettings())
+        assert caught.value.problems()[0].path == f".{key}.stream".replace("..", ".")
+        reader = task.reader(DataSettings(limit=7, seed=3))
+        assert (reader.readers[0] if key else reader).stream == (7, 3)
 
 
 def test_a_text_task_survives_the_resolved_file(tmp_path):
