@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from raykd.errors import SpecError
 from raykd.methods.base import DistillationContext, Method
 from raykd.models.sharding import SHARDING
 from raykd.spec.constraints import MEMORY
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.train_checks import methods_of, shown, values_of
+from raykd.sweep.train_checks import Setting, methods_of, shown, values_of
 from raykd.training.settings import FULL, IN_PARTS
 
 _SAVES_TOO = "leave it out, or the arm; train.micro_batch saves memory, too"
@@ -37,24 +36,22 @@ def check_sharding(spec: SweepSpec) -> None:
 def _check_training(
     spec: SweepSpec, section: str, optimizers: Iterable[object], compiled: Iterable[object]
 ) -> None:
-    setting = f"{section}.sharding is {FULL}"
+    setting = Setting(f"{section}.sharding", FULL)
     if spec.resources.workers == 1:
-        raise SpecError(
-            f"{setting}, which spreads a model over the workers of a trial, and resources.workers "
-            "is 1",
+        raise setting.refused(
+            "which spreads a model over the workers of a trial, and resources.workers is 1",
             hint=f"set resources.workers to 2 or more, or leave {section}.sharding out",
         )
     wrong = [name for name in optimizers if name is not None and name not in IN_PARTS]
     if wrong:
-        raise SpecError(
-            f"{setting}, of which every worker moves a part, and {section}.optimizer {wrong[0]} "
-            "does not move a part as it moves the whole",
+        raise setting.refused(
+            f"of which every worker moves a part, and {section}.optimizer {wrong[0]} does not move "
+            "a part as it moves the whole",
             hint=f"set {section}.optimizer to {' or '.join(IN_PARTS)}",
         )
     if True in compiled:
-        raise SpecError(
-            f"{setting}, and {section}.compile is true: compiled blocks are not known to gather "
-            "their weights",
+        raise setting.refused(
+            f"and {section}.compile is true: compiled blocks are not known to gather their weights",
             hint=f"set {section}.compile to auto or false",
         )
 
@@ -64,9 +61,9 @@ def _check_costs(spec: SweepSpec) -> None:
     search = spec.search
     metrics = [o.metric for o in search.objective] + [c.metric for c in search.constraints]
     if MEMORY in metrics:
-        raise SpecError(
-            f"train.sharding is {FULL}, and search asks for {MEMORY}: a worker has a part of the "
-            "student, and gathers the rest block by block",
+        raise Setting("train.sharding", FULL).refused(
+            f"and search asks for {MEMORY}: a worker has a part of the student, and gathers the "
+            "rest block by block",
             hint=f"bound parameters in place of {MEMORY}, or leave train.sharding out",
         )
 
@@ -81,41 +78,40 @@ def check_sharded_arms(spec: SweepSpec, context: DistillationContext) -> None:
     if FULL in values_of(spec, "sharding"):
         for name, methods in methods_of(spec, context):
             if any(method.subnets() for method in methods):
-                raise SpecError(
-                    f"train.sharding is {shown(spec, 'sharding')}, but arm '{name}' runs subnets "
-                    "of the student, which are cut out of weights that no worker has",
+                raise Setting("train.sharding", shown(spec, "sharding")).refused(
+                    f"but arm '{name}' runs subnets of the student, which are cut out of weights "
+                    "that no worker has",
                     hint=_SAVES_TOO,
                 )
     if spec.teacher.sharding != FULL:
         return
+    setting = Setting("teacher.sharding", FULL)
     part = spec.student.from_teacher
     if part is not None and part.sparsity is not None:
-        raise SpecError(
-            "teacher.sharding is full, and student.from_teacher.sparsity prunes the teacher, which "
-            "needs all of it in one place",
+        raise setting.refused(
+            "and student.from_teacher.sparsity prunes the teacher, which needs all of it in one "
+            "place",
             hint="take layers of it (student.from_teacher.layers), or leave teacher.sharding out",
         )
     for name, methods in methods_of(spec, context):
         if reason := next(filter(None, map(_needs_teacher, methods)), ""):
-            raise SpecError(
-                f"teacher.sharding is full, but arm '{name}' {reason}",
-                hint="leave out teacher.sharding, or the arm",
+            raise setting.refused(
+                f"but arm '{name}' {reason}", hint="leave out teacher.sharding, or the arm"
             )
 
 
 def _check_parts(spec: SweepSpec, context: DistillationContext) -> None:
     """Refuse models whose weights cannot be spread."""
     finetuned = spec.teacher.finetune.get("sharding")
-    for setting, side, wanted, model in (
+    for section, side, wanted, model in (
         ("train", "student", FULL in values_of(spec, "sharding"), context.student),
         ("teacher.finetune", "teacher", finetuned == FULL, context.teacher),
         ("teacher", "teacher", spec.teacher.sharding == FULL, context.teacher),
     ):
         if wanted and (reason := model.lack(SHARDING)):
-            raise SpecError(
-                f"{setting}.sharding is {FULL}, but the weights of the {side} cannot be spread: "
-                f"{reason}",
-                hint=f"leave {setting}.sharding out, or choose a {side} of another family",
+            raise Setting(f"{section}.sharding", FULL).refused(
+                f"but the weights of the {side} cannot be spread: {reason}",
+                hint=f"leave {section}.sharding out, or choose a {side} of another family",
             )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from raykd import registry
@@ -15,9 +17,37 @@ from raykd.results.sentences import listed
 from raykd.spec.arms import combinations, parameters, use_of_unlabelled
 from raykd.spec.schema import SweepSpec
 from raykd.training.model_options import check_recomputing, choose_attention
-from raykd.training.settings import AUTO, FLASH, check_attention, check_optimizer
+from raykd.training.settings import (
+    AUTO,
+    FLASH,
+    TrainSettings,
+    check_attention,
+    check_optimizer,
+)
 
 _PACK_LESS = "packing: auto packs only what can be packed"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that a model or an arm cannot do.
+
+    Attributes:
+        key: Its place in the file.
+        value: As the file gives it.
+    """
+
+    key: str
+    value: str
+
+    def refused(self, why: str, hint: str) -> SpecError:
+        """The error that names it, with its place in the file.
+
+        Args:
+            why: The rest of the sentence that says what it is.
+            hint: What to do.
+        """
+        return SpecError(f"{self.key} is {self.value}, {why}", hint=hint).at(self.key)
 
 
 def check_training(spec: SweepSpec, *, gpus: bool = True) -> None:
@@ -34,8 +64,10 @@ def check_training(spec: SweepSpec, *, gpus: bool = True) -> None:
         check_attention(value, gpus=gpus)
     key = "teacher.finetune.attention"
     check_attention(spec.teacher.finetune.get("attention"), gpus=gpus, key=key)
-    for value in (*values_of(spec, "optimizer"), spec.teacher.finetune.get("optimizer")):
+    for value in values_of(spec, "optimizer"):
         check_optimizer(value)
+    key = "teacher.finetune.optimizer"
+    check_optimizer(spec.teacher.finetune.get("optimizer"), key)
 
 
 def check_models(spec: SweepSpec, teacher: Any, student: Any) -> None:
@@ -73,16 +105,17 @@ def check_arms(spec: SweepSpec, context: DistillationContext) -> None:
         SpecError: With the arm.
     """
     if spec.teacher.finetune.get("packing") is True:
-        setting = "teacher.finetune.packing is true"
+        setting = Setting("teacher.finetune.packing", "true")
         _check_packed(setting, "teacher", context, context.teacher)
         if (attention := spec.teacher.finetune.get("attention")) == FLASH:
             raise _flash(setting, "teacher.finetune.attention", str(attention))
     if spec.teacher.finetune.get("compile") is True:
-        _check_blocks("teacher.finetune.compile is true", "teacher", context.teacher)
+        setting = Setting("teacher.finetune.compile", "true")
+        _check_blocks(setting, "teacher", context.teacher)
     _check_unlabelled(spec, context)
     for name, check in _CHECKS.items():
         if True in values_of(spec, name):
-            check(spec, context, f"train.{name} is {shown(spec, name)}")
+            check(spec, context, Setting(f"train.{name}", shown(spec, name)))
 
 
 def _check_unlabelled(spec: SweepSpec, context: DistillationContext) -> None:
@@ -99,18 +132,18 @@ def _check_unlabelled(spec: SweepSpec, context: DistillationContext) -> None:
         raise SpecError(problems=[problem])
 
 
-def _check_checkpointing(spec: SweepSpec, context: DistillationContext, setting: str) -> None:
+def _check_checkpointing(spec: SweepSpec, context: DistillationContext, setting: Setting) -> None:
     """Refuse arms whose blocks cannot be computed again."""
     for name, methods in methods_of(spec, context):
         if any(method.subnets() for method in methods):
-            raise SpecError(
-                f"{setting}, but arm '{name}' runs subnets of the student, whose blocks are not "
-                "computed again",
+            raise setting.refused(
+                f"but arm '{name}' runs subnets of the student, whose blocks are not computed "
+                "again",
                 hint="leave it out, or the arm; train.micro_batch saves memory, too",
             )
 
 
-def _check_compile(spec: SweepSpec, context: DistillationContext, setting: str) -> None:
+def _check_compile(spec: SweepSpec, context: DistillationContext, setting: Setting) -> None:
     """Refuse students and arms whose blocks cannot be compiled."""
     _check_blocks(setting, "student", context.student)
     for name, methods in methods_of(spec, context):
@@ -119,29 +152,28 @@ def _check_compile(spec: SweepSpec, context: DistillationContext, setting: str) 
         if any(method.subnets() for method in methods):
             what = "subnets of the student"
         if what:
-            raise SpecError(
-                f"{setting}, but arm '{name}' reads {what}, which compiled blocks do not give",
+            raise setting.refused(
+                f"but arm '{name}' reads {what}, which compiled blocks do not give",
                 hint="set train.compile to auto, or leave the arm out",
             )
 
 
-def _check_blocks(setting: str, side: str, model: ModelDims) -> None:
+def _check_blocks(setting: Setting, side: str, model: ModelDims) -> None:
     if model.family and not family_named(model.family).layer_prefix:
-        raise SpecError(
-            f"{setting}, but the blocks of a {side} of the family '{model.family}' are in no one "
-            "list",
+        raise setting.refused(
+            f"but the blocks of a {side} of the family '{model.family}' are in no one list",
             hint="leave it out",
         )
 
 
-def _flash(setting: str, key: str, value: str) -> SpecError:
-    return SpecError(
-        f"{setting}, but {key} is {value}: {FLASH} has no masks that end where a text does",
+def _flash(setting: Setting, key: str, value: str) -> SpecError:
+    return setting.refused(
+        f"but {key} is {value}: {FLASH} has no masks that end where a text does",
         hint=f"set {key} to auto; {_PACK_LESS}",
     )
 
 
-def _check_packing(spec: SweepSpec, context: DistillationContext, setting: str) -> None:
+def _check_packing(spec: SweepSpec, context: DistillationContext, setting: Setting) -> None:
     """Refuse rows that cannot be packed: the student's, or those of arms that read positions."""
     _check_packed(setting, "student", context, context.student)
     if FLASH in values_of(spec, "attention"):
@@ -149,17 +181,19 @@ def _check_packing(spec: SweepSpec, context: DistillationContext, setting: str) 
     for name, methods in methods_of(spec, context):
         read = (signal for method in methods for signal in method.student_outputs())
         if placed := next((signal for signal in read if signal.by_position), None):
-            raise SpecError(
-                f"{setting}, but arm '{name}' reads {placed.title} by position", hint=_PACK_LESS
+            raise setting.refused(
+                f"but arm '{name}' reads {placed.title} by position", hint=_PACK_LESS
             )
 
 
-def _check_packed(setting: str, side: str, context: DistillationContext, model: ModelDims) -> None:
+def _check_packed(
+    setting: Setting, side: str, context: DistillationContext, model: ModelDims
+) -> None:
     if reason := context.no_packing(model):
-        raise SpecError(f"{setting}, but the {side} cannot: {reason}", hint=_PACK_LESS)
+        raise setting.refused(f"but the {side} cannot: {reason}", hint=_PACK_LESS)
 
 
-_CHECKS: Mapping[str, Callable[[SweepSpec, DistillationContext, str], None]] = {
+_CHECKS: Mapping[str, Callable[[SweepSpec, DistillationContext, Setting], None]] = {
     "packing": _check_packing,
     "gradient_checkpointing": _check_checkpointing,
     "compile": _check_compile,
@@ -171,6 +205,7 @@ def training_notes(spec: SweepSpec, context: DistillationContext) -> tuple[str, 
     """What some arms do otherwise than the settings say, a sentence for each of them."""
     return (
         *_micro_batch_notes(spec),
+        *_uneven_notes(spec),
         *_attention_notes(spec, context),
         *_unlabelled_notes(spec, context),
     )
@@ -212,6 +247,41 @@ def _micro_batch_notes(spec: SweepSpec) -> Iterator[str]:
         if changes := batch_wide(arm.method):
             setting = shown(spec, "micro_batch")
             yield f"train.micro_batch is {setting}; in arm '{name}' {changes}"
+
+
+def _uneven_notes(spec: SweepSpec) -> Iterator[str]:
+    """Micro batches that do not divide the rows that a worker has of a batch, or are larger."""
+    plain, finetune = TrainSettings().batch_size, spec.teacher.finetune
+    for key, batches, micro_batches in (
+        ("train", values_of(spec, "batch_size") or (plain,), values_of(spec, "micro_batch")),
+        (
+            "teacher.finetune",
+            (finetune.get("batch_size", plain),),
+            (finetune.get("micro_batch", AUTO),),
+        ),
+    ):
+        effects = [
+            effect
+            for batch, most in itertools.product(batches, micro_batches)
+            if isinstance(batch, int) and isinstance(most, int)
+            if (effect := _uneven(batch, most, spec.resources.workers))
+        ]
+        if effects:
+            yield f"{key}.micro_batch: {'; '.join(effects)}"
+
+
+def _uneven(batch: int, most: int, workers: int) -> str:
+    """What becomes of a batch whose rows are not a multiple of those of a pass, or empty."""
+    rows = -(-batch // workers)
+    of = f"the {rows} rows of a batch" + " on a worker" * (workers > 1)
+    if most > rows:
+        return f"{most} is more than {of}, which are computed in one pass"
+    passes = -(-rows // most)
+    if rows % most == 0:
+        return ""
+    few, many = rows // passes, -(-rows // passes)
+    each = f"{few}" if few == many else f"{few} or {many}"
+    return f"{most} does not divide {of}, which are computed in {passes} passes of {each}"
 
 
 def _unlabelled_notes(spec: SweepSpec, context: DistillationContext) -> Iterator[str]:

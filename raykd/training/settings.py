@@ -142,20 +142,21 @@ def check_attention(name: object, *, gpus: bool = True, key: str = "train.attent
         raise SetupError(message, hint=hint, problems=[problem])
 
 
-def check_optimizer(name: object) -> None:
+def check_optimizer(name: object, key: str = "train.optimizer") -> None:
     """Refuse an optimizer whose package is not installed.
 
     Args:
         name: Of the optimizer.
+        key: Its place in the file.
 
     Raises:
         SetupError: With the reason.
     """
     if name == ADAMW_8BIT and importlib.util.find_spec("bitsandbytes") is None:
         raise SetupError(
-            f"train.optimizer is {ADAMW_8BIT}, and package bitsandbytes is not installed",
-            hint="pip install 'raykd[bitsandbytes]', or set train.optimizer to adamw",
-        )
+            f"{key} is {ADAMW_8BIT}, and package bitsandbytes is not installed",
+            hint=f"pip install 'raykd[bitsandbytes]', or set {key} to adamw",
+        ).at(key)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

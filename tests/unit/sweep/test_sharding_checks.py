@@ -18,28 +18,52 @@ SEARCHED = {"domains": {"optimizer": {"kind": "choice", "choices": ["adamw", "ad
 
 
 @pytest.mark.parametrize(
-    ("changes", "message", "hint"),
+    ("changes", "key", "message", "hint"),
     [
-        ({"train": SHARDED}, "train.sharding is full, .* resources.workers is 1", "2 or more"),
-        ({"train": MUON, "resources__workers": 2}, "train.optimizer muon", "adamw or sgd"),
-        ({"train": SHARDED | SEARCHED, "resources__workers": 4}, "adafactor does not", "adamw or"),
+        (
+            {"train": SHARDED},
+            "train.sharding",
+            "train.sharding is full, .* resources.workers is 1",
+            "2 or more",
+        ),
+        (
+            {"train": MUON, "resources__workers": 2},
+            "train.sharding",
+            "train.optimizer muon",
+            "adamw or sgd",
+        ),
+        (
+            {"train": SHARDED | SEARCHED, "resources__workers": 4},
+            "train.sharding",
+            "adafactor does not",
+            "adamw or",
+        ),
         (
             {"train": {"fixed": {"sharding": "full", "compile": True}}, "resources__workers": 2},
+            "train.sharding",
             "train.compile is true",
             "auto or false",
         ),
         (
             {"train": SHARDED, "resources__workers": 2, "search__objective": [COST]},
+            "train.sharding",
             "search asks for memory_mb",
             "bound parameters",
         ),
-        ({"teacher__finetune": {"sharding": "full"}}, "teacher.finetune.sharding is full", "leave"),
+        (
+            {"teacher__finetune": {"sharding": "full"}},
+            "teacher.finetune.sharding",
+            "teacher.finetune.sharding is full",
+            "leave",
+        ),
     ],
 )
-def test_sharding_that_cannot_be_is_refused_before_the_first_trial(changes, message, hint):
+def test_sharding_that_cannot_be_is_refused_before_the_first_trial(changes, key, message, hint):
     with pytest.raises(SpecError, match=message) as caught:
         check_sharding(spec(**changes))
-    assert hint in caught.value.hint
+    (problem,) = caught.value.problems()
+    assert problem.path == key
+    assert hint in problem.hint
 
 
 def test_sharding_over_several_workers_is_fine():
@@ -48,8 +72,9 @@ def test_sharding_over_several_workers_is_fine():
 
 def test_arms_with_subnets_are_refused_on_sharded_students():
     arms = {name: {"name": name, "method": name} for name in ("none", "ckd_adaptive")}
-    with pytest.raises(SpecError, match="arm 'ckd_adaptive' runs subnets of"):
+    with pytest.raises(SpecError, match="arm 'ckd_adaptive' runs subnets of") as caught:
         check_sharded_arms(spec(train=SHARDED, resources__workers=2, methods=arms), CONTEXT)
+    assert caught.value.problems()[0].path == "train.sharding"
 
 
 SPREAD = {"teacher__sharding": "full", "resources__workers": 2}
@@ -68,7 +93,9 @@ def test_arms_that_need_all_of_a_teacher_are_refused_where_it_is_sharded(
     arms = {name: {"name": name, "method": name, "fixed": fixed} for name in (method,)}
     with pytest.raises(SpecError, match=message) as caught:
         check_sharded_arms(spec(methods=arms, **SPREAD), context(kind))
-    assert caught.value.hint == "leave out teacher.sharding, or the arm"
+    (problem,) = caught.value.problems()
+    assert problem.path == "teacher.sharding"
+    assert problem.hint == "leave out teacher.sharding, or the arm"
 
 
 def test_a_policy_without_the_teacher_may_have_a_sharded_one():

@@ -43,6 +43,37 @@ def test_arms_that_compare_within_a_batch_are_named_where_the_file_cuts_it(train
     assert "in arm 'one_to_one' neurons are correlated" in actual[1]
 
 
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({"train": {"fixed": {"batch_size": 16, "micro_batch": 5}}},
+         "train.micro_batch: 5 does not divide the 16 rows of a batch, which are computed in 4 "
+         "passes of 4"),
+        ({"train": {"fixed": {"micro_batch": 12}}, "resources": {"workers": 2}},
+         "train.micro_batch: 12 does not divide the 16 rows of a batch on a worker, which are "
+         "computed in 2 passes of 8"),
+        ({"train": {"fixed": {"batch_size": 14}, "domains": {"micro_batch": {
+            "kind": "choice", "choices": ["auto", 4, 7, 64]}}}},
+         "train.micro_batch: 4 does not divide the 14 rows of a batch, which are computed in 4 "
+         "passes of 3 or 4; 64 is more than the 14 rows of a batch, which are computed in one "
+         "pass"),
+        ({"teacher__finetune": {"micro_batch": 33}},
+         "teacher.finetune.micro_batch: 33 is more than the 32 rows of a batch, which are computed "
+         "in one pass"),
+    ],
+)  # fmt: skip
+def test_micro_batches_that_do_not_divide_a_batch_are_noted(changes, note):
+    arms = {"none": ARMS["none"], "kd": ARMS["kd"]}
+    assert training_notes(spec(methods=arms, **changes), CONTEXT) == (note,)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 32])
+def test_micro_batches_that_divide_a_batch_are_no_note(rows):
+    arms = {"none": ARMS["none"], "kd": ARMS["kd"]}
+    train = {"fixed": {"micro_batch": rows}}
+    assert training_notes(spec(train=train, methods=arms), CONTEXT) == ()
+
+
 @pytest.mark.parametrize(("name", "count"), [("auto", 0), ("eager", 0), ("sdpa", 1)])
 def test_arms_that_need_another_attention_are_named(name, count):
     arms = {n: {"name": n, "method": n} for n in ("none", "kd", "tinybert", "pkd")}
@@ -77,28 +108,32 @@ def test_flash_attention_is_refused_before_the_first_trial(changes, key, gpus, m
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "key"),
     [
-        {"train": {"fixed": {"optimizer": "adamw_8bit"}}},
-        {"train": {"domains": {"optimizer": {"kind": "choice", "choices": ["adamw_8bit"]}}}},
-        {"teacher__finetune": {"optimizer": "adamw_8bit"}},
+        ({"train": {"fixed": {"optimizer": "adamw_8bit"}}}, "train.optimizer"),
+        ({"train": {"domains": {"optimizer": {"kind": "choice", "choices": ["adamw_8bit"]}}}},
+         "train.optimizer"),
+        ({"teacher__finetune": {"optimizer": "adamw_8bit"}}, "teacher.finetune.optimizer"),
     ],
-)
+)  # fmt: skip
 def test_an_optimizer_whose_package_is_missing_is_refused_before_the_first_trial(
-    changes, monkeypatch
+    changes, key, monkeypatch
 ):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SetupError, match="package bitsandbytes is not installed") as caught:
         check_training(spec(**changes))
-    assert "raykd[bitsandbytes]" in caught.value.hint
+    (problem,) = caught.value.problems()
+    assert problem.path == key
+    assert f"'raykd[bitsandbytes]', or set {key} to adamw" in problem.hint
     check_training(spec())
 
 
 def test_subnets_are_refused_where_blocks_are_computed_again():
     arms = {n: {"name": n, "method": n} for n in ("ckd", "ckd_adaptive")}
     train = {"domains": {"gradient_checkpointing": {"kind": "choice", "choices": [False, True]}}}
-    with pytest.raises(SpecError, match="arm 'ckd_adaptive' runs subnets of the student"):
+    with pytest.raises(SpecError, match="arm 'ckd_adaptive' runs subnets of the student") as caught:
         check_arms(spec(train=train, methods=arms), CONTEXT)
+    assert caught.value.problems()[0].path == "train.gradient_checkpointing"
     check_arms(spec(methods=arms), CONTEXT)
     check_arms(spec(train=train, methods={"ckd": arms["ckd"]}), CONTEXT)
 
@@ -150,7 +185,9 @@ TEXT = {name: {"name": name, "method": name} for name in ("sft", "kd", "gkd")}
 def test_rows_that_cannot_be_packed_are_refused_where_the_file_insists(train, of, message):
     with pytest.raises(SpecError, match=message) as caught:
         check_arms(spec(train=train, methods=TEXT), of)
-    assert "packing: auto packs only" in caught.value.hint
+    (problem,) = caught.value.problems()
+    assert problem.path == "train.packing"
+    assert "packing: auto packs only" in problem.hint
 
 
 def test_rows_are_packed_where_they_can_be():
@@ -162,8 +199,9 @@ def test_rows_are_packed_where_they_can_be():
 def test_a_teacher_that_cannot_pack_is_refused_where_its_fine_tuning_insists():
     with pytest.raises(
         SpecError, match=r"teacher\.finetune\.packing is true, but the teacher cannot"
-    ):
+    ) as caught:
         check_arms(spec(teacher__finetune={"packing": True}), CONTEXT)
+    assert caught.value.problems()[0].path == "teacher.finetune.packing"
     check_arms(spec(teacher__finetune={"packing": True}), context("causal_lm"))
 
 
@@ -190,7 +228,9 @@ def test_arms_that_look_into_blocks_are_refused_where_they_are_compiled(arm, wha
     arms = {name: {"name": name, "method": name} for name in ("kd", "pkd", arm)}
     with pytest.raises(SpecError, match=f"arm '{arm}' reads .*{what}") as caught:
         check_arms(spec(train=COMPILED, methods=arms), CONTEXT)
-    assert "train.compile to auto" in caught.value.hint
+    (problem,) = caught.value.problems()
+    assert problem.path == "train.compile"
+    assert "train.compile to auto" in problem.hint
     check_arms(spec(train={"fixed": {"compile": "auto"}}, methods=arms), CONTEXT)
     del arms[arm]
     check_arms(spec(train=COMPILED, methods=arms), CONTEXT)
@@ -201,5 +241,6 @@ def test_blocks_that_are_in_no_list_are_not_compiled():
     with pytest.raises(SpecError, match="blocks of a student of the family 'albert'"):
         check_arms(spec(train=COMPILED, methods=ARMS), albert)
     teacher = replace(CONTEXT, teacher=replace(CONTEXT.teacher, family="albert"))
-    with pytest.raises(SpecError, match="blocks of a teacher of the family 'albert'"):
+    with pytest.raises(SpecError, match="blocks of a teacher of the family 'albert'") as caught:
         check_arms(spec(teacher__finetune={"compile": True}, methods=ARMS), teacher)
+    assert caught.value.problems()[0].path == "teacher.finetune.compile"
