@@ -19,6 +19,7 @@ from raykd.models.pair_checks import (
     check_from_teacher,
     check_positions,
     check_tokens,
+    padding_of_vocabulary,
     under,
     unused_sizes,
     unused_vocabulary,
@@ -138,6 +139,7 @@ def load_pair(settings: PairSettings, task: Task, rows: Mapping[str, Examples]) 
             note = check_checkpoint(checkpoint, task.num_labels, task.kind, task.labels)
             notes += [note] if note else []
         check_tokens(teacher_tokens, teacher.dims.vocabulary, name)
+        notes += padding_of_vocabulary(teacher_tokens, teacher.dims.vocabulary, key)
     check_positions(teacher, settings.max_length, name, key)
     tokenizers, student = _student(settings, task, teacher, teacher_tokens, notes)
     return ModelPair(teacher=teacher, student=student, tokenizers=tokenizers, notes=tuple(notes))
@@ -154,6 +156,7 @@ def _student_alone(settings: PairSettings, task: Task, rows: Mapping[str, Exampl
         if isinstance(student, RandomInitConfig):
             notes += unused_sizes(student, factory, STUDENT_KEY)
         check_tokens(tokens, factory.dims.vocabulary, settings.student_name)
+        notes += padding_of_vocabulary(tokens, factory.dims.vocabulary, STUDENT_KEY)
     check_positions(factory, settings.max_length, settings.student_name, STUDENT_KEY)
     return ModelPair(
         teacher=replace(factory, state=None, random_init=None),
@@ -236,6 +239,7 @@ def _student(
         rows = factory.dims.vocabulary
         shared = _shared(teacher_tokens, own, teacher.dims.vocabulary, rows)
         check_tokens(shared or own, rows, name)
+        notes += padding_of_vocabulary(shared or own, rows, STUDENT_KEY)
     check_positions(factory, settings.max_length, name, STUDENT_KEY)
     if shared is None:
         return TokenizerPair(teacher=teacher_tokens, student=own, same=False), factory

@@ -56,6 +56,23 @@ def check_tokens(tokenizer: Any, rows: int, name: str) -> None:
         )
 
 
+def padding_of_vocabulary(tokenizer: Any, rows: int, key: str) -> list[str]:
+    """What to say of a word embedding with more rows than there are tokens.
+
+    Args:
+        tokenizer: The tokenizer that the model reads with.
+        rows: Rows of its word embedding.
+        key: Its place in the file.
+    """
+    tokens = id_count(tokenizer)
+    if rows <= tokens:
+        return []
+    return [
+        f"{key}: its word embedding has {rows:,} rows, and its tokenizer gives {tokens:,} ids; the "
+        "other rows are padding, which no text is read or written with"
+    ]
+
+
 def check_positions(factory: ModelFactory, max_length: int, name: str, key: str) -> None:
     """Refuse rows that are longer than a model has positions.
 

@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from raykd.data.base import DataSettings
 from raykd.data.collate import Collator
+from raykd.data.prompts import id_count
 from raykd.data.tasks.dolly import TASK as DOLLY
 from raykd.errors import DataError, RaykdError, SetupError, SpecError
 from raykd.models import weights
@@ -697,7 +698,14 @@ def test_text_01_matrices_padded_to_other_sizes(place, texts, sizes):
     actual = writing(place)
     assert actual.tokenizers.same
     assert (actual.teacher.dims.vocabulary, actual.student.dims.vocabulary) == sizes
-    assert actual.notes == ()
+    ids = id_count(tokenizer)
+    for (key, rows), note in zip(
+        (("teacher.model", sizes[0]), ("student.model", sizes[1])), actual.notes, strict=True
+    ):
+        assert note.startswith(
+            f"{key}: its word embedding has {rows} rows, and its tokenizer gives"
+        )
+        assert f" {ids} ids; the other rows are padding" in note
 
 
 def test_text_02_the_student_ends_texts_as_the_teacher_does_and_says_so(place, texts):
