@@ -20,6 +20,7 @@ from raykd.errors import Problem, SetupError, SpecError
 from raykd.models import weights
 from raykd.models.dropout import set_dropout
 from raykd.models.families.base import family_of
+from raykd.models.foreign_logs import quiet_bitsandbytes
 from raykd.models.sharding import collected, release_outer
 from raykd.models.task_head import kind_of
 from raykd.models.weights import ModelState
@@ -70,6 +71,7 @@ def check_installed() -> None:
     Raises:
         SetupError: It is not installed.
     """
+    quiet_bitsandbytes()
     try:
         import peft  # noqa: F401
     except ImportError as exc:
@@ -114,6 +116,7 @@ def attach(
             was.
         dropout: Of the model itself, None for its own; that of the adapter is another.
     """
+    quiet_bitsandbytes()
     from peft import inject_adapter_in_model
 
     if dropout is not None:

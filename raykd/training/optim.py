@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from raykd.models.foreign_logs import quiet_bitsandbytes
 from raykd.training.settings import ADAMW_8BIT, TrainSettings, check_optimizer
 
 MOMENTUM = 0.9
@@ -219,6 +220,7 @@ def _adamw_of(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> to
 def _adamw_8bit(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
     """Dettmers et al., 2021, https://arxiv.org/abs/2110.02861; tensors below 4,096 in float32."""
     check_optimizer(settings.optimizer)
+    quiet_bitsandbytes()
     from bitsandbytes.optim.adamw import AdamW8bit
 
     groups = decay_groups(module.parameters(), settings.weight_decay)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sys
 from pathlib import Path
@@ -148,6 +149,16 @@ def test_without_the_package_one_message_says_what_to_install(monkeypatch):
     with pytest.raises(SetupError, match="the package peft, which is not installed") as caught:
         lora.check_installed()
     assert caught.value.hint == "pip install 'raykd[peft]'"
+
+
+def test_a_warning_of_bitsandbytes_is_no_line_of_a_sweep(caplog):
+    """PEFT imports it, and it warns of kernels for 4 bits, of which nothing here has use."""
+    log = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    log.setLevel(logging.NOTSET)
+    lora.check_installed()
+    log.warning("Failed to load CPU gemm_4bit_forward from kernels-community")
+    log.error("what it cannot do")
+    assert caplog.messages == ["what it cannot do"]
 
 
 # Adapters as teachers and students.
