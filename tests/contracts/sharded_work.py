@@ -287,11 +287,12 @@ def everything(world: DistributedContext, folder: Path) -> dict[str, Any]:
 
 
 def a_little(world: DistributedContext, folder: Path) -> dict[str, Any]:
-    """Of everything: a method, a student that is saved, a teacher that is recorded."""
+    """Of everything: a method, a saved student, a recorded teacher, and texts."""
     return {
         "steps": steps("classification", "kd", world),
         "training": training(world),
         "teacher": teacher(world, "fp32"),
+        "texts": texts("causal_lm", world),
     }
 
 
