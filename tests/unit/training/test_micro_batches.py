@@ -25,7 +25,9 @@ from raykd.training.device import DistributedContext, together
 from raykd.training.loop import train_model
 from raykd.training.memory import ran_out
 from raykd.training.micro_batches import MicroBatches
+from raykd.training.peers import is_lost
 from raykd.training.settings import TrainSettings
+from raykd.trial.failures import failure
 from tests.processes import on_processes
 from tests.ranks import on_ranks
 from tests.unit.training.toys import (
@@ -180,6 +182,31 @@ def test_ranks_halve_together_when_one_of_them_runs_short(tmp_path):
         for actual, expected in zip(history, alone, strict=True):
             assert actual[0] == expected[0]
             assert actual[3] == pytest.approx(expected[3], rel=1e-4)
+
+
+def _sharded_rank(rank, size, folder):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=size
+    )
+    world = DistributedContext(rank, size, CPU)
+    limit = memory(7 * ROW_MB) if rank == 1 else contextlib.nullcontext()
+    with limit, pytest.raises(Exception) as caught:  # noqa: PT011 - which one is looked at below
+        train_model(hungry(world=world, sharding="full"))
+    exc = caught.value
+    event = failure(exc, size)
+    message = "" if is_lost(exc) else event["error"]
+    Path(folder, f"{rank}.json").write_text(json.dumps([message, event["hint"]]))
+    # The process of the one that failed ends, as that of a worker does, and the other one hears it.
+
+
+def test_memory_that_runs_out_on_one_sharded_rank_is_one_message(tmp_path):
+    """The other ranks are in the middle of a pass, and only learn that this one is gone."""
+    on_processes(_sharded_rank, 2, 2, str(tmp_path))
+    one, two = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert one[0] == ""
+    assert two[0].startswith("memory ran out with 8 rows in a pass: ")
+    assert two[1] == "set train.micro_batch to a smaller number"
 
 
 class Misjudged(Plain):
