@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from raykd.data.base import Batch
 from raykd.losses.terms import LossTerms
 from raykd.methods.base import Method
-from raykd.training.memory import ran_out, release
+from raykd.training.device import DistributedContext, together
+from raykd.training.memory import OutOfMemory, release
 from raykd.training.seeding import capture_draws, restore_draws
 
 SAMPLES = 3
@@ -38,6 +39,8 @@ def sampled_steps(eval_steps: Sequence[int], samples: int) -> frozenset[int]:
     return frozenset(eval_steps[(k + 1) * len(eval_steps) // count - 1] for k in range(count))
 
 
+Gradients = tuple[Tensor | None, ...]
+"""Of one term, on each weight."""
 TermsOf = Callable[[Batch], LossTerms]
 """Runs a method on a batch that it prepared."""
 
@@ -47,27 +50,33 @@ class LossAnatomy:
 
     The student runs once more for each term, with the same dropout, and the gradient of that term
     on its weights is compared with those of the others. Afterwards all is as if it had not been
-    looked at. Nothing waits for the device before `take`.
+    looked at. Nothing waits for the device before `take`. Of several ranks each has rows of its
+    own: terms and gradients are those of all rows, and every rank keeps the same.
 
     Args:
-        model: The student.
+        model: The student, whole on every rank.
         method: Whose terms these are.
-        device: Where it is.
+        world: The ranks.
     """
 
-    def __init__(self, model: nn.Module, method: Method[Any], device: torch.device) -> None:
+    def __init__(self, model: nn.Module, method: Method[Any], world: DistributedContext) -> None:
         self._model = model
         self._method = method
-        self._device = device
+        self._world = world
+        self._device = world.device
         self._seen: tuple[tuple[str, ...], Tensor, Tensor] | None = None
 
-    def look(self, batch: Batch, names: Sequence[str], terms_of: TermsOf) -> None:
+    def look(
+        self, batch: Batch, names: Sequence[str], terms_of: TermsOf, shares: Tensor | None = None
+    ) -> None:
         """Look at one pass; nothing is kept of a loss of one term, or where memory runs out.
 
         Args:
             batch: As the method prepared it.
-            names: Of its terms.
+            names: Of its terms, the same on every rank.
             terms_of: Runs the method on it.
+            shares: What the terms of this rank are multiplied with, ``[K]``, so that their mean
+                over the ranks is that over all rows; None for one rank.
         """
         self._seen = None
         if len(names) < 2:
@@ -75,25 +84,25 @@ class LossAnatomy:
         draws, remembered = capture_draws(self._device), self._method.state_dict()
         out = ""
         try:
-            self._seen = self._measured(batch, tuple(names), terms_of)
-        except (RuntimeError, MemoryError) as exc:
-            out = ran_out(exc)
-            if not out:
-                raise
+            with together(self._world):  # every rank hears of one that has no memory for it
+                values, gradients, table = self._apart(batch, names, terms_of)
+            self._seen = tuple(names), *self._compared(values, gradients, table, shares)
+        except OutOfMemory as exc:
+            out = exc.reason
         finally:
             restore_draws(draws, self._device)
             self._method.load_state_dict(remembered)
         if out:  # only here is the exception gone, and with it the tensors of the pass
             release(self._device)
 
-    def _measured(
-        self, batch: Batch, names: tuple[str, ...], terms_of: TermsOf
-    ) -> tuple[tuple[str, ...], Tensor, Tensor]:
-        """Names, values ``[K]`` and inner products of gradients ``[K, K]`` of the terms."""
-        weights = [p for p in self._model.parameters() if p.requires_grad]
+    def _apart(
+        self, batch: Batch, names: Sequence[str], terms_of: TermsOf
+    ) -> tuple[Tensor, list[Gradients], Tensor]:
+        """Values ``[K]`` and gradients of the terms, and room for those of the largest weight."""
+        weights = self._weights()
         draws, remembered = capture_draws(self._device), self._method.state_dict()
         values: list[Tensor] = []
-        gradients: list[tuple[Tensor | None, ...]] = []
+        gradients: list[Gradients] = []
         for name in names:
             restore_draws(draws, self._device)
             self._method.load_state_dict(remembered)
@@ -104,13 +113,33 @@ class LossAnatomy:
                 if term.requires_grad
                 else (None,) * len(weights)
             )
-        products = torch.zeros(len(names), len(names), device=self._device)
-        for weight, of_terms in zip(weights, zip(*gradients, strict=True), strict=True):
-            if any(gradient is not None for gradient in of_terms):
-                rows = [_flat(gradient, weight) for gradient in of_terms]
-                table = torch.stack(rows)
-                products += table @ table.T
-        return names, torch.stack(values), products
+        largest = max((weight.numel() for weight in weights), default=0)
+        room = torch.empty(len(names) * largest, device=self._device)
+        return torch.stack(values), gradients, room
+
+    def _compared(
+        self, values: Tensor, gradients: list[Gradients], room: Tensor, shares: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Values ``[K]`` and inner products of gradients ``[K, K]``, of all ranks together."""
+        count, size = len(values), self._world.size
+        products = torch.zeros(count, count, device=self._device)
+        for weight, of_terms in zip(self._weights(), zip(*gradients, strict=True), strict=True):
+            if size == 1 and all(gradient is None for gradient in of_terms):
+                continue
+            table = room[: count * weight.numel()].view(count, -1)
+            for row, gradient in zip(table, of_terms, strict=True):
+                row.zero_() if gradient is None else row.copy_(gradient.detach().flatten())
+            products += self._of_all(table, shares) @ table.T
+        return self._of_all(values[:, None], shares)[:, 0], products
+
+    def _of_all(self, table: Tensor, shares: Tensor | None) -> Tensor:
+        """One row for each term, of all ranks together, in place."""
+        if self._world.size > 1 and shares is not None:
+            self._world.sum(table.mul_(shares[:, None] / self._world.size))
+        return table
+
+    def _weights(self) -> list[nn.Parameter]:
+        return [p for p in self._model.parameters() if p.requires_grad]
 
     def take(self) -> dict[str, float]:
         """The last sample, which is forgotten: values, gradient norms, and cosines of pairs.
@@ -130,8 +159,3 @@ class LossAnatomy:
                 cosine = float(inner[a, b]) / (norms[a] * norms[b])
                 measured[f"{COSINE} {names[a]} {names[b]}"] = min(1.0, max(-1.0, cosine))
         return {name: value for name, value in measured.items() if math.isfinite(value)}
-
-
-def _flat(gradient: Tensor | None, weight: Tensor) -> Tensor:
-    values = torch.zeros_like(weight) if gradient is None else gradient
-    return values.detach().float().flatten()

@@ -97,7 +97,7 @@ class Step(nn.Module):
         Args:
             parts: The micro batches of the batch.
             rows: Its row numbers on all ranks.
-            anatomy: Looks at the terms of the first micro batch, where there is one rank.
+            anatomy: Looks at the terms of the first micro batch.
 
         Raises:
             OutOfMemory: Memory ran out on one of the ranks, or on this one; on all of them.
@@ -114,13 +114,17 @@ class Step(nn.Module):
                 for number, batch in enumerate(batches)
             ]
             result = _together(passes, foreseen)
-            if anatomy is not None:
-                self._method.ranks = ranks.at(0)
-                terms = result.terms
-                anatomy.look(batches[0], terms.names[: terms.num_terms], self._of_method)
         names = (*result.terms.names, str(result.terms.num_metrics))
         if not self._world.agree(about=repr(sorted(names))):
             raise _other_terms("ranks", result.terms)
+        if anatomy is not None:
+            self._method.ranks = ranks.at(0)
+            of = passes[0].terms
+            of_all = shares(of, totals(of, self._world), self._world) if ranks.size > 1 else None
+            terms = of.names[: of.num_terms]
+            anatomy.look(
+                batches[0], terms, self._of_method, None if of_all is None else of_all[: len(terms)]
+            )
         self.plan.average()
         return result
 

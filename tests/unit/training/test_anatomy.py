@@ -6,6 +6,7 @@ import copy
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from raykd.results.records import Evaluation
 from raykd.training.anatomy import LossAnatomy, sampled_steps
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
+from tests.ranks import on_ranks
 from tests.small_pairs import SmallPair
 
 ALONE = DistributedContext(0, 1, torch.device("cpu"))
@@ -51,7 +53,7 @@ def test_sizes_norms_and_cosines_are_those_of_the_gradients():
     step = pair.step(method, ALONE, model)
     rows = torch.arange(8).numpy()
     (part,) = pair.parts(method, rows, ALONE, 1)
-    anatomy = LossAnatomy(model, method, ALONE.device)
+    anatomy = LossAnatomy(model, method, ALONE)
     step.run([part], rows, anatomy)
     whole = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
     actual = anatomy.take()
@@ -85,6 +87,55 @@ def test_sizes_norms_and_cosines_are_those_of_the_gradients():
     assert math.sqrt(squared) == pytest.approx(float(whole.norm()), rel=1e-3)
 
 
+def looked_at(world: DistributedContext, kind: str, name: str, passes: int) -> dict[str, float]:
+    """What is found of the terms of one step on all rows."""
+    pair = SmallPair.of(kind)
+    method, model = pair.method(name), copy.deepcopy(pair.student)
+    anatomy = LossAnatomy(model, method, world)
+    rows = np.arange(7)
+    pair.step(method, world, model).run(pair.parts(method, rows, world, passes), rows, anatomy)
+    return anatomy.take()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "size", "passes"),
+    [
+        ("classification", "pkd", 2, 1),  # 4 and 3 rows
+        ("classification", "sinkd", 3, 1),  # meets the other ranks within a pass
+        ("causal_lm", "step_by_step", 2, 1),  # counts tokens, of which ranks have not as many
+        ("classification", "kd", 8, 1),  # a rank without rows
+    ],
+)
+def test_ranks_find_what_one_process_finds_on_all_rows(kind, name, size, passes):
+    expected = looked_at(ALONE, kind, name, passes)
+    assert len(expected) > 4
+    for actual in on_ranks(size, lambda world: looked_at(world, kind, name, passes)):
+        assert actual == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_one_rank_without_memory_for_it_ends_the_look_on_all_and_the_step_goes_on():
+    def step_of(world: DistributedContext) -> tuple[dict[str, float], torch.Tensor]:
+        pair = SmallPair.of("classification")
+        method, model = pair.method("sinkd"), copy.deepcopy(pair.student)
+        anatomy = LossAnatomy(model, method, world)
+        rows, look = np.arange(8), anatomy.look
+
+        def short_of_memory(batch: Any, names: Any, terms_of: Any, shares: Any) -> None:
+            def too_much(_: Any) -> Any:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+            look(batch, names, too_much if world.rank == 1 else terms_of, shares)
+
+        anatomy.look = short_of_memory
+        pair.step(method, world, model).run(pair.parts(method, rows, world), rows, anatomy)
+        return anatomy.take(), torch.cat([p.grad.flatten() for p in model.parameters()
+                                          if p.grad is not None])  # fmt: skip
+
+    (one, gradient), (two, same) = on_ranks(2, step_of)
+    assert (one, two) == ({}, {})
+    assert torch.equal(gradient, same)
+
+
 def test_the_last_evaluation_of_a_short_training_carries_a_sample_and_a_loss_of_one_term_none():
     _, history = trained("classification", "kd", epochs=5)
     assert [bool(e.anatomy) for e in history] == [False, False, False, False, True]
@@ -106,7 +157,7 @@ def test_samples_are_spread_evenly_and_are_few_in_a_short_training(evaluations, 
 
 def test_where_memory_runs_out_nothing_is_kept_and_the_training_goes_on():
     pair = SmallPair.of("classification")
-    anatomy = LossAnatomy(pair.student, pair.method("kd"), ALONE.device)
+    anatomy = LossAnatomy(pair.student, pair.method("kd"), ALONE)
     before = torch.get_rng_state()
 
     def too_much(batch: Any) -> Any:
@@ -122,7 +173,7 @@ def test_memory_that_runs_out_is_no_reason_for_smaller_passes(monkeypatch):
     def too_much(*args: Any) -> Any:
         raise MemoryError("out of memory")
 
-    monkeypatch.setattr(LossAnatomy, "_measured", too_much)
+    monkeypatch.setattr(LossAnatomy, "_apart", too_much)
     _, history = trained("classification", "kd", epochs=2)
     assert [e.micro_batch for e in history] == [0, 0]
 
@@ -130,7 +181,7 @@ def test_memory_that_runs_out_is_no_reason_for_smaller_passes(monkeypatch):
 def test_a_term_without_a_gradient_has_no_cosine():
     model = torch.nn.Linear(2, 1)
     pair = SmallPair.of("classification")
-    anatomy = LossAnatomy(model, pair.method("kd"), ALONE.device)
+    anatomy = LossAnatomy(model, pair.method("kd"), ALONE)
     anatomy.look(
         object(),
         ("a", "b"),
