@@ -919,7 +919,7 @@ def test_text_a_tokenizer_with_a_padding_token_more_splits_texts_alike(place, te
     write_decoder(place / "student", more, vocab_size=420)
     actual = writing(place)
     assert actual.tokenizers.same
-    assert actual.notes == ()
+    assert all("its word embedding has 420 rows" in note for note in actual.notes)
     words = bpe_tokenizer(texts)
     words.add_tokens(["colour"])
     write_decoder(place / "words", words, vocab_size=420)
