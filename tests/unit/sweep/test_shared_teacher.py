@@ -1,4 +1,4 @@
-"""What many tasks with one teacher cost the driver: its files are read once, and never passed on."""
+"""What many tasks with one teacher cost the driver: its files are read once, and stay there."""
 
 from __future__ import annotations
 
