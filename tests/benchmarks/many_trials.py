@@ -109,9 +109,16 @@ def seen(root: int) -> dict[str, int]:
 
 
 def part(samples: Sequence[Sample], low: float, high: float, kind: str) -> tuple[float, float]:
-    """Means, over a part of the trials, of their number and of the bytes of a kind."""
+    """Means, over a part of the trials, of their number and of the bytes of a kind.
+
+    Once the last one is over the driver writes its report, which is no part of this.
+    """
     every = samples[-1][0]
-    inside = [(done, kinds[kind]) for done, kinds in samples if low * every <= done <= high * every]
+    inside = [
+        (done, kinds[kind])
+        for done, kinds in samples
+        if low * every <= done <= high * every and done < every
+    ]
     numbers, sizes = zip(*inside, strict=True)
     return statistics.mean(numbers), statistics.mean(sizes)
 
