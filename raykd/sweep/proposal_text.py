@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raykd.data.task_kinds import task_kind
 from raykd.sweep.proposal import Proposal
 
 _WORDS = frozenset(
@@ -20,16 +21,8 @@ def to_text(made: Proposal) -> str:
     keys = {"kind": made.guess.kind, **made.place, **made.guess.keys}
     task = [f"  - name: {made.name}", *(f"    {k}: {_yaml(v)}" for k, v in keys.items())]
     is_text = made.guess.kind == "text"
-    arms = (
-        ["  sft: {}                          # no teacher: what distillation has to beat"]
-        if (is_text)
-        else ["  none: {}                         # no teacher: what distillation has to beat"]
-    )
-    kd = (
-        "  kd: {kd_ratio: {uniform: [0.1, 1.0]}}"
-        if is_text
-        else ("  kd: {alpha: {uniform: [0.1, 1.0]}, temperature: {choice: [1, 2, 4]}}")
-    )
+    none = f"  {'sft' if is_text else 'none'}: {{}}".ljust(36)
+    arms = [f"{none}# no teacher: what distillation has to beat", f"  kd: {_searched(made)}"]
     lines = [
         "# Written by raykd init --from. What was guessed:",
         *(f"# - {note}" for note in made.guessed),
@@ -50,11 +43,19 @@ def to_text(made: Proposal) -> str:
         "  lr: {loguniform: [1e-5, 2e-4]}",
         "methods:",
         *arms,
-        kd,
         f"search: {{trials: {made.search['trials']}, scheduler: asha}}",
         f"confirm: {{seeds: {_yaml(made.search['seeds'])}}}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _searched(made: Proposal) -> str:
+    """What is searched of `kd`: what changes something on tasks of this kind."""
+    if made.guess.kind == "text":
+        return "{kd_ratio: {uniform: [0.1, 1.0]}}"
+    softened = ", temperature: {choice: [1, 2, 4]}"
+    is_categorical = task_kind(made.guess.kind).is_categorical
+    return f"{{alpha: {{uniform: [0.1, 1.0]}}{softened if is_categorical else ''}}}"
 
 
 def _yaml(value: Any) -> str:

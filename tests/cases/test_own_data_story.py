@@ -117,6 +117,23 @@ def test_what_is_proposed_is_read_whatever_later_splits_hold(desk, capsys):
             assert "the label in 0% of the rows: CHECK the order of the classes" in out
 
 
+KINDS = {
+    "regression": lambda k: {"text": f"the film {k}", "score": k / 10},
+    "multi_label": lambda k: {"text": f"the film {k}", "topics": [["a"], ["a", "b"], []][k % 3]},
+    "token_classification": lambda k: {"w": ["Ann", f"saw{k}"], "tags": ["B-P", "O"]},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_proposed_of_other_kinds_is_valid(desk, capsys, kind):
+    write_rows(desk / "rows", train=[KINDS[kind](k) for k in range(60)])
+    assert main(["init", "--from", "rows", "--teacher", "teacher"]) == 0
+    assert load_spec("rows.yaml").own_tasks["rows"].kind == kind
+    assert main(["validate", "rows.yaml"]) == 0
+    err = capsys.readouterr().err
+    assert "no effect" not in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
