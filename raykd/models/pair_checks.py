@@ -269,6 +269,29 @@ def check_sizes(
             )
 
 
+def check_heads(student: ModelFactory | StudentFromTeacher, sizes: Sequence[int | None]) -> None:
+    """Refuse numbers of heads that the student cannot have.
+
+    Args:
+        student: The student, or how it is derived from the teacher.
+        sizes: How many heads a block is to have; None for all of them.
+
+    Raises:
+        SpecError: It has fewer, or weights that are not random.
+    """
+    kept = max((n for n in sizes if n is not None), default=None)
+    if kept is None:
+        return
+    if isinstance(student, StudentFromTeacher) or student.random_init is None:
+        wrong = "only a student with random weights can be narrower, and this one has weights"
+        hint = "give student.model by its sizes, {family: bert, layers: 2, hidden: 96, heads: 2}"
+    elif kept > student.random_init.heads:
+        wrong, hint = f"a block has {student.random_init.heads} heads, got {kept}", ""
+    else:
+        return
+    raise SpecError(problems=[Problem(path="student.keep_heads", message=wrong, hint=hint)])
+
+
 def _wrong_from_teacher(part: str, message: str, hint: str = "") -> SpecError:
     path = f"student.from_teacher.{part}"
     return SpecError(problems=[Problem(path=path, message=message, hint=hint)])

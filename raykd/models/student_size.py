@@ -1,10 +1,10 @@
-"""Students of several sizes: some blocks of the student that is there, spread evenly."""
+"""Students of several sizes: some blocks of the one that is there, and some heads of a block."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from raykd.models.base import Subnet
+from raykd.models.base import ModelDims, Subnet
 from raykd.models.layer_selection import select_layers
 from raykd.models.model_factory import ModelFactory
 
@@ -39,3 +39,37 @@ def of_size(student: ModelFactory, kept: int | None) -> ModelFactory:
     assert student.state is not None
     blocks = kept_blocks(student.dims.layers, kept)
     return replace(student, dims=dims, state=select_layers(student.state, blocks, keep_head=True))
+
+
+def of_width(student: ModelFactory, heads: int | None) -> ModelFactory:
+    """The student with fewer heads of the same size; its width and neurons shrink with them.
+
+    Args:
+        student: How the whole one begins, with random weights.
+        heads: Of a block; None for all.
+    """
+    whole = student.random_init
+    if heads is None or whole is None or heads == whole.heads:
+        return student
+    neurons = whole.intermediate and max(1, whole.intermediate * heads // whole.heads)
+    made = replace(
+        whole, heads=heads, hidden=whole.hidden // whole.heads * heads, intermediate=neurons
+    )
+    return replace(student, dims=smaller(student.dims, None, heads), random_init=made)
+
+
+def smaller(whole: ModelDims, layers: int | None, heads: int | None) -> ModelDims:
+    """The dimensions of a student of a size.
+
+    Args:
+        whole: Those of the whole one.
+        layers: Blocks that stay; None for all.
+        heads: Heads of a block that stay; None for all.
+    """
+    dims = whole if layers is None else replace(whole, layers=layers)
+    if heads is None or heads == whole.heads:
+        return dims
+    neurons = whole.intermediate and max(1, whole.intermediate * heads // whole.heads)
+    return replace(
+        dims, heads=heads, hidden=whole.hidden // whole.heads * heads, intermediate=neurons
+    )

@@ -75,8 +75,11 @@ def describe_teacher(teacher: TeacherSpec) -> str:
 def describe_student(spec: SweepSpec) -> str:
     """The student of a sweep, and what of it is trained if not all."""
     lora = spec.student.lora
-    sizes = [kept for kept in sizes_of(spec.train) if kept is not None]
-    kept = f", {' or '.join(map(str, sizes))} of its blocks" if sizes else ""
+    kept = ""
+    for parts, name in (("blocks", "keep_layers"), ("heads", "keep_heads")):
+        sizes = dict.fromkeys(getattr(size, name) for size in sizes_of(spec.train))
+        if numbers := [str(n) for n in sizes if n is not None]:
+            kept += f", {' or '.join(numbers)} of its {parts}"
     return _student(spec) + kept + (f", adapters on {', '.join(lora.targets)}" if lora else "")
 
 

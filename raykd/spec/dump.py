@@ -17,7 +17,7 @@ from raykd.spec.method_section import train_infos
 from raykd.spec.schema import ArmSpec, ParameterSpec, SweepSpec
 from raykd.spec.schema_base import SpecSection
 from raykd.spec.schema_stages import Named, SearchSpec
-from raykd.spec.size_section import KEEP
+from raykd.spec.size_section import size_infos
 from raykd.training.settings import LORA
 
 
@@ -61,7 +61,7 @@ def _teachers(spec: SweepSpec) -> dict[str, Any]:
 
 def _student(spec: SweepSpec) -> dict[str, Any]:
     """The student, with what is set and searched of its size and its adapter."""
-    plain = _section(spec.student) | _arm(_named(spec.train, {KEEP}))
+    plain = _section(spec.student) | _arm(_named(spec.train, size_infos()))
     if spec.student.lora is not None:
         sizes = _arm(_named(spec.train, lora_infos()))
         plain["lora"] = _flow(

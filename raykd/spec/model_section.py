@@ -11,7 +11,7 @@ from raykd.spec.schema import FromTeacher, LoraSpec, RandomInitSpec, StudentSpec
 from raykd.spec.schema_base import LARGEST_SEED, SpecSection
 from raykd.spec.search_values import check_constant
 from raykd.spec.sections import is_section, read_section, unknown_keys
-from raykd.spec.size_section import KEEP
+from raykd.spec.size_section import size_infos
 from raykd.spec.yaml_nodes import Findings, YamlEntry, YamlNode, join
 from raykd.training.settings import FULL
 
@@ -136,7 +136,7 @@ def read_student(
     made = read_section(
         StudentSpec, entry, "student", findings,
         parsed={"model": model, "from_teacher": from_teacher, "lora": lora},
-        by_hand=("model", "from_teacher", "lora", KEEP),
+        by_hand=("model", "from_teacher", "lora", *size_infos()),
     )  # fmt: skip
     if made is not None and lora is not None and lora.save == "adapter":
         _check_saved(model, entry.node.entries["lora"], findings)

@@ -1,7 +1,8 @@
-"""Reads ``student.keep_layers``: how many blocks of the student stay, set or searched."""
+"""Reads ``student.keep_layers`` and ``keep_heads``: how large the student is, set or searched."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
 from raykd.params import ParamInfo, describe
@@ -11,8 +12,6 @@ from raykd.spec.search_values import ParsedParameters, check_conditions, read_va
 from raykd.spec.yaml_nodes import Findings, YamlEntry, join
 from raykd.training.settings import SizeSettings
 
-KEEP = "keep_layers"
-PATH = f"student.{KEEP}"
 MOST_SIZES = 128
 """Of students in a search; methods are asked about each of them."""
 
@@ -35,32 +34,59 @@ SEARCHED_IN: Mapping[str, Callable[[], dict[str, ParamInfo]]] = {
 
 def read_size(student: YamlEntry | None, findings: Findings) -> ParsedParameters:
     """Read what a file says of the student's size; what is wrong goes to `findings`."""
-    values = ParsedParameters()
-    entry = student.node.entries.get(KEEP) if student is not None else None
-    if entry is None:
-        return values
-    infos = size_infos()
-    read_value(KEEP, entry, "student", infos[KEEP], values, findings)
+    values, infos = ParsedParameters(), size_infos()
+    given = student.node.entries if student is not None else {}
+    entries = {name: given[name] for name in infos if name in given}
+    for name, entry in entries.items():
+        read_value(name, entry, "student", infos[name], values, findings)
     check_conditions(values, infos, "the student", "student", set(), findings)
-    domain = values.domains.get(KEEP)
-    if domain is not None and (domain.high or 0) - (domain.low or 0) >= MOST_SIZES:
-        message = f"'{KEEP}' takes {MOST_SIZES} sizes at most, got {domain.describe()}"
-        findings.add(entry.node.mark, join("student", KEEP), message, "for example choice: [2, 4]")
+    count = 1
+    for name, domain in values.domains.items():
+        is_range = domain.low is not None and domain.high is not None
+        own = domain.high - domain.low + 1 if is_range else len(domain.choices)
+        count *= int(own)
+        if count > MOST_SIZES:
+            message = f"'{name}' takes {MOST_SIZES} sizes at most, got {domain.describe()}"
+            mark = entries[name].node.mark
+            findings.add(mark, join("student", name), message, "for example choice: [2, 4]")
+            break
     return values
 
 
-def sizes_of(train: ParameterSpec) -> tuple[int | None, ...]:
-    """The numbers of blocks that students may keep, None for all of them.
+def sizes_of(train: ParameterSpec) -> tuple[SizeSettings, ...]:
+    """The sizes that students may have; of the one that is named, all is None.
 
     Args:
         train: What all arms share.
     """
-    domain = train.domains.get(KEEP)
+    values = [_values(train, name) for name in size_infos()]
+    return tuple(
+        SizeSettings(**dict(zip(size_infos(), of, strict=True)))
+        for of in itertools.product(*values)
+    )
+
+
+def is_sized(train: ParameterSpec) -> bool:
+    """Whether students may be smaller than the one that is named."""
+    return sizes_of(train) != (SizeSettings(),)
+
+
+def size_paths(train: ParameterSpec) -> str:
+    """What says so in a file: ``student.keep_layers``."""
+    names = (n for n in size_infos() if n in train.domains or train.fixed.get(n) is not None)
+    return " and ".join(join("student", name) for name in names)
+
+
+def _values(train: ParameterSpec, name: str) -> tuple[int | None, ...]:
+    """The values that one part of the size may have, None for all."""
+    domain = train.domains.get(name)
     if domain is None:
-        kept = train.fixed.get(KEEP)
+        kept = train.fixed.get(name)
         return (kept if isinstance(kept, int) else None,)
     if domain.kind == "choice":
-        return tuple(kept if isinstance(kept, int) else None for kept in domain.choices)
-    assert domain.low is not None
-    assert domain.high is not None
-    return tuple(range(int(domain.low), int(domain.high) + 1))
+        values = [kept if isinstance(kept, int) else None for kept in domain.choices]
+    else:
+        assert domain.low is not None
+        assert domain.high is not None
+        values = [*range(int(domain.low), int(domain.high) + 1)]
+    return tuple(dict.fromkeys([*values, *([None] if domain.when else [])]))

@@ -18,7 +18,7 @@ from raykd.spec.constraints import COSTS, PARAMETERS
 from raykd.spec.descriptions import describe_splits
 from raykd.spec.schema import ArmSpec, SweepSpec
 from raykd.spec.schema_stages import Constraint
-from raykd.spec.size_section import sizes_of
+from raykd.spec.size_section import is_sized
 from raykd.sweep.settings import lora_plan
 from raykd.sweep.tasks import task_of
 from raykd.training.seeding import derive_seed
@@ -194,7 +194,7 @@ def confirm_trial(
 def _costs(spec: SweepSpec, arm_study: ArmStudy) -> tuple[str, ...]:
     """What is measured of a student besides the metrics of its task."""
     metrics = {*arm_study.metrics, *(constraint.metric for constraint in arm_study.constraints)}
-    if sizes_of(spec.train) != (None,):
+    if is_sized(spec.train):
         metrics.add(PARAMETERS)
     return tuple(cost for cost in COSTS if cost in metrics)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from raykd.errors import SetupError
 from raykd.models.model_factory import ModelFactory
 from raykd.spec.schema import SweepSpec
-from raykd.spec.size_section import sizes_of
+from raykd.spec.size_section import is_sized
 from raykd.sweep.task_setup import TaskSetup
 
 FLOAT_BYTES = 4
@@ -72,7 +72,7 @@ def disk_need(spec: SweepSpec, setups: Iterable[TaskSetup]) -> DiskNeed:
     confirmed = spec.search.repeats if spec.confirm_runs else 0
     if spec.confirm.keep == "all":
         confirmed *= len(spec.confirm.all_seeds)
-    known = spec.student.lora is None and sizes_of(spec.train) == (None,)
+    known = spec.student.lora is None and not is_sized(spec.train)
     trials = len(spec.tasks) * len(spec.methods) * (spec.search_trials + spec.confirm_runs)
     return DiskNeed(
         students=sum(students.values()) * len(spec.methods) * confirmed,

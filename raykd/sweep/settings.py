@@ -26,7 +26,7 @@ from raykd.spec.schema import (
     SweepSpec,
     TeacherSpec,
 )
-from raykd.spec.size_section import sizes_of
+from raykd.spec.size_section import is_sized, size_paths
 from raykd.spec.splits import split_problems
 from raykd.sweep.given_teacher import teacher_columns
 from raykd.sweep.user_cache import open_cache
@@ -157,10 +157,10 @@ def lora_plan(spec: SweepSpec) -> LoraPlan | None:
     lora, model = spec.student.lora, spec.student.model
     if lora is None:
         return None
-    is_cut = sizes_of(spec.train) != (None,)
+    is_cut = is_sized(spec.train)
     is_made = is_cut or not isinstance(model, str) or is_adapter(model)
     if is_made and lora.save == "adapter":
-        why = "student.keep_layers cuts it" if is_cut else f"'{model}' is an adapter itself"
+        why = f"{size_paths(spec.train)} cuts it" if is_cut else f"'{model}' is an adapter itself"
         problem = Problem(
             path="student.lora.save",
             message="an adapter is saved for a model that can be named, and this student is made "

@@ -9,12 +9,14 @@ from functools import reduce
 from raykd.errors import Problem, SpecError
 from raykd.methods.base import DistillationContext
 from raykd.models.signals.base import OutputSpec
+from raykd.models.student_size import smaller
 from raykd.spec.arms import teacher_analyses, union_of_outputs
 from raykd.spec.schema import SweepSpec
-from raykd.spec.size_section import PATH, sizes_of
+from raykd.spec.size_section import size_infos, size_paths, sizes_of
+from raykd.training.settings import SizeSettings
 
-Contexts = Mapping[int | None, DistillationContext]
-"""What arms are told, by the number of blocks that the student keeps; None for all of them."""
+Contexts = Mapping[SizeSettings, DistillationContext]
+"""What arms are told, by the size of the student."""
 
 
 def contexts_of(spec: SweepSpec, context: DistillationContext) -> Contexts:
@@ -26,8 +28,8 @@ def contexts_of(spec: SweepSpec, context: DistillationContext) -> Contexts:
     """
     whole = context.student
     return {
-        kept: replace(context, student=replace(whole, layers=kept or whole.layers))
-        for kept in sizes_of(spec.train)
+        size: replace(context, student=smaller(whole, size.keep_layers, size.keep_heads))
+        for size in sizes_of(spec.train)
     }
 
 
@@ -37,14 +39,14 @@ def check_derived(spec: SweepSpec, contexts: Contexts) -> None:
     Raises:
         SpecError: One problem per arm.
     """
-    if set(contexts) == {None}:
+    if set(contexts) == {SizeSettings()}:
         return
     problems = []
     for name, arm in spec.methods.items():
         alone = spec.model_copy(update={"methods": {name: arm}})
         if any(teacher_analyses(alone, context) for context in contexts.values()):
             message = f"{arm.method} looks once at how the whole student learns from the teacher"
-            hint = f"leave out {PATH}, or the arm: --set methods.{name}=false"
+            hint = f"leave out {size_paths(spec.train)}, or the arm: --set methods.{name}=false"
             problems.append(Problem(path=f"methods.{name}", message=message, hint=hint))
     if problems:
         raise SpecError(problems=problems)
@@ -64,6 +66,8 @@ def outputs_for_all(
     return reduce(OutputSpec.union, specs)
 
 
-def with_size(kept: int | None) -> str:
+def with_size(size: SizeSettings) -> str:
     """How a size is named before what is wrong with it."""
-    return "" if kept is None else f" with {PATH}: {kept}"
+    parts = [(name, getattr(size, name)) for name in size_infos()]
+    shown = " and ".join(f"student.{name}: {kept}" for name, kept in parts if kept is not None)
+    return f" with {shown}" if shown else ""

@@ -26,7 +26,7 @@ from raykd.methods.base import DistillationContext, TeacherAnalysis
 from raykd.models.lora import check_installed, check_targets
 from raykd.models.model_factory import ModelFactory
 from raykd.models.model_pair import ModelPair, TokenizerPair, load_pair
-from raykd.models.pair_checks import check_sizes
+from raykd.models.pair_checks import check_heads, check_sizes
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.unrecorded import TextPrompts, TrainRows, UnrecordedSignal, unrecorded
 from raykd.models.student_from_teacher import StudentFromTeacher
@@ -244,7 +244,9 @@ def _checked_contexts(
     spec: SweepSpec, name: str, context: DistillationContext, pair: ModelPair
 ) -> Contexts:
     """The pair with every size of the student, on which every arm can work."""
-    check_sizes(pair.student, pair.teacher, sizes_of(spec.train))
+    sizes = sizes_of(spec.train)
+    check_sizes(pair.student, pair.teacher, [size.keep_layers for size in sizes])
+    check_heads(pair.student, [size.keep_heads for size in sizes])
     contexts = contexts_of(spec, context)
     _refuse(spec, name, contexts)
     for of_size in contexts.values():
@@ -316,10 +318,10 @@ def _refuse(spec: SweepSpec, task: str, contexts: Contexts) -> None:
         SpecError: One problem per arm.
     """
     problems: dict[str, Problem] = {}
-    for kept, context in contexts.items():
+    for size, context in contexts.items():
         for arm, why in refusals(spec, context):
             reason, _, hint = why.partition("\n")
-            message = f"on {task}{with_size(kept)}: {spec.methods[arm].method} {reason}"
+            message = f"on {task}{with_size(size)}: {spec.methods[arm].method} {reason}"
             hint = hint or f"or leave it out: --set methods.{arm}=false"
             problems.setdefault(arm, Problem(path=f"methods.{arm}", message=message, hint=hint))
     if problems:

@@ -194,3 +194,9 @@ class SizeSettings:
     keep_layers: int | None = param(
         None, low=1, help="Blocks of it that stay, spread evenly, the last among them; null = all."
     )
+    keep_heads: int | None = param(
+        None,
+        low=1,
+        help="Attention heads of a block; width and neurons shrink with them. Only of a student "
+        "with random weights; null = all.",
+    )

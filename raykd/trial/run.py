@@ -18,7 +18,7 @@ from raykd.models.lora import LoraPlan
 from raykd.models.model_factory import ModelFactory
 from raykd.models.sharding import is_sharded
 from raykd.models.signals.unrecorded import unrecorded
-from raykd.models.student_size import of_size
+from raykd.models.student_size import of_size, of_width
 from raykd.models.weights import ModelState
 from raykd.params import Scalar
 from raykd.results.records import Evaluation
@@ -251,8 +251,9 @@ class _TrialModel:
 def _begun(config: TrialConfig, prepared: PreparedTask) -> tuple[PreparedTask, _TrialModel]:
     """The student as large as this trial has it, and the prepared task with such students."""
     seed_everything(config.seed)
-    kept = _of(config, SizeSettings).keep_layers
-    prepared = replace(prepared, student=of_size(prepared.student, kept))
+    size = _of(config, SizeSettings)
+    student = of_width(of_size(prepared.student, size.keep_layers), size.keep_heads)
+    prepared = replace(prepared, student=student)
     return prepared, _TrialModel(config, prepared.student, _settings(config))
 
 

@@ -14,6 +14,7 @@ from raykd.data.collate import Collator
 from raykd.errors import SpecError
 from raykd.models import weights
 from raykd.models.signals.hidden_states import HiddenState
+from raykd.spec.descriptions import describe_student
 from raykd.spec.load import load_spec, to_yaml
 from raykd.sweep.arm_studies import arm_studies, search_trial, study_space
 from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
@@ -101,6 +102,67 @@ def test_what_does_not_go_with_a_size_is_refused_before_anything_runs(
     (problem,) = caught.value.problems()
     assert problem.path == path
     assert message in problem.message
+
+
+WIDE = "model: {family: bert, hidden: 32, heads: 4, layers: 2, intermediate: 48, vocabulary: 200}"
+
+
+def narrow(heads: str, model: str = WIDE, methods: str = "kd: {}") -> str:
+    return text("null\n  keep_heads: " + heads, model, methods)
+
+
+def test_the_width_is_searched_together_with_the_depth(tmp_path):
+    (tmp_path / "f.yaml").write_text(text("{choice: [1, 2]}\n  keep_heads: {int: [1, 4]}", WIDE))
+    spec = load_spec(tmp_path / "f.yaml")
+    for arm_study in arm_studies(spec):
+        domains = study_space(spec, arm_study).domains
+        assert (domains["keep_heads"].low, domains["keep_heads"].high) == (1, 4)
+    (tmp_path / "again.yaml").write_text(to_yaml(spec))
+    assert load_spec(tmp_path / "again.yaml") == spec
+    assert describe_student(spec).endswith("1 or 2 of its blocks, 1 or 2 or 3 or 4 of its heads")
+
+
+def test_a_narrower_student_is_trained_and_saved_as_narrow_as_it_is(tmp_path):
+    (tmp_path / "f.yaml").write_text(narrow("{choice: [1, 3, 4]}"))
+    spec = load_spec(tmp_path / "f.yaml")
+    setup, prepared, _ = prepare_task(spec, TASK, tmp_path / "cache", lambda *progress: None)
+    widths = {}
+    for heads in (1, 3, 4):
+        folder = tmp_path / f"student{heads}"
+        config = trial_of(spec, tmp_path / "run", TASK, "kd", {"keep_heads": heads, "lr": 1e-3})
+        outcome = run_in_process(
+            replace(config, save_path=str(folder)), prepared, setup.task, lambda evaluation: None
+        )
+        weights.save(outcome.student, folder)
+        opened = AutoModelForSequenceClassification.from_pretrained(folder).config
+        widths[heads] = (opened.hidden_size, opened.num_attention_heads, opened.intermediate_size)
+        parameters = sum(t.size for t in outcome.student.tensors.values())
+        assert outcome.metrics["parameters"] == parameters
+    assert widths == {1: (8, 1, 12), 3: (24, 3, 36), 4: (32, 4, 48)}
+
+
+@pytest.mark.parametrize(
+    ("heads", "model", "methods", "path", "message"),
+    [
+        ("{choice: [2, 8]}", WIDE, "kd: {}", "student.keep_heads", "a block has 4 heads, got 8"),
+        ("1", OF_TEACHER, "kd: {}", "student.keep_heads", "only a student with random weights"),
+        ("{choice: [1, 2]}", WIDE, "pkd: {}", "methods.pkd", "with student.keep_heads: 1: pkd"),
+    ],
+)
+def test_widths_that_a_student_cannot_have_are_refused_before_anything_runs(
+    tmp_path, heads, model, methods, path, message
+):
+    (tmp_path / "f.yaml").write_text(narrow(heads, model, methods))
+    with pytest.raises(SpecError) as caught:
+        set_up_task(load_spec(tmp_path / "f.yaml"), TASK)
+    (problem,) = caught.value.problems()
+    assert (problem.path, message in problem.message) == (path, True)
+
+
+def test_too_many_sizes_are_refused_where_they_are_together(tmp_path):
+    problem = only(tmp_path, text("{int: [1, 20]}\n  keep_heads: {int: [1, 20]}"))
+    assert (problem.path, problem.line) == ("student.keep_heads", 10)
+    assert "takes 128 sizes at most" in problem.message
 
 
 def test_outputs_are_recorded_for_students_of_all_sizes(tmp_path):
