@@ -82,25 +82,18 @@ def verdict(result: SweepResult, task: str) -> Verdict:
     if not order:
         return _from_search(result, task)
     out = [a for a in order if a.beyond or len(a.lost) > len(a.runs)]
-    kept = [a for a in order if a not in out] or list(order)
-    leader, others = kept[0], kept[1:]
+    leader, *others = [a for a in order if a not in out] or order
     if not others:
-        head = f"{leader.name} is the only confirmed arm: {measure.scale.show(leader.score)}"
-        return Verdict(
-            task=task, headline=f"{head}{sentences.own_interval(leader, measure)}.",
-            details=(*_gap(result, task, leader, arms), *sentences.left_out(out)), decided=False,
-            leader=leader.name, leading=(leader.name,), seeds=len(leader.seeds),
-            counted=measure.counted,
-        )  # fmt: skip
+        return _of_one(result, task, arms, leader, out)
     together = compare(measure, arms)
     differences = {a.name: together.difference(leader.name, a.name) for a in others}
     close = [a for a in others if not _is_better(differences[a.name])]
-    among = close or others
-    rival = next((a for a in among if a.name == result.baseline), among[0])
+    rival = next((a for a in close or others if a.name == result.baseline), (close or others)[0])
     decided = not close and not leader.lost and not leader.beyond
     known = [d for d in differences.values() if d is not None]
     least = _least(differences) if decided else None
     equal = bool(close) and all(_is_equal(measure, differences[a.name]) for a in close)
+    more = (1 + len(others)) * (1 if measure.counted == "seed" else _trials_of_search(result))
     details = [
         *_beaten(measure, together, arms, leader, rival, result.baseline),
         *_gap(result, task, leader, arms),
@@ -113,7 +106,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
             differences[rival.name],
             decided=decided,
             equal=equal,
-            trials=len(kept) * (1 if measure.counted == "seed" else _trials_of_search(result)),
+            trials=more,
         ),
         *sentences.perplexities(measure, order, best_teacher(result, task)),
         *sentences.reliability(leader, others),
@@ -132,7 +125,25 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         equal_within=sentences.margin(measure) if equal else "",
         on=sentences.about(measure, next(iter(known), None)),
         seeds=len(leader.seeds),
-        compared=len(kept),
+        compared=1 + len(others),
+        counted=measure.counted,
+    )
+
+
+def _of_one(
+    result: SweepResult,
+    task: str,
+    arms: tuple[ArmSummary, ...],
+    leader: ArmSummary,
+    out: Sequence[ArmSummary],
+) -> Verdict:
+    """The verdict where only one arm was confirmed, or is left."""
+    measure = task_metric(result, task)
+    head = f"{leader.name} is the only confirmed arm: {measure.scale.show(leader.score)}"
+    return Verdict(
+        task=task, headline=f"{head}{sentences.own_interval(leader, measure)}.",
+        details=(*_gap(result, task, leader, arms), *sentences.left_out(out)), decided=False,
+        leader=leader.name, leading=(leader.name,), seeds=len(leader.seeds),
         counted=measure.counted,
     )  # fmt: skip
 
