@@ -146,7 +146,13 @@ def compared(of: World, drawn: Drawn, seeds: int = 0, alpha: float = ALPHA) -> C
 def own_intervals(of: World, drawn: Drawn) -> list[ConfidenceInterval | None]:
     """The interval of every arm by itself, as `arm_summaries` has them."""
     arms = confirmed(of, drawn)
-    fallen = collapsed_runs({a.name: a.seeds for a in arms}, "max", min_sd=of.least)
+    fallen = collapsed_runs(
+        {a.name: a.seeds for a in arms},
+        "max",
+        min_sd=of.least,
+        constant=(MAJORITY,),  # which a sweep records of a task with classes
+        error=float(np.sqrt(MAJORITY * (1 - MAJORITY) * of.least)),
+    )
     low = [a.seeds[s] for a in arms for s in fallen[a.name]]
     runs = sum(len(a.seeds) for a in arms)
     actual = [mean_of(a, of.least) for a in arms]

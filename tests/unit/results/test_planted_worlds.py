@@ -8,7 +8,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.benchmarks.planted_worlds import World, agreement, by_plan, judge, over_tasks
+from tests.benchmarks.planted_worlds import (
+    World,
+    agreement,
+    by_plan,
+    draw,
+    judge,
+    over_tasks,
+    own_intervals,
+)
 from tests.benchmarks.time_to_verdict import replayed
 from tests.cases.planted_records import TASK, sweep
 
@@ -93,3 +101,18 @@ def test_a_plan_replayed_from_records_takes_the_seeds_that_its_looks_need(
     assert seconds == 3 * seeds * 300.0  # three arms, and what a planted confirm run takes
     fixed, all_seeds, _ = replayed(result, TASK, order, (20,))
     assert (fixed.decided, all_seeds) == (True, 20)
+
+
+@pytest.mark.parametrize(("arms", "least"), [(2, 80.0), (5, 93.0)])
+def test_intervals_of_arms_allow_for_collapses_as_soon_as_one_was_seen(arms: int, least: float):
+    """Of two arms with five seeds, a third sees none, and half of these are too narrow."""
+    rng, of = np.random.default_rng(7), World(arms=arms, noise="collapse")
+    hits, seen = [], []
+    for _ in range(300):
+        drawn = draw(of, rng)
+        fell = bool((drawn.scores < 0.58).any())
+        for interval, truth in zip(own_intervals(of, drawn), drawn.truth, strict=True):
+            hits.append(interval is not None and interval.low <= truth <= interval.high)
+            seen.append(fell)
+    assert 100 * np.mean(hits) > least - 3.0
+    assert np.mean(np.array(hits)[seen]) > 0.97
