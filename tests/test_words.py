@@ -1,4 +1,4 @@
-"""Names that raykd no longer uses, because the field has a name for the thing."""
+"""Names that raykd no longer uses, as the field has a name for the thing, and those of one file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from raykd.data.task_kinds import KINDS
 from tests.test_layering import FILES, PACKAGE
 
 CLASSES = """
@@ -71,3 +72,21 @@ def test_a_retired_name_is_seen_wherever_it_is_given(source):
 
 def test_uses_of_names_of_others_are_no_names_of_raykd():
     assert not retired(ast.parse("a.found; f(told=1); 'beside'"))
+
+
+KEYS_OF_YAML = "spec/schema.py"
+OTHER_THINGS = {"span", "embedding"}
+"""A span is also a key of a task, and an embedding a part of a model."""
+
+
+def test_the_name_of_a_kind_of_task_is_written_in_its_own_file():
+    uses = {}
+    for path in FILES:
+        place = path.relative_to(PACKAGE).as_posix()
+        constants = [n for n in ast.walk(ast.parse(path.read_text("utf-8")))
+                     if isinstance(n, ast.Constant)]  # fmt: skip
+        own = {path.stem} if place.startswith("data/kinds/") else set()
+        names = {*KINDS} - OTHER_THINGS - own
+        if written := {n.value for n in constants if isinstance(n.value, str)} & names:
+            uses[place] = written
+    assert {*uses} == {KEYS_OF_YAML}, uses

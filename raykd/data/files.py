@@ -10,6 +10,7 @@ from pathlib import Path
 from raykd.data.base import DataSettings, Examples, Task
 from raykd.data.folder import SUFFIXES, FolderReader, is_folder, root_folder
 from raykd.data.keys import at_key
+from raykd.data.kinds.classification import KIND as CLASSIFICATION
 from raykd.data.readers import HubReader, TsvLayout, TsvReader
 from raykd.data.sample import limited
 from raykd.data.table import Reader, Table
@@ -42,7 +43,7 @@ class FileTask(Task):
     metrics: tuple[str, ...]
     hub: tuple[str, str]
     labels: tuple[str, ...] = ()
-    kind: str = "classification"
+    kind: str = CLASSIFICATION.name
     tsv: TsvLayout | None = None
     hub_splits: Mapping[str, str] = field(
         default_factory=lambda: {"train": "train", "validation": "validation"}

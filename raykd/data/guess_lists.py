@@ -17,6 +17,8 @@ from raykd.data.guesses import (
     labelled_splits,
     text_columns,
 )
+from raykd.data.kinds.multi_label import KIND as MULTI_LABEL
+from raykd.data.kinds.token_classification import KIND as TAGS
 from raykd.data.table import Table
 from raykd.data.values import is_missing
 
@@ -74,7 +76,7 @@ def guess_sets(splits: Splits, label: str = "") -> TaskGuess | None:
         why = [f"column '{name}' holds lists of some of {len(names)} classes"]
         seen = first_seen({k: class_names(of) for k, of in members.items()})
         return TaskGuess(
-            kind="multi_label",
+            kind=MULTI_LABEL.name,
             keys={"texts": texts, "label": name, "labels": names},
             why=[*why, *seen, why_texts],
         )
@@ -92,7 +94,7 @@ def _of_tags(splits: Splits, words: str, tags: str) -> TaskGuess:
     ]
     seen = first_seen({k: class_names(of) for k, of in members.items()})
     return TaskGuess(
-        kind="token_classification",
+        kind=TAGS.name,
         keys={"texts": [words], "label": tags, "labels": names},
         why=[*why, *seen],
     )

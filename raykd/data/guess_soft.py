@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from raykd.data.guesses import unpacked
+from raykd.data.kinds.classification import KIND as CLASSIFICATION
 from raykd.data.soft_labels import TOLERANCE, class_scores
 from raykd.data.table import Table
-from raykd.data.task_kinds import task_kind
 from raykd.data.values import is_missing, number, spelled
 from raykd.errors import DataError
 
@@ -54,7 +54,7 @@ def soft_labels(
             return {}, ""
         ordered = [of[0] for of in by_class.values()]
     try:
-        kind = task_kind("classification")
+        kind = CLASSIFICATION
         scores = class_scores(table, ordered, "probabilities", kind, labels)
     except DataError:
         return {}, ""

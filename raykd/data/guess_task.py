@@ -10,6 +10,7 @@ from raykd.data.guess_lists import guess_sets, guess_tags
 from raykd.data.guess_soft import soft_columns, soft_labels
 from raykd.data.guesses import (
     MOST_CLASSES,
+    TEXT,
     TRAIN,
     Splits,
     TaskGuess,
@@ -20,6 +21,8 @@ from raykd.data.guesses import (
     text_columns,
     unpacked,
 )
+from raykd.data.kinds.classification import KIND as CLASSIFICATION
+from raykd.data.kinds.regression import KIND as REGRESSION
 from raykd.data.table import Table
 from raykd.data.values import is_missing, number, spelled, whole
 from raykd.errors import DataError
@@ -54,7 +57,7 @@ def guess_task(splits: Splits, label: str = "") -> TaskGuess:
     chats = [name for name, values in train.columns.items() if _is_chat(values)]
     if chats:
         why = [f"column '{chats[0]}' holds lists of messages"]
-        return TaskGuess(kind="text", keys={"messages": chats[0]}, why=why)
+        return TaskGuess(kind=TEXT, keys={"messages": chats[0]}, why=why)
     if tags := guess_tags(splits):
         return tags
     soft = soft_columns(train, LABELS)
@@ -101,7 +104,7 @@ def _answered(by_name: Mapping[str, str], prompt: str, response: str) -> TaskGue
     if context:
         keys["context"] = context
         why.append(f"column '{context}' is read with the prompt, by its name")
-    return TaskGuess(kind="text", keys=keys, why=why)
+    return TaskGuess(kind=TEXT, keys=keys, why=why)
 
 
 def _labelled(splits: Splits, label: str) -> TaskGuess:
@@ -126,7 +129,7 @@ def _labelled(splits: Splits, label: str) -> TaskGuess:
     keys = {"texts": texts, "label": label, "labels": class_names(values)}
     why = [f"column '{label}' holds {len(keys['labels'])} classes"]
     why += first_seen({k: class_names(of) for k, of in by_split.items()})
-    guess = TaskGuess(kind="classification", keys=keys, why=[*why, why_texts])
+    guess = TaskGuess(kind=CLASSIFICATION.name, keys=keys, why=[*why, why_texts])
     outputs, why_soft = soft_labels(train, soft, label, keys["labels"]) if soft else ({}, "")
     return replace(guess, outputs=outputs, why=[*guess.why, why_soft]) if outputs else guess
 
@@ -141,7 +144,7 @@ def _scored(texts: list[str], label: str, ordered: list[float], why_texts: str) 
             "clustering), this is kind: embedding with methods such as embedding_cosine"
         )
     keys = {"texts": texts, "label": label, "span": [low, high]}
-    return TaskGuess(kind="regression", keys=keys, why=why)
+    return TaskGuess(kind=REGRESSION.name, keys=keys, why=why)
 
 
 def _may_label(table: Table, name: str) -> bool:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from raykd.data.table import Table
 from raykd.data.values import UNLABELLED, is_missing, number, spelled, truth
 from raykd.errors import DataError
 
-Kind = Literal["classification", "regression", "multi_label", "token_classification", "text"]
 Splits = Mapping[str, Table]
 """The tables of the splits, train first."""
 
 TRAIN = "train"
+TEXT = "text"
+"""The kind of a task of prompts and responses, in a description of a user's task."""
 MOST_CLASSES = 200
 PAIRS = (("sentence1", "sentence2"), ("premise", "hypothesis"), ("question", "passage"),
          ("question1", "question2"), ("text1", "text2"), ("text_a", "text_b"),
@@ -33,7 +34,7 @@ class TaskGuess:
         outputs: What a teacher said elsewhere, as ``teacher.outputs`` names it; mostly empty.
     """
 
-    kind: Kind
+    kind: str
     keys: Mapping[str, Any]
     why: Sequence[str]
     outputs: Mapping[str, Any] = field(default_factory=dict)

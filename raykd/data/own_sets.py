@@ -12,6 +12,7 @@ from raykd.data import columns
 from raykd.data.base import Array, Examples, TokenizedDataset
 from raykd.data.encode import encode
 from raykd.data.keys import at_key
+from raykd.data.kinds.multi_label import KIND as MULTI_LABEL
 from raykd.data.label_sets import check_sets, label_sets, score_sets
 from raykd.data.table import Table
 from raykd.data.user_rows import UserRows
@@ -28,7 +29,7 @@ class OwnSets(UserRows):
 
     texts: tuple[str, ...]
     label: str
-    kind: str = "multi_label"
+    kind: str = MULTI_LABEL.name
 
     def read_table(self, table: Table) -> Examples:
         """Rows from raw columns."""

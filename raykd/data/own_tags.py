@@ -17,6 +17,7 @@ from raykd.data.base import NO_LABEL, Array, Examples, TokenizedDataset
 from raykd.data.class_names import class_ids
 from raykd.data.entities import score_entities
 from raykd.data.keys import at_key
+from raykd.data.kinds.token_classification import KIND as TAGS
 from raykd.data.notes import note
 from raykd.data.prompts import ROWS_AT_ONCE
 from raykd.data.table import Faults, Table
@@ -36,7 +37,7 @@ class OwnTags(UserRows):
 
     words: str
     tags: str
-    kind: str = "token_classification"
+    kind: str = TAGS.name
 
     def read_table(self, table: Table) -> Examples:
         """Words joined by blanks as the text of a row, and its tags.

@@ -10,6 +10,7 @@ import numpy as np
 
 from raykd.data.base import EXPLAIN, PREDICT, Array, EvalReferences, Examples, TokenizedDataset
 from raykd.data.batch import LABELLED
+from raykd.data.kinds.causal_lm import KIND as CAUSAL_LM
 from raykd.data.prompts import PLAIN_LAYOUT, PromptLayout, encode_prompts, without_labels
 from raykd.data.rationales import rationales_as_input
 from raykd.data.table import Faults, Table
@@ -162,7 +163,7 @@ class GenerationTask(TokenTask):
     """
 
     measure: Measure = GENERATED
-    kind: str = "causal_lm"
+    kind: str = CAUSAL_LM.name
     cut_first: str = "the end of the prompt"
     metric: str = "log_likelihood"
     metrics: tuple[str, ...] = ("log_likelihood", "token_accuracy", "rouge_l", "exact_match")

@@ -11,6 +11,7 @@ from raykd.data import metrics
 from raykd.data.base import Examples, TokenizedDataset
 from raykd.data.classification import TextClassification
 from raykd.data.encode import encode_and_cut
+from raykd.data.kinds.embedding import KIND as EMBEDDING
 from raykd.data.table import Table
 from raykd.data.user_rows import UserRows
 
@@ -19,7 +20,7 @@ from raykd.data.user_rows import UserRows
 class TextPairs(TextClassification):
     """Two texts in columns of their own, and a similarity; `span` holds its ends."""
 
-    kind: str = "embedding"
+    kind: str = EMBEDDING.name
 
     def read_table(self, table: Table) -> Examples:
         """Rows from raw columns; similarities are put on a scale from 0 to 1, as cosines are."""
@@ -55,4 +56,4 @@ class TextPairs(TextClassification):
 class OwnPairs(UserRows, TextPairs):
     """Such pairs in columns that the user names."""
 
-    kind: str = "embedding"
+    kind: str = EMBEDDING.name

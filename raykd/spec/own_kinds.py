@@ -30,20 +30,18 @@ def _class_problems(made: OwnTaskSpec) -> Problems:
         yield "", f"{name} needs the key 'texts'", "the column of the text: texts: [text]"
     if "labels" in made.KEYS[made.kind] and len(made.labels) < 2:
         yield "labels", f"{name} needs labels", "e.g. labels: [negative, positive]"
-    if made.kind == "token_classification" and len(made.texts) > 1:
+    if made.kind in made.WORDS and len(made.texts) > 1:
         hint = "one column of lists of words: texts: [tokens]"
         yield "texts", f"{name} reads one column of words, got {len(made.texts)}", hint
-    if made.kind in ("regression", "embedding") and made.labels:
+    if "span" in made.KEYS[made.kind] and made.labels:
         hint = "remove labels, or set kind: classification"
         yield "labels", f"{name} is of kind {made.kind}, which has no labels", hint
-    if made.kind == "embedding" and len(made.texts) == 1:
+    if made.kind in made.PAIRS and len(made.texts) == 1:
         hint = "name the columns of both texts: texts: [sentence1, sentence2]"
         yield "texts", f"{name} compares two texts, and one column is named", hint
     if not low < high:
         hint = f"swap the ends: [{high}, {low}]" if high < low else "e.g. span: [1, 5]"
         yield "span", f"'span' of {name} needs low < high, got [{low}, {high}]", hint
-    if made.kind == "classification" and made.span != (0.0, 1.0):
-        yield "span", f"{name} is a classification, which has no span", "remove span"
 
 
 def _text_problems(made: OwnTaskSpec) -> Problems:

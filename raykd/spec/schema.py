@@ -46,7 +46,8 @@ class OwnTaskSpec(SpecSection):
 
     `splits` names the file (without suffix), or the split on the hub, of splits that are called
     something else there; of one set of rows it gives the share of every split. Which keys serve
-    which kind is in `KEYS`.
+    which kind is in `KEYS`; the rows of kinds in `WORDS` are columns of words, those of `PAIRS` two
+    texts that are compared.
     """
 
     SUITED: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -69,6 +70,8 @@ class OwnTaskSpec(SpecSection):
                  "template_args", "loss_on", "too_long", "max_prompt_length", "max_new_tokens",
                  "pattern"),
     }  # fmt: skip
+    WORDS: ClassVar[tuple[str, ...]] = ("token_classification",)
+    PAIRS: ClassVar[tuple[str, ...]] = ("embedding",)
     TALLIED: ClassVar[tuple[str, ...]] = ("log_likelihood", "token_accuracy")
 
     name: str

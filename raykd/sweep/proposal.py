@@ -14,7 +14,9 @@ from raykd import registry
 from raykd.data.file_lists import ROWS, FilesReader, matching
 from raykd.data.folder import FolderReader, is_folder, user_path
 from raykd.data.guess_task import guess_task
-from raykd.data.guesses import TaskGuess, has_values
+from raykd.data.guesses import TEXT, TaskGuess, has_values
+from raykd.data.kinds.multi_label import KIND as MULTI_LABEL
+from raykd.data.kinds.token_classification import KIND as TAGS
 from raykd.data.notes import listening
 from raykd.data.table import Table
 from raykd.errors import DataError, RaykdError
@@ -155,7 +157,7 @@ def _parts(splits: set[str]) -> dict[str, Any]:
 
 def _choose_models(made: Proposal, teacher: str, config: Mapping[str, Any]) -> None:
     """Teacher and student: a fine-tuned model as it is, and half of its layers."""
-    is_text = made.guess.kind == "text"
+    is_text = made.guess.kind == TEXT
     if made.guess.outputs and not teacher:
         made.teacher = {"outputs": dict(made.guess.outputs)}
         made.student = {"model": SMALL}
@@ -187,13 +189,13 @@ def _choose_models(made: Proposal, teacher: str, config: Mapping[str, Any]) -> N
 def is_finetuned(made: Proposal, config: Mapping[str, Any]) -> bool:
     """Whether a model has a head for the task; labels get the order that its classes have."""
     heads = " ".join(map(str, config.get("architectures") or ()))
-    if made.guess.kind == "text":
+    if made.guess.kind == TEXT:
         return "LMHead" in heads or "CausalLM" in heads or "ConditionalGeneration" in heads
-    wanted = {"token_classification": "TokenClassification"}
+    wanted = {TAGS.name: "TokenClassification"}
     if wanted.get(made.guess.kind, "SequenceClassification") not in heads:
         return False
-    is_of_sets = config.get("problem_type") == "multi_label_classification"
-    if is_of_sets != (made.guess.kind == "multi_label"):
+    is_of_sets = config.get("problem_type") == MULTI_LABEL.problem_type
+    if is_of_sets != (made.guess.kind == MULTI_LABEL.name):
         return False
     labels = made.guess.keys.get("labels")
     names = [str(name) for _, name in sorted(
@@ -219,7 +221,7 @@ def _choose_length(made: Proposal, table: Table, teacher: str, config: Mapping[s
         by = f"tokens, taken as {_CHARACTERS} characters each: the model is not on this machine"
     ordered = sorted(counts)
     most = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
-    wanted = 2 * most if made.guess.kind == "text" else most  # a prompt may have half of it
+    wanted = 2 * most if made.guess.kind == TEXT else most  # a prompt may have half of it
     positions = int(config.get("max_position_embeddings") or config.get("n_positions") or _LONGEST)
     made.max_length = max(16, min(-(-wanted // 8) * 8, positions, 8 * _LONGEST))
     made.guessed.append(

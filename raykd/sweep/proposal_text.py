@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raykd.data.guesses import TEXT
 from raykd.data.task_kinds import task_kind
 from raykd.sweep.proposal import Proposal
 
@@ -20,7 +21,7 @@ def to_text(made: Proposal) -> str:
     """The search space, with what was guessed as comments."""
     keys = {"kind": made.guess.kind, **made.place, **made.guess.keys}
     task = [f"  - name: {made.name}", *(f"    {k}: {_yaml(v)}" for k, v in keys.items())]
-    is_text = made.guess.kind == "text"
+    is_text = made.guess.kind == TEXT
     none = f"  {'sft' if is_text else 'none'}: {{}}".ljust(36)
     arms = [f"{none}# no teacher: what distillation has to beat", f"  kd: {_searched(made)}"]
     lines = [
@@ -51,7 +52,7 @@ def to_text(made: Proposal) -> str:
 
 def _searched(made: Proposal) -> str:
     """What is searched of `kd`: what changes something on tasks of this kind."""
-    if made.guess.kind == "text":
+    if made.guess.kind == TEXT:
         return "{kd_ratio: {uniform: [0.1, 1.0]}}"
     softened = ", temperature: {choice: [1, 2, 4]}"
     is_categorical = task_kind(made.guess.kind).is_categorical

@@ -9,6 +9,9 @@ from typing import Any
 from raykd import registry
 from raykd.data.base import Task
 from raykd.data.folder import root_folder
+from raykd.data.guesses import TEXT
+from raykd.data.kinds.classification import KIND as CLASSIFICATION
+from raykd.data.kinds.regression import KIND as REGRESSION
 from raykd.data.notes import note
 from raykd.data.own import OwnTask
 from raykd.data.own_sets import OwnSets
@@ -139,11 +142,11 @@ def _text_task(own: OwnTaskSpec, source: Mapping[str, Any]) -> OwnText:
 
 
 _MAKERS: Mapping[str, Callable[[OwnTaskSpec, Mapping[str, Any]], Task]] = {
-    "classification": _class_task,
-    "regression": _class_task,
-    "embedding": functools.partial(_class_task, made=OwnPairs),
-    "multi_label": _set_task,
-    "token_classification": _tag_task,
-    "text": _text_task,
+    CLASSIFICATION.name: _class_task,
+    REGRESSION.name: _class_task,
+    OwnPairs.kind: functools.partial(_class_task, made=OwnPairs),
+    OwnSets.kind: _set_task,
+    OwnTags.kind: _tag_task,
+    TEXT: _text_task,
 }
 """What makes the task of a description, by its kind."""

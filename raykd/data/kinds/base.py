@@ -98,6 +98,14 @@ class TaskKind(ABC):
         logits: Tensor = model_output.logits
         return logits
 
+    def head_outputs(self, classes: int) -> int:
+        """Outputs of a model's head for this kind.
+
+        Args:
+            classes: Of the task, where its outputs are classes.
+        """
+        return classes if self.has_class_names else 1
+
     def shape(self, num_labels: int, longest: int) -> tuple[int, ...]:
         """The shape of the predictions for a row.
 

@@ -30,6 +30,10 @@ class Span(TaskKind):
         both = torch.stack([model_output.start_logits, model_output.end_logits], dim=1)
         return both.masked_fill(batch.attention_mask[:, None] == 0, PADDED)
 
+    def head_outputs(self, classes: int) -> int:
+        """A first and a last token."""
+        return 2
+
     def shape(self, num_labels: int, longest: int) -> tuple[int, ...]:
         """``[2, longest row]``."""
         return (2, longest)

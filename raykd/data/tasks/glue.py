@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raykd.data.classification import TextClassification
+from raykd.data.kinds.regression import KIND as REGRESSION
 from raykd.data.readers import TsvLayout
 
 _PAIR = ("sentence1", "sentence2")
@@ -76,7 +77,7 @@ _TASKS = (
         name="glue/stsb",
         about="How similar are two sentences, from 0 to 5?",
         texts=_PAIR,
-        kind="regression",
+        kind=REGRESSION.name,
         span=(0.0, 5.0),
         metric="spearman",
         metrics=("spearman", "pearson"),

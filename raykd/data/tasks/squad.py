@@ -16,6 +16,7 @@ from raykd.data import columns
 from raykd.data.base import Array, Examples, TokenizedDataset
 from raykd.data.files import FileTask
 from raykd.data.json_files import read_json
+from raykd.data.kinds.span import KIND as SPAN
 from raykd.data.row_outcomes import means
 from raykd.data.spans import best_spans, encode_windows
 from raykd.data.squad_metrics import answer_values
@@ -38,7 +39,7 @@ class SpanTask(FileTask):
         longest: Most tokens of an answer.
     """
 
-    kind: str = "span"
+    kind: str = SPAN.name
     labels: tuple[str, ...] = ("start", "end")
     overlap: int = 128
     query_length: int = 64

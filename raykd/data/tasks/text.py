@@ -19,6 +19,7 @@ import numpy as np
 
 from raykd.data import columns
 from raykd.data.base import NO_LABEL, Array, Examples, TokenizedDataset
+from raykd.data.kinds.masked_lm import KIND as MASKED_LM
 from raykd.data.prompts import frame
 from raykd.data.table import Table
 from raykd.data.token_scores import TokenTask
@@ -36,7 +37,7 @@ class PlainText(TokenTask):
         column: The column of files that have columns.
     """
 
-    kind: str = "masked_lm"
+    kind: str = MASKED_LM.name
     column: str = "text"
     counted: tuple[str, str] = ("masked_accuracy", "masked_log_likelihood")
 

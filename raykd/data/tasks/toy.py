@@ -33,6 +33,7 @@ import numpy as np
 
 from raykd.data.base import Array, DataSettings, Examples
 from raykd.data.classification import TextTask
+from raykd.data.kinds.classification import KIND as CLASSIFICATION
 from raykd.data.sample import limited
 from raykd.data.table import no_split
 
@@ -85,7 +86,7 @@ class ToySentiment(GeneratedSplits, TextTask):
 
     name: str = "toy/sentiment"
     about: str = "Generated sentences with negation and contrast; 25 % label noise in train."
-    kind: str = "classification"
+    kind: str = CLASSIFICATION.name
     labels: tuple[str, ...] = LABELS
     metric: str = "accuracy"
     metrics: tuple[str, ...] = ("accuracy",)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from raykd.data.kinds.classification import KIND as CLASSIFICATION
 from raykd.models.architectures import classes
 from raykd.models.transformers_private import without_weights
 
@@ -69,7 +70,7 @@ def find_layout(model_type: str, configured: Configured) -> Layout:
         head = module_name(first, first.get_output_embeddings())
         outside = {n for n in outside if n.startswith(head + ".")}
     everywhere = frozenset.intersection(*names.values())
-    body, classes_head = _part(base), models.get("classification")
+    body, classes_head = _part(base), models.get(CLASSIFICATION.name)
     longer = _model(model_type, first_kind, configured(first_kind, 5, 0))
     return Layout(
         base=base,

@@ -9,6 +9,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from raykd.data.kinds import (
+    causal_lm,
+    classification,
+    embedding,
+    masked_lm,
+    seq2seq,
+    span,
+    token_classification,
+)
 from raykd.data.task_kinds import task_kind
 from raykd.models.architectures.probe import Capabilities, capabilities
 from raykd.models.base import RandomInitConfig
@@ -35,13 +44,13 @@ EMBEDDERS = (
 )  # fmt: skip
 """Encoders and decoders that models for vectors of texts are made of."""
 CASES = (
-    *((name, "classification") for name in ENCODERS),
-    *((name, kind) for kind in ("span", "token_classification", "masked_lm")
+    *((name, classification.KIND.name) for name in ENCODERS),
+    *((name, kind.name) for kind in (span.KIND, token_classification.KIND, masked_lm.KIND)
       for name in ("modernbert", "electra", "xlm-roberta")),
-    *((name, "causal_lm") for name in DECODERS),
-    *((name, "seq2seq") for name in ENCODER_DECODERS),
-    *((name, "classification") for name in CLASSIFIERS),
-    *((name, "embedding") for name in EMBEDDERS),
+    *((name, causal_lm.KIND.name) for name in DECODERS),
+    *((name, seq2seq.KIND.name) for name in ENCODER_DECODERS),
+    *((name, classification.KIND.name) for name in CLASSIFIERS),
+    *((name, embedding.KIND.name) for name in EMBEDDERS),
 )  # fmt: skip
 """Architecture and kind of task."""
 
@@ -55,9 +64,7 @@ def sizes(name: str) -> RandomInitConfig:
 
 def config(name: str, kind: str) -> Any:
     """The configuration of a tiny model of an architecture."""
-    of = task_kind(kind)
-    outputs = 3 if of.has_class_names else 2 if of.labels_of == "span" else 1
-    return family_named(name).config(sizes(name), 60, kind, outputs)
+    return family_named(name).config(sizes(name), 60, kind, task_kind(kind).head_outputs(3))
 
 
 def entry(result: Capabilities) -> dict[str, Any]:

@@ -96,8 +96,8 @@ class ModelFamily:
             family=self.name, layers=layers, hidden=16, heads=2, intermediate=24, max_positions=32,
             dropout=0.0,
         )  # fmt: skip
-        labels = {"classification": LABELS, "span": 2}.get(kind, 1)
-        return with_task(self._configured(sizes, 40, pad, 32), kind, labels)
+        outputs = task_kind(kind).head_outputs(LABELS)
+        return with_task(self._configured(sizes, 40, pad, 32), kind, outputs)
 
     @property
     def base_prefix(self) -> str:
