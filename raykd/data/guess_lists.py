@@ -18,7 +18,7 @@ from raykd.data.guesses import (
     text_columns,
 )
 from raykd.data.kinds.multi_label import KIND as MULTI_LABEL
-from raykd.data.kinds.token_classification import KIND as TAGS
+from raykd.data.kinds.token_classification import KIND as TOKEN_CLASSES
 from raykd.data.table import Table
 from raykd.data.values import is_missing
 
@@ -94,7 +94,7 @@ def _of_tags(splits: Splits, words: str, tags: str) -> TaskGuess:
     ]
     seen = first_seen({k: class_names(of) for k, of in members.items()})
     return TaskGuess(
-        kind=TAGS.name,
+        kind=TOKEN_CLASSES.name,
         keys={"texts": [words], "label": tags, "labels": names},
         why=[*why, *seen],
     )

@@ -8,7 +8,7 @@ from raykd.methods.base import DistillationContext, Method
 from raykd.models.sharding import SHARDING
 from raykd.spec.constraints import MEMORY
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.train_checks import Setting, methods_of, shown, values_of
+from raykd.sweep.train_checks import RefusedSetting, methods_of, shown, values_of
 from raykd.training.settings import FULL, IN_PARTS
 
 _SAVES_TOO = "leave it out, or the arm; train.micro_batch saves memory, too"
@@ -36,7 +36,7 @@ def check_sharding(spec: SweepSpec) -> None:
 def _check_training(
     spec: SweepSpec, section: str, optimizers: Iterable[object], compiled: Iterable[object]
 ) -> None:
-    setting = Setting(f"{section}.sharding", FULL)
+    setting = RefusedSetting(f"{section}.sharding", FULL)
     if spec.resources.workers == 1:
         raise setting.refused(
             "which spreads a model over the workers of a trial, and resources.workers is 1",
@@ -61,7 +61,7 @@ def _check_costs(spec: SweepSpec) -> None:
     search = spec.search
     metrics = [o.metric for o in search.objective] + [c.metric for c in search.constraints]
     if MEMORY in metrics:
-        raise Setting("train.sharding", FULL).refused(
+        raise RefusedSetting("train.sharding", FULL).refused(
             f"and search asks for {MEMORY}: a worker has a part of the student, and gathers the "
             "rest block by block",
             hint=f"bound parameters in place of {MEMORY}, or leave train.sharding out",
@@ -78,14 +78,14 @@ def check_sharded_arms(spec: SweepSpec, context: DistillationContext) -> None:
     if FULL in values_of(spec, "sharding"):
         for name, methods in methods_of(spec, context):
             if any(method.subnets() for method in methods):
-                raise Setting("train.sharding", shown(spec, "sharding")).refused(
+                raise RefusedSetting("train.sharding", shown(spec, "sharding")).refused(
                     f"but arm '{name}' runs subnets of the student, which are cut out of weights "
                     "that no worker has",
                     hint=_SAVES_TOO,
                 )
     if spec.teacher.sharding != FULL:
         return
-    setting = Setting("teacher.sharding", FULL)
+    setting = RefusedSetting("teacher.sharding", FULL)
     part = spec.student.from_teacher
     if part is not None and part.sparsity is not None:
         raise setting.refused(
@@ -109,7 +109,7 @@ def _check_parts(spec: SweepSpec, context: DistillationContext) -> None:
         ("teacher", "teacher", spec.teacher.sharding == FULL, context.teacher),
     ):
         if wanted and (reason := model.lack(SHARDING)):
-            raise Setting(f"{section}.sharding", FULL).refused(
+            raise RefusedSetting(f"{section}.sharding", FULL).refused(
                 f"but the weights of the {side} cannot be spread: {reason}",
                 hint=f"leave {section}.sharding out, or choose a {side} of another family",
             )

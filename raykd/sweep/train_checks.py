@@ -29,7 +29,7 @@ _PACK_LESS = "packing: auto packs only what can be packed"
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class RefusedSetting:
     """A setting that a model or an arm cannot do.
 
     Attributes:
@@ -105,17 +105,17 @@ def check_arms(spec: SweepSpec, context: DistillationContext) -> None:
         SpecError: With the arm.
     """
     if spec.teacher.finetune.get("packing") is True:
-        setting = Setting("teacher.finetune.packing", "true")
+        setting = RefusedSetting("teacher.finetune.packing", "true")
         _check_packed(setting, "teacher", context, context.teacher)
         if (attention := spec.teacher.finetune.get("attention")) == FLASH:
             raise _flash(setting, "teacher.finetune.attention", str(attention))
     if spec.teacher.finetune.get("compile") is True:
-        setting = Setting("teacher.finetune.compile", "true")
+        setting = RefusedSetting("teacher.finetune.compile", "true")
         _check_blocks(setting, "teacher", context.teacher)
     _check_unlabelled(spec, context)
     for name, check in _CHECKS.items():
         if True in values_of(spec, name):
-            check(spec, context, Setting(f"train.{name}", shown(spec, name)))
+            check(spec, context, RefusedSetting(f"train.{name}", shown(spec, name)))
 
 
 def _check_unlabelled(spec: SweepSpec, context: DistillationContext) -> None:
@@ -132,7 +132,9 @@ def _check_unlabelled(spec: SweepSpec, context: DistillationContext) -> None:
         raise SpecError(problems=[problem])
 
 
-def _check_checkpointing(spec: SweepSpec, context: DistillationContext, setting: Setting) -> None:
+def _check_checkpointing(
+    spec: SweepSpec, context: DistillationContext, setting: RefusedSetting
+) -> None:
     """Refuse arms whose blocks cannot be computed again."""
     for name, methods in methods_of(spec, context):
         if any(method.subnets() for method in methods):
@@ -143,7 +145,7 @@ def _check_checkpointing(spec: SweepSpec, context: DistillationContext, setting:
             )
 
 
-def _check_compile(spec: SweepSpec, context: DistillationContext, setting: Setting) -> None:
+def _check_compile(spec: SweepSpec, context: DistillationContext, setting: RefusedSetting) -> None:
     """Refuse students and arms whose blocks cannot be compiled."""
     _check_blocks(setting, "student", context.student)
     for name, methods in methods_of(spec, context):
@@ -158,7 +160,7 @@ def _check_compile(spec: SweepSpec, context: DistillationContext, setting: Setti
             )
 
 
-def _check_blocks(setting: Setting, side: str, model: ModelDims) -> None:
+def _check_blocks(setting: RefusedSetting, side: str, model: ModelDims) -> None:
     if model.family and not family_named(model.family).layer_prefix:
         raise setting.refused(
             f"but the blocks of a {side} of the family '{model.family}' are in no one list",
@@ -166,14 +168,14 @@ def _check_blocks(setting: Setting, side: str, model: ModelDims) -> None:
         )
 
 
-def _flash(setting: Setting, key: str, value: str) -> SpecError:
+def _flash(setting: RefusedSetting, key: str, value: str) -> SpecError:
     return setting.refused(
         f"but {key} is {value}: {FLASH} has no masks that end where a text does",
         hint=f"set {key} to auto; {_PACK_LESS}",
     )
 
 
-def _check_packing(spec: SweepSpec, context: DistillationContext, setting: Setting) -> None:
+def _check_packing(spec: SweepSpec, context: DistillationContext, setting: RefusedSetting) -> None:
     """Refuse rows that cannot be packed: the student's, or those of arms that read positions."""
     _check_packed(setting, "student", context, context.student)
     if FLASH in values_of(spec, "attention"):
@@ -187,13 +189,13 @@ def _check_packing(spec: SweepSpec, context: DistillationContext, setting: Setti
 
 
 def _check_packed(
-    setting: Setting, side: str, context: DistillationContext, model: ModelDims
+    setting: RefusedSetting, side: str, context: DistillationContext, model: ModelDims
 ) -> None:
     if reason := context.no_packing(model):
         raise setting.refused(f"but the {side} cannot: {reason}", hint=_PACK_LESS)
 
 
-_CHECKS: Mapping[str, Callable[[SweepSpec, DistillationContext, Setting], None]] = {
+_CHECKS: Mapping[str, Callable[[SweepSpec, DistillationContext, RefusedSetting], None]] = {
     "packing": _check_packing,
     "gradient_checkpointing": _check_checkpointing,
     "compile": _check_compile,

@@ -35,7 +35,7 @@ class QuietWatch:
         self._tell = tell
         self._quiet_s = quiet_s
         self._pace = pace
-        self._said: tuple[float, float] = (0.0, 0.0)
+        self._warned: tuple[float, float] = (0.0, 0.0)
         pace.begin()
 
     def look(self, stack: Callable[[], str]) -> None:
@@ -46,10 +46,10 @@ class QuietWatch:
         """
         last, longest = self._pace.at, self._pace.longest
         quiet = time.monotonic() - last
-        before = self._said[1] if self._said[0] == last else 0.0
+        before = self._warned[1] if self._warned[0] == last else 0.0
         if quiet < max(self._quiet_s, TIMES * longest, 2 * before):
             return
-        self._said = (last, quiet)
+        self._warned = (last, quiet)
         since = time.strftime("%H:%M:%S", time.localtime(time.time() - quiet))
         usual = f"; the longest step so far took {longest:.1f} s" if longest else ""
         self._tell(
