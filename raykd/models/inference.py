@@ -1,6 +1,7 @@
 """A pass without gradient: evaluation mode, precision, and batches of rows of similar length.
 
-Every pass that only reads a model goes through here: evaluation, recording, generation.
+Every pass that only reads a model goes through here: evaluation, recording, generation, and the
+words that augmentation puts in.
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ import pickle
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from raykd.errors import SpecError
+from raykd.models.inference import batches_by_length, inference
 from raykd.models.resolve import resolve
 from raykd.models.tokenizers import load_tokenizer
 
@@ -64,7 +66,7 @@ class MLMWordSource:
                 hint="name one with its language-model head, e.g. google-bert/bert-base-uncased",
             )
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model: Any = model.to(device).eval()
+        self._model: Any = model.to(device)
 
     def candidates(self, places: Sequence[tuple[tuple[str, ...], int]]) -> Sequence[Sequence[str]]:
         """Words for each place; none where the word is several pieces, or the text too long."""
@@ -77,13 +79,13 @@ class MLMWordSource:
             if len(ids) == 1 and ids[0] != unknown
         }
         best_of: list[list[str]] = [[] for _ in places]
-        masked = [i for i, (of, k) in enumerate(places) if of[k] in single]
-        # Texts of similar length together.
-        masked.sort(key=lambda i: len(places[i][0]))
-        for begin in range(0, len(masked), ROWS_AT_ONCE):
-            part = masked[begin : begin + ROWS_AT_ONCE]
-            for i, best in zip(part, self._best([places[i] for i in part]), strict=True):
-                best_of[i] = best
+        masked = np.array([i for i, (of, k) in enumerate(places) if of[k] in single], np.int64)
+        lengths = np.array([len(places[i][0]) for i in masked], np.int64)
+        with inference(self._model):
+            for batch in batches_by_length(lengths, ROWS_AT_ONCE):
+                part = masked[batch]
+                for i, best in zip(part, self._best([places[i] for i in part]), strict=True):
+                    best_of[i] = best
         return best_of
 
     def _best(self, places: Sequence[tuple[tuple[str, ...], int]]) -> list[list[str]]:
@@ -98,8 +100,7 @@ class MLMWordSource:
             return_tensors="pt",
         ).to(self._model.device)
         gap = (batch["input_ids"] == self._tokenizer.mask_token_id).int()
-        with torch.inference_mode():
-            logits = self._model(**batch).logits
+        logits = self._model(**batch).logits
         at = logits[torch.arange(len(places)), gap.argmax(dim=1)]
         best = at.topk(min(self._count, at.shape[-1]), dim=-1).indices.cpu().tolist()
         has_gap = gap.any(dim=1).cpu().tolist()

@@ -2,6 +2,11 @@
 
 ``python -m raykd.results.run_archive RUN`` prints it; `unpack` makes a folder of it again. Trained
 students and states stay where they are: they are large, and the report needs neither.
+
+No library of file systems (``fsspec``, ``pyarrow.fs``) is in its place, as none reaches the head of
+a cluster that is closed to the world: a job's log is all that Ray's job server hands on, and a
+bucket would need an account, and credentials on every machine. Wherever a sweep writes, it writes
+to paths of the machine, which clusters mount.
 """
 
 from __future__ import annotations
