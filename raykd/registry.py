@@ -49,7 +49,8 @@ TRIED = Path(__file__).parent / "models" / "families" / "tried.json"
 METHODS_WITHOUT_TEACHER = ("none", "sft")
 """Methods that read no teacher: what others are measured from. The first one serves every task."""
 
-_NOT_EXTENSIONS = {"base"}
+_NOT_EXTENSIONS = {"base", "feed", "delivery"}
+"""Modules next to extensions that are what all of a kind build on."""
 
 
 def kinds() -> tuple[str, ...]:

@@ -46,6 +46,8 @@ LAYERS = {
     # Every room that waits for something outside of it.
     "waiting": Layer(),
     "own_folder": Layer(),
+    # Ray and Transformers ask for it when they are imported.
+    "home_folder": Layer(raykd={"own_folder"}),
     "private_api": Layer(raykd={"errors"}),
     # Names of Ray that are no public API, found when they are needed.
     "ray_private": Layer(raykd={"private_api"}, later={"ray"}),
@@ -61,7 +63,7 @@ LAYERS = {
         # A model is run on a batch, and scores of a vocabulary are formed where they are lost.
         raykd={"errors", "registry", "hub", "private_api", "losses", "data.answer_choices",
                "data.base", "data.kinds", "data.prompts", "data.row_checks", "data.task_kinds",
-               "data.token_pairs", "own_folder", "whole_file"},
+               "data.token_pairs", "data.token_texts", "own_folder", "whole_file"},
         packages={"numpy", "torch"},
         later={"transformers", "tokenizers", "safetensors", "huggingface_hub", "peft"},
     ),
@@ -97,14 +99,22 @@ LAYERS = {
                "data.classification", "data.collate", "data.hold_out", "data.kinds",
                "data.prompts", "data.soft_labels", "data.task_kinds", "data.token_logprobs",
                "data.unlabelled", "data.values",
-               "data.vectors", "models", "methods.base",
+               "data.vectors", "home_folder", "models", "methods.base",
                "training", "results.records", "waiting", "whole_file"},
         packages={"filelock", "numpy", "torch", "safetensors"},
         later={"openai"},
     ),
+    "proposal": Layer(
+        # What is guessed of the rows and models of a user.
+        raykd={"data.file_lists", "data.folder", "data.guess_task", "data.guesses", "data.kinds",
+               "data.notes", "data.table", "errors", "models.resolve", "models.tokenizers",
+               "registry"},
+        later={"torch"},
+    ),
     # What a logger writes with is imported when it is opened; TensorBoard's writer is torch's.
     "loggers": Layer(
-        raykd={"errors", "params", "results.csv_cells", "whole_file"},
+        raykd={"errors", "params", "results.csv_cells", "results.logger_record", "secrets",
+               "whole_file"},
         later={"mlflow", "torch", "wandb"},
     ),
     "spec": Layer(
@@ -135,7 +145,8 @@ LAYERS = {
     "clusters": Layer(
         # Rules for cluster files are found like other extensions. Slots are started on the nodes of
         # a cluster, and the events of a job that was sent to one are those of a sweep.
-        raykd={"errors", "own_folder", "registry", "ray_private", "results.event_log",
+        raykd={"errors", "home_folder", "own_folder", "registry", "ray_private",
+               "results.event_log",
                "results.run_archive",
                "spec.resources", "spec.schema", "spec.schema_stages", "training.device", "trial",
                "waiting"},
@@ -163,7 +174,8 @@ LAYERS = {
     ),
     "sweep": Layer(
         # Everything below; `__init__` is raykd's version.
-        raykd={"__init__", "errors", "params", "registry", "ray_private", "losses.targets", "data",
+        raykd={"__init__", "errors", "home_folder", "params", "registry", "ray_private",
+               "losses.targets", "data",
                "models", "methods.base", "training.device", "training.model_options",
                "training.seeding", "training.settings", "teachers", "trial", "clusters", "loggers",
                "spec", "search", "results", "report", "secrets", "whole_file"},
@@ -173,7 +185,8 @@ LAYERS = {
     ),
     "cli": Layer(
         raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report",
-               "export", "harness", "clusters", "own_folder", "secrets", "user_code"},
+               "export", "harness", "clusters", "home_folder", "own_folder", "proposal", "secrets",
+               "teachers.user_cache", "user_code"},
         packages={"typer", "rich"},
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
         later={"torch"},
@@ -400,7 +413,8 @@ def test_a_class_has_a_name_of_its_own():
 # Where the surroundings are read: the command line, the start of a sweep, the process of a worker,
 # which sets what its libraries read, and loggers, whose packages are set up there.
 MAY_READ_THE_ENVIRONMENT = {
-    "cli", "sweep", "clusters", "loggers", "trial/worker.py", "ray_private/setup_worker.py"
+    "cli", "sweep", "clusters", "home_folder.py", "loggers", "ray_private/setup_worker.py",
+    "teachers/user_cache.py", "trial/worker.py",
 }  # fmt: skip
 
 

@@ -60,8 +60,11 @@ def init(
 
 def _propose(source: str, teacher: str, label: str, to: Path | None, output: Output) -> None:
     """Write a search space for data of the user's, and say what was guessed."""
-    from raykd.sweep.proposal import propose
-    from raykd.sweep.proposal_text import to_text
+    from raykd.home_folder import stand_in
+
+    stand_in()  # before Transformers is imported
+    from raykd.proposal.propose import propose
+    from raykd.proposal.text import to_text
 
     made = propose(source, teacher, label)
     target = to or Path(f"{made.name}.yaml")

@@ -44,7 +44,12 @@ def teacher(
 
 def _list_cache(output: Output, prune: float | None) -> None:
     """List the cache, after deleting what was asked for."""
-    from raykd.sweep.user_cache import cache_folder, cached_extras, cached_teachers, prune_teachers
+    from raykd.teachers.user_cache import (
+        cache_folder,
+        cached_extras,
+        cached_teachers,
+        prune_teachers,
+    )
 
     if prune is not None:
         for pruned in prune_teachers(int(prune * 1e9)):

@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from raykd.clusters.home_folder import stand_in
+from raykd.home_folder import stand_in
 
 stand_in()  # before Ray is imported
 

@@ -23,20 +23,20 @@ from raykd.results.event_log import EventLog
 from raykd.results.records import TEACHER_NOTE
 from raykd.results.store import load_results
 from raykd.search.arms import Arm, ArmsSearch
+from raykd.search.search_clock import SearchClock
 from raykd.spec.schema import SweepSpec
 from raykd.spec.teachers_section import TEACHER
 from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.confirm import confirm, to_confirm
 from raykd.sweep.resume import cut_short, finished_confirmations, rebuild_studies, settle
 from raykd.sweep.search import device_budget, idle_slots, make_arm, open_storage, search
-from raykd.sweep.search_clock import SearchClock
 from raykd.sweep.seed_looks import SeedLooks
 from raykd.sweep.task_setup import TaskSetup, student_width
 from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.train_checks import check_training
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
-from raykd.sweep.user_cache import cache_bytes, open_cache, without_cache
+from raykd.teachers.user_cache import cache_bytes, open_cache, without_cache
 from raykd.training.device import resolve_precision
 from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.user_cache import open_cache
 from raykd.teachers.endpoint.answer_cache import AnswerCache
+from raykd.teachers.user_cache import open_cache
 
 if TYPE_CHECKING:
     from raykd.sweep.task_setup import TaskSetup

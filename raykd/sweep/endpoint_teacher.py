@@ -29,7 +29,6 @@ from raykd.sweep.endpoint_questions import (
     way_of,
 )
 from raykd.sweep.given_teacher import recorded_fields, scores_of_roles, tokens_of
-from raykd.sweep.user_cache import open_cache
 from raykd.teachers.endpoint.answer_parsing import (
     class_begun,
     class_named,
@@ -44,6 +43,7 @@ from raykd.teachers.endpoint.token_places import labelled_places
 from raykd.teachers.given_outputs import GivenOutputs
 from raykd.teachers.inputs import Progress
 from raykd.teachers.teacher_text import followed_by
+from raykd.teachers.user_cache import open_cache
 
 if TYPE_CHECKING:
     from raykd.sweep.task_setup import TaskSetup

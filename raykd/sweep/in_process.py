@@ -26,7 +26,6 @@ from raykd.sweep.endpoint_teacher import with_answers
 from raykd.sweep.named_teachers import combined, set_up_named, teacher_names
 from raykd.sweep.task_setup import TaskSetup, setup_notes
 from raykd.sweep.teacher_plan import plan_teacher
-from raykd.sweep.user_cache import open_cache, without_cache
 from raykd.teachers.cache_index import ANSWERS, TEACHER
 from raykd.teachers.inputs import Progress
 from raykd.teachers.prepare import make
@@ -40,6 +39,7 @@ from raykd.teachers.teacher_cache import (
     with_known_parts,
     with_values,
 )
+from raykd.teachers.user_cache import open_cache, without_cache
 from raykd.training.device import DistributedContext, set_float32_products
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
 

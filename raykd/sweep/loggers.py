@@ -12,6 +12,8 @@ from typing import Any
 from raykd import params, registry
 from raykd.errors import RaykdError
 from raykd.loggers.base import Logger, Sweep
+from raykd.loggers.delivery import LoggerDelivery
+from raykd.loggers.feed import LoggerFeed
 from raykd.params import Scalar
 from raykd.results.event_log import EventLog, Listener
 from raykd.results.logger_record import LOGGER_NOTE
@@ -20,8 +22,6 @@ from raykd.results.serialization import to_dict
 from raykd.results.verdict import verdict
 from raykd.spec.schema import SweepSpec
 from raykd.spec.schema_stages import Named
-from raykd.sweep.logger_delivery import LoggerDelivery
-from raykd.sweep.logger_feed import LoggerFeed
 
 FOLDER = "loggers"
 """The folder of loggers in a run folder."""

@@ -29,8 +29,8 @@ from raykd.spec.schema import (
 from raykd.spec.size_section import is_sized, size_paths
 from raykd.spec.splits import split_problems
 from raykd.sweep.given_teacher import teacher_columns
-from raykd.sweep.user_cache import open_cache
 from raykd.teachers.augmented_rows import AugmentSettings, augmented
+from raykd.teachers.user_cache import open_cache
 
 
 def role_settings(spec: SweepSpec, task: Task) -> RoleSettings:

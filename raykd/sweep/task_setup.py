@@ -23,6 +23,7 @@ from raykd.data.unlabelled_files import unlabelled_count
 from raykd.errors import Problem, SpecError
 from raykd.losses.targets import Divergence
 from raykd.methods.base import DistillationContext, TeacherAnalysis
+from raykd.models.encoded_rows import encoded, paired
 from raykd.models.lora import check_installed, check_targets
 from raykd.models.model_factory import ModelFactory
 from raykd.models.model_pair import ModelPair, TokenizerPair, load_pair
@@ -37,7 +38,6 @@ from raykd.spec.schema import SweepSpec
 from raykd.spec.size_section import sizes_of
 from raykd.sweep.constraint_checks import check_constraints
 from raykd.sweep.cut_rows import cut_notes
-from raykd.sweep.encoded_rows import encoded, paired
 from raykd.sweep.endpoint_cost import describe_cost
 from raykd.sweep.endpoint_questions import Questions, questions_of
 from raykd.sweep.given_teacher import check_rows_are_the_data, given_outputs, held

@@ -21,8 +21,6 @@ from raykd.sweep import run_folder
 from raykd.sweep.named_teachers import combined, teacher_key
 from raykd.sweep.task_records import joined_record, task_record, teacher_record
 from raykd.sweep.task_setup import TaskSetup
-from raykd.sweep.teacher_work import TeacherWork
-from raykd.sweep.user_cache import make_room
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.serving_plan import ServingPlan
@@ -33,6 +31,8 @@ from raykd.teachers.teacher_cache import (
     finish_task,
     with_known_parts,
 )
+from raykd.teachers.teacher_work import TeacherWork
+from raykd.teachers.user_cache import make_room
 from raykd.trial import drafts
 from raykd.trial.coordinator import RAY_THREAD, answer
 from raykd.trial.follow import follow

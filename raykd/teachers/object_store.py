@@ -66,6 +66,11 @@ class StoredBlock:
         """A block whose values are at hand."""
         return cls(ref=ref, checksum=checksum(block), nbytes=tuple(a.nbytes for a in block))
 
+    def values(self) -> Block:
+        """Its arrays."""
+        block: Block = ray.get(self.ref)
+        return block
+
 
 def put_blocks(blocks: Iterable[Block]) -> Iterator[StoredBlock]:
     """Put blocks one by one; the calling process owns them."""

@@ -32,7 +32,7 @@ from raykd.sweep import run_folder
 from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
-from raykd.sweep.user_cache import open_cache
+from raykd.teachers.user_cache import open_cache
 
 ROWS = (10_000, 100_000, 400_000)
 WORDS = 2_000

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from raykd.cli.main import main
-from raykd.clusters.home_folder import STAND_IN, stand_in
+from raykd.home_folder import STAND_IN, stand_in
 from raykd.teachers import cache_index
 from tests.processes import Command
 from tests.unit.teachers.test_cache import disk_full

@@ -26,12 +26,12 @@ from raykd.sweep.in_process import prepare_task
 from raykd.sweep.task_setup import set_up_task
 from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
-from raykd.sweep.user_cache import open_cache
 from raykd.teachers import object_store
 from raykd.teachers.assembly import assemble
 from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
+from raykd.teachers.user_cache import open_cache
 from raykd.training.device import DistributedContext, has_bf16
 from raykd.trial.coordinator import answer
 from raykd.trial.preparation import PrepareJob

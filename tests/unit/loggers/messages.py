@@ -7,9 +7,9 @@ from typing import Any
 
 from raykd import params, registry
 from raykd.loggers.base import Logger, Sweep
+from raykd.loggers.delivery import LoggerDelivery
+from raykd.loggers.feed import LoggerFeed
 from raykd.results.logger_record import LoggerRecord
-from raykd.sweep.logger_delivery import LoggerDelivery
-from raykd.sweep.logger_feed import LoggerFeed
 from tests.synthetic_run import EPOCHS as POINTS
 from tests.synthetic_run import Builder
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from raykd.loggers.base import LoggedTrial, Logger, Memory, Scores, Sweep, SweepEnd, TrialEnd
+from raykd.loggers.delivery import LoggerDelivery
+from raykd.loggers.feed import LoggerFeed
 from raykd.results.logger_record import LoggerRecord
-from raykd.sweep.logger_delivery import LoggerDelivery
-from raykd.sweep.logger_feed import LoggerFeed
-from tests.unit.sweep.test_logger_feed import finished, report, started
+from tests.unit.loggers.test_feed import finished, report, started
 
 SOON_S = 5.0
 

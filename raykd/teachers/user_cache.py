@@ -8,8 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raykd.clusters.home_folder import home
 from raykd.errors import SetupError
+from raykd.home_folder import home
 from raykd.teachers import cache_index
 from raykd.teachers.cache_index import CacheEntry, CacheItem
 from raykd.teachers.locks import CacheLocks

@@ -9,7 +9,7 @@ from typing import Any
 
 from raykd.data.guesses import TEXT
 from raykd.data.task_kinds import task_kind
-from raykd.sweep.proposal import Proposal
+from raykd.proposal.propose import Proposal
 
 _WORDS = frozenset(
     {"true", "false", "null", "none", "yes", "no", "on", "off", "y", "n", "nan", "inf"}

@@ -7,8 +7,6 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import ray
-
 from raykd.teachers.cache_lookup import CacheLookup
 from raykd.teachers.cached_outputs import Block
 from raykd.teachers.object_store import StoredBlock
@@ -45,8 +43,7 @@ class TeacherWork:
 
     def block(self, number: int) -> Block:
         """The values of a block that was recorded now."""
-        values: Block = ray.get(self.blocks[number].ref)
-        return values
+        return self.blocks[number].values()
 
     def delete_files(self) -> None:
         """Delete what a slot wrote of its weights."""

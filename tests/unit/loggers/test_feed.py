@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from raykd.loggers.base import LoggedTrial, Scores, SweepEnd, TrialEnd
-from raykd.sweep.logger_feed import LoggerFeed
+from raykd.loggers.feed import LoggerFeed
 
 ID = "glue-rte.kd.s000"
 

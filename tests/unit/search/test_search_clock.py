@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raykd.sweep.search_clock import SearchClock
+from raykd.search.search_clock import SearchClock
 
 
 class Clock:

@@ -19,9 +19,9 @@ from typing import Any
 
 from raykd.errors import RaykdError, shortened
 from raykd.loggers.base import Logger, Memory, tell
+from raykd.loggers.feed import Event, LoggerFeed
 from raykd.results.logger_record import LoggerRecord
 from raykd.secrets import without_secrets
-from raykd.sweep.logger_feed import Event, LoggerFeed
 from raykd.whole_file import whole_file
 
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
