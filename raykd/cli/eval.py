@@ -41,7 +41,7 @@ def eval(
     ] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write each student's outcome on each test row."),
+        typer.Option(metavar="FILE", help="Write what each student predicted for each test row."),
     ] = None,
 ) -> None:
     """Evaluate the confirmed students of a run elsewhere; the scores are in its next report."""
@@ -53,7 +53,7 @@ def eval(
     if predictions is not None:
         from raykd.results.predictions import write_predictions
 
-        count = write_predictions(result, predictions)
+        count = write_predictions(result, run, predictions)
         output.text(f"predictions: {predictions} ({count:,} rows)")
     if not tasks:
         return

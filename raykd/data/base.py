@@ -337,6 +337,10 @@ class Task(ABC):
         """What each row adds to a metric (`raykd.data.row_outcomes`), ``[N]``; None: not known."""
         return None
 
+    def row_predictions(self, logits: Array, encoded: TokenizedDataset) -> Sequence[str] | None:
+        """What is predicted for each row of `row_outcomes`, in words; None: not known."""
+        return None
+
     @abstractmethod
     def score(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, float]:
         """Every metric of the task.

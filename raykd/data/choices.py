@@ -7,7 +7,7 @@ Axes: N encoded row (a choice), Q question, C class (wrong, right).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,11 +50,13 @@ class ChoiceTask(FileTask):
         read: Questions from raw columns.
         scores: Every metric from the choice that is most likely right in each question.
         outcomes: What each question adds to each metric.
+        predictions: What is predicted for each question, in words.
     """
 
     read: Callable[[Table], Iterable[Question]]
     scores: Callable[[Array, TokenizedDataset], Mapping[str, float]]
     outcomes: Callable[[Array, TokenizedDataset], Mapping[str, Array]]
+    predictions: Callable[[Array, TokenizedDataset], Sequence[str]]
     labels: tuple[str, ...] = WRONG_RIGHT
 
     def read_table(self, table: Table) -> Examples:
@@ -106,6 +108,10 @@ class ChoiceTask(FileTask):
         """What each question adds to a metric."""
         return self.outcomes(logits, encoded)[metric]
 
+    def row_predictions(self, logits: Array, encoded: TokenizedDataset) -> Sequence[str]:
+        """What is predicted for each question."""
+        return self.predictions(logits, encoded)
+
 
 def _references(encoded: TokenizedDataset) -> EvalReferences:
     assert encoded.references is not None
@@ -118,6 +124,21 @@ def chosen(logits: Array, encoded: TokenizedDataset) -> Array:
     order = np.lexsort((np.arange(len(groups)), logits[:, 0] - logits[:, 1], groups))
     first: Array = order[np.unique(groups[order], return_index=True)[1]]
     return first
+
+
+def chosen_names(logits: Array, encoded: TokenizedDataset) -> list[str]:
+    """What the most likely choice of each question stands for."""
+    return [_references(encoded).texts[row] for row in chosen(logits, encoded)]
+
+
+def names_of_right(logits: Array, encoded: TokenizedDataset) -> list[str]:
+    """The choices of each question that are taken for right, with ``|`` between them (MultiRC)."""
+    of = _references(encoded)
+    _, group = np.unique(of.groups, return_inverse=True)
+    names: list[list[str]] = [[] for _ in range(group.max() + 1)]
+    for row in np.flatnonzero(logits.argmax(axis=1) == 1):
+        names[group[row]].append(of.texts[row])
+    return [" | ".join(own) for own in names]
 
 
 def right_choices(logits: Array, encoded: TokenizedDataset) -> Mapping[str, Array]:
@@ -157,7 +178,7 @@ def free_text_values(logits: Array, encoded: TokenizedDataset) -> Mapping[str, A
     references = _references(encoded)
     picked = chosen(logits, encoded)
     accepted = [references.answers[references.groups[row]] for row in picked]
-    values = answer_values([references.texts[row] for row in picked], accepted)
+    values = answer_values(chosen_names(logits, encoded), accepted)
     return {name: np.asarray(of) for name, of in values.items()}
 
 

@@ -49,6 +49,12 @@ class TextTask(Task):
         of = row_outcomes.of_classes if self.task_kind.has_class_names else row_outcomes.of_values
         return of(metric, logits, encoded.labels)
 
+    def row_predictions(self, logits: Array, encoded: TokenizedDataset) -> Sequence[str] | None:
+        """The class of each row, or its score."""
+        if self.task_kind.has_class_names:
+            return [self.labels[k] for k in logits.argmax(axis=1)]
+        return [f"{value:.6g}" for value in logits[:, 0]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextClassification(TextTask, FileTask):

@@ -6,7 +6,7 @@ a file that is not there. A row that is right or wrong takes one bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -21,19 +21,24 @@ from raykd.results.records import TrialResult
 from raykd.whole_file import reason, whole_file
 
 FOLDER = "row_outcomes"
-COLUMN = "outcome"
+COLUMN, PREDICTION = "outcome", "prediction"
 
 
 def write_row_outcomes(
-    run: Path, trial_id: str, params: Mapping[str, Any], values: NDArray[np.float32]
+    run: Path,
+    trial_id: str,
+    params: Mapping[str, Any],
+    values: NDArray[np.float32],
+    predictions: Sequence[str] | None = None,
 ) -> str:
-    """Write the outcomes of a run.
+    """Write the outcomes of a run, and what it predicted.
 
     Args:
         run: The run folder.
         trial_id: The run; another configuration may bear the same id after a search that went on.
         params: Its configuration.
         values: What each test row adds to the metric, ``[N]``.
+        predictions: What is predicted for each of them, in words, N of them.
 
     Returns:
         The file, relative to the run folder.
@@ -42,25 +47,30 @@ def write_row_outcomes(
         SetupError: The disk is full, or the file cannot be written.
     """
     target = run / FOLDER / f"{trial_id}.{configuration_key(params)}.parquet"
-    write_outcomes(target, values)
+    write_outcomes(target, values, predictions)
     return f"{FOLDER}/{target.name}"
 
 
-def write_outcomes(target: Path, values: NDArray[np.float32]) -> None:
+def write_outcomes(
+    target: Path, values: NDArray[np.float32], predictions: Sequence[str] | None = None
+) -> None:
     """Write outcomes by row into a file of their own; its folder is made.
 
     Args:
         target: The file.
         values: ``[N]``.
+        predictions: N of them, or None.
 
     Raises:
         SetupError: The disk is full, or the file cannot be written.
     """
-    column = pa.array(values.astype(bool) if is_binary(values) else values)
+    columns = {COLUMN: pa.array(values.astype(bool) if is_binary(values) else values)}
+    if predictions is not None:
+        columns[PREDICTION] = pa.array(predictions, pa.string())
     try:
         target.parent.mkdir(exist_ok=True)
         with whole_file(target) as part:
-            pq.write_table(pa.table({COLUMN: column}), part, compression="zstd")
+            pq.write_table(pa.table(columns), part, compression="zstd")
     except OSError as exc:
         raise SetupError(
             f"cannot write {target}: {reason(exc)}",
@@ -95,3 +105,13 @@ def read_outcomes(path: Path) -> NDArray[np.float32] | None:
     except (OSError, KeyError, ValueError, pa.ArrowException):
         return None
     return values
+
+
+def read_predictions(run: Path, trial: TrialResult) -> list[str | None]:
+    """What a confirm run predicted for each test row; empty where that was not kept."""
+    path = run / FOLDER / PurePath(trial.row_outcomes).name
+    try:
+        column: list[str | None] = pq.read_table(path, columns=[PREDICTION])[PREDICTION].to_pylist()
+    except (OSError, KeyError, ValueError, pa.ArrowException):
+        return []
+    return column

@@ -214,7 +214,9 @@ class TrialRecorder:
             # Before the end is on record, which a run is not repeated after.
             row_outcomes=""
             if outcomes is None
-            else write_row_outcomes(self._run, trial_id, params, outcomes),
+            else write_row_outcomes(
+                self._run, trial_id, params, outcomes, event.get("row_predictions")
+            ),
             micro_batch=micro_batch,
             batch_wide=batch_wide(config.method) if micro_batch else "",
             control=bool(event.get("control")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -102,7 +102,7 @@ def _score(
     if task.tally_size:
         scores = task.tallied(_tallied(model, task, encoded, setup, subnet))
         if texts and task.text_metrics and subnet is None:
-            of_texts, _ = _score_texts(model, task, encoded, setup)
+            of_texts, *_ = _score_texts(model, task, encoded, setup)
             scores = {**scores, **of_texts}
         return _checked(scores, len(encoded))
     logits = _finite_logits(model, task, encoded, setup, subnet)
@@ -117,11 +117,14 @@ class Scored:
         metrics: Every metric of the task.
         outcomes: What each row adds to one of them (`raykd.data.row_outcomes`), float32 ``[N]``;
             None where the task does not say.
+        predictions: What is predicted for each of these rows, in words; None where there are no
+            outcomes, or the task does not say.
         confusion: Rows by class and answer (`raykd.data.confusion`); empty where they have none.
     """
 
     metrics: Mapping[str, float]
-    outcomes: Array | None
+    outcomes: Array | None = None
+    predictions: Sequence[str] | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
 
 
@@ -144,36 +147,43 @@ def score_by_row(
         logits = _finite_logits(model, task, encoded, setup, None)
         scores = task.score(logits, encoded)
         outcomes = task.row_outcomes(metric, logits, encoded) if metric in scores else None
-        return replace(
-            _by_row(scores, outcomes, len(encoded)), confusion=confusion(task, logits, encoded)
-        )
+        scored = _by_row(scores, outcomes, task.row_predictions(logits, encoded), len(encoded))
+        return replace(scored, confusion=confusion(task, logits, encoded))
     by_row = torch.zeros(
         len(encoded), task.tally_size, dtype=torch.float64, device=setup.world.device
     )
     total = _tallied(model, task, encoded, setup, None, by_row)
     scores = task.tallied(total)
     outcomes = _left_out(task, metric, total, by_row.cpu().numpy()) if metric in scores else None
+    texts = None
     if task.text_metrics:
-        of_texts, of_rows = _score_texts(model, task, encoded, setup, metric)
+        of_texts, of_rows, texts = _score_texts(model, task, encoded, setup, metric)
         scores, outcomes = {**scores, **of_texts}, of_rows if metric in of_texts else outcomes
-    return _by_row(scores, outcomes, len(encoded))
+    return _by_row(scores, outcomes, texts, len(encoded))
 
 
 def _score_texts(
     model: nn.Module, task: Task, encoded: TokenizedDataset, setup: InferenceSetup, metric: str = ""
-) -> tuple[Mapping[str, float], Array | None]:
-    """Metrics of the texts that a model generates, and the outcomes of the one that is named."""
+) -> tuple[Mapping[str, float], Array | None, Sequence[str]]:
+    """Metrics of the texts that a model generates, the outcomes of one of them, and the texts."""
     generated = texts_of(model, task, encoded, setup)
     assert encoded.references is not None
     outcomes = None
     if metric in task.text_metrics:
         outcomes = task.text_outcomes(metric, generated, encoded.references)
-    return task.score_texts(generated, encoded.references), outcomes
+    return task.score_texts(generated, encoded.references), outcomes, generated
 
 
-def _by_row(scores: Mapping[str, float], outcomes: Array | None, rows: int) -> Scored:
-    kept = None if outcomes is None else outcomes.astype(np.float32)
-    return Scored(_checked(scores, rows), kept)
+def _by_row(
+    scores: Mapping[str, float],
+    outcomes: Array | None,
+    predictions: Sequence[str] | None,
+    rows: int,
+) -> Scored:
+    checked = _checked(scores, rows)
+    if outcomes is None:
+        return Scored(checked)
+    return Scored(checked, outcomes.astype(np.float32), predictions)
 
 
 def _left_out(task: Task, metric: str, total: Array, by_row: Array) -> Array | None:

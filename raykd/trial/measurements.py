@@ -56,7 +56,7 @@ class TrainedStudent:
     def score_by_row(self, role: str, metric: str) -> Scored:
         """The task's metrics on a role's rows, and what each row adds to one; none if empty."""
         if not metric:
-            return Scored(self.score(role), None)
+            return Scored(self.score(role))
         return score_by_row(self.model, self.task, self.splits[role], self.setup, metric)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -117,6 +117,7 @@ class TrialOutcome:
         student: The trained student, where it is to be saved.
         row_outcomes: What each test row adds to `TrialConfig.row_metric`, float32 ``[N]``; None
             where that was not asked for, or the task does not say.
+        row_predictions: What is predicted for each of them, in words.
         confusion: Test rows by class and answer; empty where they have none.
     """
 
@@ -126,6 +127,7 @@ class TrialOutcome:
     stopped: bool
     student: ModelState | None = None
     row_outcomes: Array | None = None
+    row_predictions: Sequence[str] | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
 
 
@@ -330,5 +332,6 @@ def run_trial(
         stopped=result.stopped,
         student=None if result.stopped else begun.captured(world),
         row_outcomes=of_test.outcomes if of_test else None,
+        row_predictions=of_test.predictions if of_test else None,
         confusion=of_test.confusion if of_test else (),
     )

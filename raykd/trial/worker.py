@@ -256,6 +256,7 @@ class SlotWorker:
             "evaluation": dataclasses.asdict(outcome.evaluation),
             "metrics": dict(outcome.metrics),
             "row_outcomes": outcome.row_outcomes,
+            "row_predictions": outcome.row_predictions,
             "confusion": outcome.confusion,
             "seconds": outcome.seconds,
         }

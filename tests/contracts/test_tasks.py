@@ -240,6 +240,21 @@ def test_every_metric_is_the_mean_of_what_the_rows_add_to_it(task, encoded):
         assert outcomes.mean() == pytest.approx(actual[metric], abs=0.1), metric
 
 
+@pytest.mark.parametrize("task", TASKS, indirect=True)
+def test_what_is_predicted_is_said_in_words_for_each_row_that_has_an_outcome(task, encoded):
+    if encoded.token_labels:
+        return  # those that write a text are asked for it, see test_text_metrics
+    right = perfect(task, encoded)
+    predictions = task.row_predictions(right, encoded)
+    assert len(predictions) == len(task.row_outcomes(task.metrics[0], right, encoded))
+    if task.has_row_classes:
+        assert predictions == [task.labels[k] for k in encoded.labels]
+    elif task.kind in SCORES:
+        assert [float(p) for p in predictions] == pytest.approx(encoded.labels, abs=1e-4)
+    else:
+        assert any(predictions)
+
+
 WRITING = [name for name in TASKS if registry.load("tasks", name).kind in TEXT_KINDS]
 
 

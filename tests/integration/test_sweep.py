@@ -29,6 +29,7 @@ from optuna.trial import TrialState
 from raykd import registry
 from raykd.cli.main import main
 from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.row_outcomes import read_predictions
 from raykd.results.store import load_results, read_events
 from raykd.results.verdict import verdict
 from raykd.spec.dump import to_yaml
@@ -222,6 +223,7 @@ def test_the_exported_student_gives_the_recorded_predictions(
     labels = registry.load("tasks", trial.task).labels
     right = [a["label"] == labels[k] for a, k in zip(answers, rows.labels, strict=True)]
     assert right == result.row_outcomes[trial.row_outcomes].astype(bool).tolist()
+    assert [a["label"] for a in answers] == read_predictions(run, trial)
     assert np.mean(right) == trial.metrics["test/accuracy"]
 
 

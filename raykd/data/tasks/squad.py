@@ -93,10 +93,13 @@ class SpanTask(FileTask):
         """What each question adds to a metric."""
         return np.asarray(self._values(logits, encoded)[metric])
 
+    def row_predictions(self, logits: Array, encoded: TokenizedDataset) -> list[str]:
+        """The answer to each question."""
+        return best_spans(logits, encoded, n_best=self.n_best, longest=self.longest)
+
     def _values(self, logits: Array, encoded: TokenizedDataset) -> Mapping[str, list[float]]:
         assert encoded.references is not None
-        texts = best_spans(logits, encoded, n_best=self.n_best, longest=self.longest)
-        return answer_values(texts, encoded.references.answers)
+        return answer_values(self.row_predictions(logits, encoded), encoded.references.answers)
 
     def in_folder(self, root: Path) -> Reader | None:
         """The authors' JSON files where they are, else Parquet files."""

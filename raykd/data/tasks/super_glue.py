@@ -21,8 +21,10 @@ from raykd.data.choices import (
     Question,
     all_choices,
     choice_accuracy,
+    chosen_names,
     free_text_answer,
     free_text_values,
+    names_of_right,
     outcomes_of_choices,
     right_choices,
 )
@@ -159,6 +161,7 @@ _TASKS: tuple[FileTask, ...] = (
         read=_copa,
         scores=choice_accuracy,
         outcomes=right_choices,
+        predictions=chosen_names,
     ),
     ChoiceTask(
         name="super_glue/multirc",
@@ -169,6 +172,7 @@ _TASKS: tuple[FileTask, ...] = (
         read=_multirc,
         scores=all_choices,
         outcomes=outcomes_of_choices,
+        predictions=names_of_right,
     ),
     ChoiceTask(
         name="super_glue/record",
@@ -179,6 +183,7 @@ _TASKS: tuple[FileTask, ...] = (
         read=_record,
         scores=free_text_answer,
         outcomes=free_text_values,
+        predictions=chosen_names,
     ),
 )
 

@@ -5,7 +5,14 @@ import pytest
 import sklearn.metrics
 
 from raykd.data.base import EvalReferences, TokenizedDataset
-from raykd.data.choices import all_choices, choice_accuracy, chosen, free_text_answer
+from raykd.data.choices import (
+    all_choices,
+    choice_accuracy,
+    chosen,
+    chosen_names,
+    free_text_answer,
+    names_of_right,
+)
 
 
 def encoded(groups, labels, **references) -> TokenizedDataset:
@@ -27,6 +34,9 @@ def test_the_choice_that_is_most_likely_right_of_each_question():
     rows = encoded([0, 0, 3, 3, 3], [0, 1, 0, 0, 1])
     assert chosen(logits(1, 2, 5, 9, 7), rows).tolist() == [1, 3]
     assert chosen(logits(2, 2, 1, 1, 1), rows).tolist() == [0, 2]
+    named = encoded([0, 0, 3, 3, 3], [0, 1, 0, 0, 1], texts=tuple("abcde"))
+    assert chosen_names(logits(1, 2, 5, 9, 7), named) == ["b", "d"]
+    assert names_of_right(logits(-1, -2, 5, -9, 7), named) == ["", "c | e"]
     assert choice_accuracy(logits(1, 2, 5, 9, 7), rows) == {"accuracy": 0.5}
 
 

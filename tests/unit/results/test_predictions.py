@@ -9,6 +9,7 @@ from raykd.results.row_outcomes import write_row_outcomes
 from tests.synthetic_run import SEEDS, Builder
 
 RIGHT = {"kd": [1, 0, 1], "ckd": [0.5, 0.25, 0.75]}
+PREDICTED = {"kd": ["entailment", "entailment", "not_entailment"], "ckd": None}
 
 
 @pytest.fixture
@@ -19,8 +20,9 @@ def run(tmp_path):
     for arm, values in RIGHT.items():
         for seed in (11, 12):
             place = write_row_outcomes(
-                builder.folder, f"glue-rte.{arm}.c0.{seed}", {}, np.array(values, np.float32)
-            )
+                builder.folder, f"glue-rte.{arm}.c0.{seed}", {}, np.array(values, np.float32),
+                PREDICTED[arm],
+            )  # fmt: skip
             builder.trial("glue/rte", arm, 0, confirm_seed=seed, test=0.7, row_outcomes=place)
     builder.trial("glue/rte", "none", 0, confirm_seed=11, test=0.7)  # which kept none
     builder.finish()
@@ -33,10 +35,12 @@ def test_a_row_for_each_run_and_test_row(run, tmp_path, capsys):
     assert f"predictions: {out} (12 rows)" in capsys.readouterr().out
     rows = pq.read_table(out).to_pylist()
     assert list(rows[0]) == ["task", "arm", "method", "repeat", "seed", "trial_id", "metric", "row",
-                             "outcome"]  # fmt: skip
+                             "prediction", "outcome"]  # fmt: skip
     kd = [(r["seed"], r["row"], r["outcome"]) for r in rows if r["arm"] == "kd"]
     assert kd == [(seed, k, v) for seed in (11, 12) for k, v in enumerate(RIGHT["kd"])]
     assert {r["outcome"] for r in rows if r["arm"] == "ckd"} == {0.5, 0.25, 0.75}
+    assert [r["prediction"] for r in rows if r["arm"] == "kd"] == 2 * PREDICTED["kd"]
+    assert {r["prediction"] for r in rows if r["arm"] == "ckd"} == {None}  # it was not kept
     assert {
         (r["task"], r["metric"], r["method"], r["repeat"]) for r in rows if r["arm"] == "kd"
     } == {("glue/rte", "accuracy", "kd", 0)}

@@ -11,6 +11,7 @@ import pytest
 
 from raykd.results.event_log import EventLog
 from raykd.results.records import Status
+from raykd.results.row_outcomes import read_predictions
 from raykd.results.store import load_results, read_events
 from raykd.sweep import run_folder
 from raykd.sweep.arm_studies import arm_studies, search_trial
@@ -115,11 +116,13 @@ def test_outcomes_of_rows_are_in_a_file_before_the_end_is_on_record(run):
     recorder.launch(config, ("alpha",), "key")
     outcomes = np.array([1, 0, 1], np.float32)
     event = {"kind": "done", "metrics": {"accuracy": 2 / 3}, "lease": LEASE,
-             "row_outcomes": outcomes, "confusion": ((1, 1), (0, 1))}  # fmt: skip
+             "row_outcomes": outcomes, "row_predictions": ["a", "b", "a"],
+             "confusion": ((1, 1), (0, 1))}  # fmt: skip
     made = recorder.finished(config.trial_id, Status.COMPLETED, event, "accuracy")
     assert ("trial_finished", True) in seen
     result = load_results(run)
     np.testing.assert_array_equal(result.row_outcomes[made.row_outcomes], outcomes)
+    assert read_predictions(run, made) == ["a", "b", "a"]
     assert [list(row) for row in result.trials[0].confusion] == [[1, 1], [0, 1]]
 
 

@@ -44,13 +44,18 @@ def test_outcomes_by_row_are_those_of_the_task_and_none_of_one_that_has_none():
         def row_outcomes(self, metric, logits, encoded):
             return (logits.argmax(1) == encoded.labels).astype(np.float64)
 
+        def row_predictions(self, logits, encoded):
+            return [str(k) for k in logits.argmax(1)]
+
     setup = InferenceSetup(TrainSettings(), COLLATOR, WORLD)
     actual = score_by_row(bert(), ByRow(), ROWS, setup, "accuracy")
     assert actual.metrics == score(bert(), ByRow(), ROWS, setup)
     np.testing.assert_array_equal(actual.outcomes, logits(bert(), 128).argmax(1) == ROWS.labels)
     assert actual.outcomes.dtype == np.float32
+    assert actual.predictions == [str(k) for k in logits(bert(), 128).argmax(1)]
     assert score_by_row(bert(), ByRow(), ROWS, setup, "latency_ms").outcomes is None
-    assert score_by_row(bert(), FirstToken(), ROWS, setup, "accuracy").outcomes is None
+    without = score_by_row(bert(), FirstToken(), ROWS, setup, "accuracy")
+    assert (without.outcomes, without.predictions) == (None, None)
     counts, answers = np.array(actual.confusion), logits(bert(), 128).argmax(1)
     assert counts.sum(1).tolist() == np.bincount(ROWS.labels, minlength=len(counts)).tolist()
     assert counts.sum(0).tolist() == np.bincount(answers, minlength=len(counts)).tolist()

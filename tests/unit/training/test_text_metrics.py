@@ -163,6 +163,10 @@ def test_rows_add_their_tokens_to_a_likelihood_and_their_choice_to_an_accuracy(k
     right = score_by_row(of, task, encoded, setup, "accuracy")
     assert set(right.outcomes.tolist()) <= {0.0, 1.0}
     assert right.outcomes.mean() == pytest.approx(actual.metrics["accuracy"])
+    choices = rows.fields["choices"]
+    assert all(p in of for p, of in zip(right.predictions, choices, strict=True))
+    answers = [p in of for p, of in zip(right.predictions, encoded.references.answers, strict=True)]
+    assert right.outcomes.astype(bool).tolist() == answers
 
 
 def test_of_equals_the_first_choice_counts():
