@@ -163,7 +163,8 @@ LAYERS = {
     ),
     "export": Layer(
         # A student is given on only if it would be loaded; what the hub is called is said there.
-        raykd={"errors", "hub", "models.weight_files", "params", "registry", "results"},
+        raykd={"errors", "hub", "models.shards", "models.weight_files", "params", "registry",
+               "results"},
         later={"huggingface_hub", "numpy", "onnxruntime", "torch", "transformers"},
     ),
     "harness": Layer(

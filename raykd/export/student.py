@@ -17,6 +17,8 @@ from raykd.export.command import public_command
 from raykd.export.licences import NONE_STATED, Licences
 from raykd.export.model_card import model_card, summary_of
 from raykd.export.onnx_files import OnnxFiles
+from raykd.models.shards import Shards
+from raykd.models.weight_files import SAFE
 from raykd.results.arm_teachers import learnt_from, own_score
 from raykd.results.diagnose import diagnose
 from raykd.results.public import public, without_addresses, without_folders
@@ -52,7 +54,11 @@ def export(
     check_target(target)
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
-        shutil.copytree(student.folder, draft, ignore=shutil.ignore_patterns(MARK))
+        shards = Shards(student.folder)
+        left = (MARK, SAFE) if shards else (MARK,)
+        shutil.copytree(student.folder, draft, ignore=shutil.ignore_patterns(*left))
+        if shards:
+            shards.write(draft)
         made = graphs(draft) if graphs is not None else None
         for name, text in _texts(student, licences, made).items():
             (draft / name).write_bytes(text)
@@ -84,6 +90,9 @@ def planned(student: ChosenStudent, licences: Licences = NONE_STATED) -> dict[st
     saved = sorted(path for path in student.folder.rglob("*") if path.is_file())
     files = {p.relative_to(student.folder).as_posix(): p.stat().st_size for p in saved}
     files.pop(MARK, None)
+    if shards := Shards(student.folder).sizes():
+        del files[SAFE]
+        files |= shards
     return files | {name: len(text) for name, text in _texts(student, licences, None).items()}
 
 

@@ -59,6 +59,21 @@ def write_aligned(path: Path, arrays: Mapping[str, Array | FilePart], bf16: froz
         OSError: The file cannot be written.
     """
     sources = {name: where(arrays, name) for name in arrays}
+    order, text = _laid_out(sources, bf16)
+    with whole_file(path) as part:
+        _fill(part, text, (sources[name] for name in order))
+
+
+def aligned_size(arrays: Mapping[str, FilePart], bf16: frozenset[str]) -> int:
+    """Bytes of the file that `write_aligned` writes of arrays that lie in files."""
+    _, text = _laid_out(arrays, bf16)
+    return 8 + len(text) + sum(part.nbytes for part in arrays.values())
+
+
+def _laid_out(
+    sources: Mapping[str, Array | FilePart], bf16: frozenset[str]
+) -> tuple[list[str], bytes]:
+    """The order of the arrays in a file, and its header."""
     order = sorted(sources, key=lambda name: (sources[name].nbytes % ALIGNED > 0, name))
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     begin = 0
@@ -71,9 +86,7 @@ def write_aligned(path: Path, arrays: Mapping[str, Array | FilePart], bf16: froz
         }
         begin += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-(len(text) + 8) % ALIGNED)
-    with whole_file(path) as part:
-        _fill(part, text, (sources[name] for name in order))
+    return order, text + b" " * (-(len(text) + 8) % ALIGNED)
 
 
 def _fill(path: Path, text: bytes, arrays: Iterable[Array | FilePart]) -> None:

@@ -16,6 +16,7 @@ from raykd.export.chosen import choose
 from raykd.export.command import public_command
 from raykd.export.licences import base_model
 from raykd.export.model_card import NO_LICENCE
+from raykd.models import shards
 from raykd.results.public import public, public_name
 from raykd.results.records import Status
 from raykd.results.store import load_results
@@ -78,6 +79,23 @@ def test_the_folder_has_the_files_of_the_student_and_where_it_comes_from(run, tm
     assert actual["verdict"][0] == student.verdict.headline
     assert actual["data"]["fingerprint"]
     assert not list(tmp_path.glob(".student*"))
+
+
+def test_large_weights_are_exported_in_several_files(tmp_path, capsys, monkeypatch):
+    run = with_students(tmp_path / "run")
+    saved = run / place_of("glue/rte", "kd") / "model.safetensors"
+    save_file({name: np.full(500, k, "float32") for k, name in enumerate("abc")}, saved)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 4000)
+    arguments = ["export", str(run), str(tmp_path / "out"), "--task", "glue/rte", "--arm", "kd"]
+    assert main([*arguments, "--dry-run", "--format", "json"]) == 0
+    planned = json.loads(capsys.readouterr().out)["files"]
+    assert main(arguments) == 0
+    written = {p.name: p.stat().st_size for p in (tmp_path / "out").iterdir()}
+    assert written == planned
+    assert set(written) == {
+        "config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json", "README.md", "raykd.json",
+    }  # fmt: skip
 
 
 def test_model_hubs_read_the_card(run, tmp_path):
