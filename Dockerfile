@@ -32,6 +32,8 @@ COPY raykd raykd
 RUN pip install --no-deps .
 
 FROM python:${PYTHON}-slim-${DEBIAN}
+# A command that fails in front of a pipe fails as a whole.
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # Packages of Debian to add: train.compile needs a compiler, APT="g++".
 ARG APT=""
 RUN if [ -n "$APT" ]; then \

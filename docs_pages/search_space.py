@@ -58,8 +58,9 @@ report: {baseline: kd}
 ## In an editor
 
 Editors that read JSON schemas complete keys and names, explain them and check values while you
-type. Write the schema beside the file with `raykd schema > schema.json`, and begin the file with
-the line `# yaml-language-server: $schema=schema.json`, as the shipped files do.
+type. `raykd init` writes the schema next to the file, as `schema.json`; for a file of your own, do
+so with `raykd schema > schema.json`, and begin the file with the line
+`# yaml-language-server: $schema=schema.json`, as the shipped files do.
 
 ## Domains
 

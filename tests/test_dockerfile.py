@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "Dockerfile").read_text("utf-8")
-KNOWN = {"ARG", "FROM", "ENV", "RUN", "WORKDIR", "COPY", "USER", "ENTRYPOINT", "CMD"}
+KNOWN = {"ARG", "FROM", "ENV", "RUN", "WORKDIR", "COPY", "USER", "ENTRYPOINT", "CMD", "SHELL"}
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,14 @@ def faults(text: str) -> list[str]:
             message.append(f"base image without a pinned tag: {image}")
         message += [f"no folder in WORKDIR: {s.rest}" for s in stage
                  if s.word == "WORKDIR" and not s.rest.startswith("/")]  # fmt: skip
+        pipefail = False
         for step in stage:
+            pipefail |= step.word == "SHELL" and "pipefail" in step.rest
             if step.word in ("CMD", "ENTRYPOINT") and not step.rest.startswith("["):
                 message.append(f"{step.word} starts a shell")
             if step.word == "RUN":
                 message += _of_command(step.rest)
+                message += ["a pipe without pipefail"] * (_has_pipe(step.rest) and not pipefail)
     last = [s.rest for s in stages(text)[-1] if s.word == "USER"]
     if not last or last[-1] in ("root", "0"):
         message.append("the last stage runs as root")
@@ -84,6 +88,12 @@ def _of_command(command: str) -> list[str]:
     return message
 
 
+def _has_pipe(command: str) -> bool:
+    """Whether two commands are joined by a pipe, outside of quotes."""
+    unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "", command)
+    return bool(re.search(r"(?<!\|)\|(?!\|)", unquoted))
+
+
 def test_it_keeps_the_rules():
     assert faults(TEXT) == []
 
@@ -95,6 +105,7 @@ def test_it_keeps_the_rules():
      (("FROM python:${PYTHON}-slim-${DEBIAN} AS", "FROM python AS"), "base image without"),
      ((":${PYTHON}-slim-${DEBIAN} AS", ":latest AS"), "base image without"),
      (("&& rm -rf /var/lib/apt/lists/*", ""), "apt lists stay"),
+     (('SHELL ["/bin/bash", "-o", "pipefail", "-c"]', ""), "a pipe without pipefail"),
      (('["raykd"]', "raykd"), "ENTRYPOINT starts a shell"),
      (("COPY raykd raykd", "ADD raykd raykd"), "unknown instruction ADD")],
 )  # fmt: skip
@@ -102,6 +113,17 @@ def test_the_rules_find_what_breaks_them(change, fault):
     assert change[0] in TEXT
     actual = faults(TEXT.replace(*change))
     assert actual == [] if fault is None else any(message.startswith(fault) for message in actual)
+
+
+def test_the_workflow_builds_both_images_and_starts_them_as_they_are():
+    text = (ROOT / ".github" / "workflows" / "tests.yml").read_text("utf-8")
+    job = YAML(typ="safe").load(text)["jobs"]["image"]
+    variants = {v["tag"]: v["index"] for v in job["strategy"]["matrix"]["include"]}
+    assert variants == {"cpu": arguments(TEXT)["TORCH_INDEX"], "cuda": ""}
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert "--build-arg TORCH_INDEX=${{ matrix.index }}" in commands[0]
+    assert sum(command.startswith("docker run") for command in commands) == 2
+    assert all("--user" not in command for command in commands)
 
 
 def test_torch_is_in_the_range_of_the_makefile():

@@ -84,6 +84,16 @@ def test_the_metadata_says_what_it_is(wheel: Path):
     assert {*PYPROJECT["project"]["optional-dependencies"]} == {*metadata.get_all("Provides-Extra")}
 
 
+def test_package_indexes_take_it(wheel: Path):
+    """Metadata are valid, and the README is rendered: what `twine upload` looks at before."""
+    done = subprocess.run(
+        [sys.executable, "-m", "twine", "--no-color", "check", "--strict", str(wheel)],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip().endswith(f"{wheel.name}: PASSED")
+
+
 @pytest.mark.slow
 def test_an_installed_wheel_has_its_search_spaces_in_an_empty_folder(wheel: Path, tmp_path: Path):
     site, empty = tmp_path / "site", tmp_path / "empty"
@@ -99,4 +109,4 @@ def test_an_installed_wheel_has_its_search_spaces_in_an_empty_folder(wheel: Path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(site / "raykd/__init__.py")
-    assert {p.name for p in empty.iterdir()} == {"quickstart.yaml", "ckd_glue.yaml"}
+    assert {p.name for p in empty.iterdir()} == {"quickstart.yaml", "ckd_glue.yaml", "schema.json"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,9 @@ from raykd.cli.output import Output
 from raykd.errors import SetupError, SpecError, UnknownName
 
 DEFAULT = "quickstart"
+SCHEMA = "schema.json"
+MODELINE = f"# yaml-language-server: $schema={SCHEMA}\n"
+"""The first line of a file, by which editors know where its schema is."""
 
 
 def init(
@@ -50,7 +54,7 @@ def init(
         hint = suggestion(name, list(available)) or f"one of {', '.join(available)}"
         raise UnknownName(f"there is no shipped search space '{name}'", hint=hint)
     target = to or Path(f"{name}.yaml")
-    _write(target, available[name].read_text(encoding="utf-8"))
+    _write(target, available[name].read_text(encoding="utf-8"), output)
     if output.is_json:
         output.record({"name": name, "file": str(target)})
     else:
@@ -68,7 +72,7 @@ def _propose(source: str, teacher: str, label: str, to: Path | None, output: Out
 
     made = propose(source, teacher, label)
     target = to or Path(f"{made.name}.yaml")
-    _write(target, to_text(made))
+    _write(target, MODELINE + to_text(made), output)
     if output.is_json:
         output.record({"name": made.name, "file": str(target), "guessed": made.guessed})
     else:
@@ -80,8 +84,8 @@ def _propose(source: str, teacher: str, label: str, to: Path | None, output: Out
     output.note(f"next: raykd data {target}, then raykd sweep {target}")
 
 
-def _write(target: Path, text: str) -> None:
-    """Write a new file.
+def _write(target: Path, text: str, output: Output) -> None:
+    """Write a new file, and the schema that its first line names, where there is none.
 
     Raises:
         SpecError: There is one of that name.
@@ -89,7 +93,17 @@ def _write(target: Path, text: str) -> None:
     """
     if target.exists():
         raise SpecError(f"{target} exists already", hint="choose another file with -o")
+    from raykd.spec.json_schema import file_schema
+
+    schema = json.dumps(file_schema(), indent=2, ensure_ascii=False) + "\n"
+    schema_file = target.with_name(SCHEMA)
     try:
         target.write_text(text, encoding="utf-8")
+        if not schema_file.exists():
+            schema_file.write_text(schema, encoding="utf-8")
+        elif schema_file.read_text(encoding="utf-8", errors="replace") != schema:
+            output.note(
+                f"note: {schema_file} is another one; raykd schema > {schema_file} renews it"
+            )
     except OSError as exc:
         raise SetupError(f"cannot write {target}: {exc.strerror}") from exc

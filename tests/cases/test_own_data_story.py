@@ -28,6 +28,9 @@ def test_two_commands_lead_from_a_file_and_a_teacher_to_a_student(desk, capsys):
     assert main(["init", "--from", "my reviews.csv", "--teacher", "teacher"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("my-reviews.yaml\n")
+    first = Path("my-reviews.yaml").read_text("utf-8").splitlines()[0]
+    assert first == "# yaml-language-server: $schema=schema.json"
+    assert Path("schema.json").is_file()
     assert "is one set of 151 rows, which is split" in out
     assert "column 'verdict' holds 3 classes" in out
     assert "it is the teacher as it is" in out

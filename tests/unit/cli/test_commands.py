@@ -129,6 +129,21 @@ def test_init_copies_a_search_space_that_validates(tmp_path, monkeypatch, capsys
     assert capsys.readouterr().out == "quickstart.yaml\n"
     assert main(["validate", "quickstart.yaml", "-q"]) == 0
     assert capsys.readouterr() == ("", "")
+    assert main(["schema"]) == 0
+    assert (tmp_path / "schema.json").read_text() == capsys.readouterr().out
+    first = (tmp_path / "quickstart.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=schema.json"
+
+
+def test_init_leaves_another_schema_alone_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["init"]) == 0
+    assert main(["init", "ckd_glue"]) == 0
+    assert "another one" not in capsys.readouterr().err
+    (tmp_path / "schema.json").write_text("{}")
+    assert main(["init", "stark_glue"]) == 0
+    assert "schema.json is another one; raykd schema > schema.json" in capsys.readouterr().err
+    assert (tmp_path / "schema.json").read_text() == "{}"
 
 
 def test_init_never_overwrites(tmp_path, capsys):
