@@ -36,7 +36,7 @@ def sweep(
         source: A search-space file, the same as a mapping, or a loaded one.
         out: Folder of run folders.
         address: Ray cluster to use; None starts a local one (or uses a connection that exists).
-        overrides: ``a.b=c`` changes to a file or mapping.
+        overrides: ``a.b=c`` changes to it.
         listener: Called with every event.
         progress: Whether to show how the sweep gets on: in a notebook as a display that is redrawn
             in place, elsewhere as the command does. None shows it in a notebook only.
@@ -72,15 +72,16 @@ def read(
     Raises:
         SpecError: It is wrong; places are those of the mapping as it would stand in a file.
     """
-    if isinstance(source, SweepSpec):
-        return source, to_yaml(source)
-    if not isinstance(source, Mapping):
+    if isinstance(source, SweepSpec):  # its parts may have been replaced without a check
+        text = to_yaml(source)
+    elif isinstance(source, Mapping):
+        text = as_text(json.loads(json.dumps(source, default=_plain)))
+    else:
         return load_spec(source, overrides), read_text(source)
-    plain = json.loads(json.dumps(source, default=_plain))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "search_space.yaml")
-        file.write_text(as_text(plain), encoding="utf-8")
-        return load_spec(file, overrides), file.read_text(encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
+        return load_spec(file, overrides), text
 
 
 def _plain(value: Any) -> Any:  # a number of NumPy or torch, a path

@@ -10,7 +10,7 @@ import raykd
 from raykd.errors import RaykdError, SpecError, UnknownName
 from raykd.notebook.sweep import read
 from raykd.results.export import as_csv
-from raykd.spec.load import load_spec
+from raykd.spec.load import load_spec, to_yaml
 from tests.synthetic_run import HOSTILE, SEEDS, write_run
 
 ROOT = Path(__file__).parents[3]
@@ -98,7 +98,7 @@ def test_a_mapping_is_read_as_a_file_is():
     assert (spec.train.fixed, spec.train.domains["lr"].high) == ({"epochs": 2}, 1e-3)
     assert spec.report.path == "reports/own.html"
     assert "loguniform" in text
-    assert read(spec)[0] is spec
+    assert read(spec)[0] == spec
     file = ROOT / "search_spaces" / "quickstart.yaml"
     assert read(file) == (load_spec(file), file.read_text())
 
@@ -109,3 +109,15 @@ def test_a_wrong_mapping_is_refused_with_the_place():
     (problem,) = caught.value.problems()
     assert problem.path == "serach"
     assert "did you mean 'search'" in problem.hint
+
+
+def test_an_object_has_the_checks_of_a_file():
+    spec = load_spec(ROOT / "search_spaces" / "quickstart.yaml")
+    assert read(spec) == (spec, to_yaml(spec))
+    assert read(spec, ["search.trials=7"])[0].search.trials == 7
+    changed = spec.model_copy(update={"tasks": ("toy/sentimant",)})
+    with pytest.raises(SpecError, match="toy/sentimant"):
+        read(changed)
+    kd = spec.methods["kd"].model_copy(update={"method": "kdd"})
+    with pytest.raises(SpecError, match="unknown method 'kdd'"):
+        read(spec.model_copy(update={"methods": {**spec.methods, "kd": kd}}))
