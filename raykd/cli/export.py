@@ -50,7 +50,11 @@ class Stated:
 
 @dataclass(frozen=True, kw_only=True)
 class Graphs:
-    """What is written next to the weights."""
+    """What is measured of the student, and written next to the weights."""
+
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time a pass of the student, for the card.")
+    ] = False
 
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Also as ONNX, compared with the weights.")
@@ -61,7 +65,7 @@ class Graphs:
 
     @property
     def any(self) -> bool:
-        """Whether there are some."""
+        """Whether there are graphs."""
         return self.onnx or self.int8
 
 
@@ -87,6 +91,7 @@ def export(
     from raykd.export.hub import check_access, check_base, check_name, push
     from raykd.export.licences import Licences
     from raykd.export.onnx_files import check_onnx, names, write_onnx
+    from raykd.export.opened import measure, refuse_adapter
     from raykd.export.student import check_target, planned
     from raykd.export.student import export as write
 
@@ -99,6 +104,8 @@ def export(
         (check_name if hub.dry_run else check_access)(hub.push_to_hub)
     if graphs.any:
         check_onnx(student.folder)
+    elif graphs.measure:
+        refuse_adapter(student.folder, "--measure times")
     licences = Licences(
         student=stated.licence, teacher=stated.teacher_licence, data=stated.data_licence
     )
@@ -108,7 +115,7 @@ def export(
         _show_plan(output, student, to, files, hub)
         return
     onnx = functools.partial(write_onnx, int8=graphs.int8) if graphs.any else None
-    folder = write(student, to, licences, onnx)
+    folder = write(student, to, licences, onnx or (measure if graphs.measure else None))
     address = ""
     if hub.push_to_hub is not None:
         address = push(folder, hub.push_to_hub, is_private=not hub.public)

@@ -14,7 +14,8 @@ from typing import Any
 from raykd.export.chosen import ChosenStudent
 from raykd.export.command import public_command
 from raykd.export.licences import NONE_STATED, Licences, base_model
-from raykd.export.onnx_files import TIMED, OnnxFiles
+from raykd.export.measured import TIMED, Measured, size_of
+from raykd.export.opened import makes_vectors
 from raykd.params import show
 from raykd.results.arm_teachers import learnt_from, own_score
 from raykd.results.constraints import weights_of
@@ -47,22 +48,19 @@ NO_LICENCE = (
 
 
 def model_card(
-    student: ChosenStudent, licences: Licences = NONE_STATED, graphs: OnnxFiles | None = None
+    student: ChosenStudent, licences: Licences = NONE_STATED, measured: Measured | None = None
 ) -> str:
     """The text of ``README.md``.
 
     Args:
         student: What is exported.
         licences: What was stated of licences.
-        graphs: What was written of it as ONNX.
+        measured: How long it takes, and what was written of it as ONNX.
     """
-    body = without_folders("\n".join([*_body(student, licences), *_graphs(graphs)]))
+    body = without_folders(
+        "\n".join([*_body(student, licences, measured), *_graphs(student, measured)])
+    )
     return "\n".join([*_metadata(student, licences.student), "", body, ""])
-
-
-def makes_vectors(folder: Path) -> bool:
-    """Whether Sentence Transformers opens the folder."""
-    return (folder / "modules.json").is_file()
 
 
 def pipeline_of(folder: Path) -> str:
@@ -114,7 +112,7 @@ def _metadata(student: ChosenStudent, licence: str | None) -> Iterator[str]:
     yield "---"
 
 
-def _body(student: ChosenStudent, licences: Licences) -> Iterator[str]:
+def _body(student: ChosenStudent, licences: Licences, measured: Measured | None) -> Iterator[str]:
     result, trial = student.result, student.trial
     task = next(t for t in result.tasks if t.name == trial.task)
     teacher = learnt_from(result, trial)
@@ -122,7 +120,7 @@ def _body(student: ChosenStudent, licences: Licences) -> Iterator[str]:
     yield ""
     yield "Distilled with raykd, which searched the coefficients of the method"
     yield f"`{trial.method}` and compared it with other methods under the same budget."
-    yield from _table("What it is", _facts(student, task, teacher))
+    yield from _table("What it is", _facts(student, task, teacher, measured))
     yield from _scores(student, teacher)
     yield from _table("How it was trained", _coefficients(student))
     yield from _budget(student)
@@ -144,12 +142,22 @@ def _table(title: str, rows: Mapping[str, str]) -> Iterator[str]:
 
 
 def _facts(
-    student: ChosenStudent, task: TaskRecord, teacher: TeacherRecord | None
+    student: ChosenStudent,
+    task: TaskRecord,
+    teacher: TeacherRecord | None,
+    measured: Measured | None,
 ) -> dict[str, str]:
     facts = {
         "student": f"{public_name(task.student)}, {weights_of(student.trial, task):,} parameters",
         "number format of its training": student.trial.precision,
+        "size of its weights": f"{size_of(student.folder) / 1e6:.1f} MB",
     }
+    if measured is not None:
+        rows, tokens = TIMED
+        facts["time"] = (
+            f"{measured.ms:.2f} ms for {rows} text of {tokens} tokens in PyTorch on the processor "
+            "of the export"
+        )
     if teacher is not None:
         size = f", {teacher.parameters:,} parameters" if teacher.parameters else ""
         facts["teacher"] = f"{public(teacher.model)}{size}"
@@ -219,21 +227,24 @@ def _data(task: TaskRecord) -> dict[str, str]:
     return {**facts, "fingerprint": f"`{task.data_fingerprint}`"}
 
 
-def _graphs(graphs: OnnxFiles | None) -> Iterator[str]:
+def _graphs(student: ChosenStudent, measured: Measured | None) -> Iterator[str]:
     """The graphs next to the weights: size, time, and what they change."""
-    if graphs is None:
+    if measured is None or not measured.files:
         return
     rows, tokens = TIMED
     yield from ["", "## ONNX", ""]
-    yield f"Compared with the weights on {graphs.texts} texts of random tokens; the time is that of"
-    yield f"{rows} text of {tokens} tokens on the machine of the export. int8 changes scores: score"
-    yield "it on rows of your own before you use it."
-    yield from ["", "| file | MB | ms | largest difference of a logit | same class |"]
+    yield f"Compared with the weights on {measured.texts} texts of random tokens; the time is that"
+    yield f"of {rows} text of {tokens} tokens on the machine of the export. int8 changes scores:"
+    yield "score it on rows of your own before you use it."
+    same = "least cosine" if measured.of_vectors else "same class"
+    yield from ["", f"| file | MB | ms | largest difference of an output | {same} |"]
     yield "| --- | ---: | ---: | ---: | ---: |"
-    yield f"| weights (PyTorch) | {graphs.size / 1e6:.1f} | {graphs.ms:.2f} | | |"
-    for file in graphs.files:
+    size = size_of(student.folder)
+    yield f"| weights (PyTorch) | {size / 1e6:.1f} | {measured.ms:.2f} | | |"
+    for file in measured.files:
         parts = [file.name, f"{file.size / 1e6:.1f}", f"{file.ms:.2f}", f"{file.difference:.1e}"]
-        yield f"| {' | '.join(parts)} | {100 * file.same:.1f} % |"
+        shown = f"{file.same:.6f}" if measured.of_vectors else f"{100 * file.same:.1f} %"
+        yield f"| {' | '.join(parts)} | {shown} |"
 
 
 def _made_with(student: ChosenStudent) -> Iterator[str]:

@@ -15,8 +15,8 @@ from raykd.errors import SetupError
 from raykd.export.chosen import ChosenStudent
 from raykd.export.command import public_command
 from raykd.export.licences import NONE_STATED, Licences
+from raykd.export.measured import Measured, size_of
 from raykd.export.model_card import model_card, summary_of
-from raykd.export.onnx_files import OnnxFiles
 from raykd.models.shards import Shards
 from raykd.models.weight_files import SAFE
 from raykd.results.arm_teachers import learnt_from, own_score
@@ -34,7 +34,7 @@ def export(
     student: ChosenStudent,
     to: str | Path,
     licences: Licences = NONE_STATED,
-    graphs: Callable[[Path], OnnxFiles] | None = None,
+    measure: Callable[[Path], Measured] | None = None,
 ) -> Path:
     """Copy a student with its model card; the folder appears whole or not at all.
 
@@ -42,7 +42,8 @@ def export(
         student: What is exported.
         to: The folder; it must not exist, or be empty.
         licences: What was stated of licences.
-        graphs: Writes graphs of the student into the folder (`raykd.export.onnx_files`).
+        measure: Times the student of a folder (`raykd.export.opened`), and may write graphs of it
+            there (`raykd.export.onnx_files`).
 
     Returns:
         The folder.
@@ -59,7 +60,7 @@ def export(
         shutil.copytree(student.folder, draft, ignore=shutil.ignore_patterns(*left))
         if shards:
             shards.write(draft)
-        made = graphs(draft) if graphs is not None else None
+        made = measure(draft) if measure is not None else None
         for name, text in _texts(student, licences, made).items():
             (draft / name).write_bytes(text)
         if target.is_dir():
@@ -97,14 +98,16 @@ def planned(student: ChosenStudent, licences: Licences = NONE_STATED) -> dict[st
 
 
 def _texts(
-    student: ChosenStudent, licences: Licences, graphs: OnnxFiles | None
+    student: ChosenStudent, licences: Licences, measured: Measured | None
 ) -> dict[str, bytes]:
     """What is written next to the files of the student."""
     facts = {**provenance_of(student), "licences": dataclasses.asdict(licences)}
-    if graphs is not None:
-        facts["onnx"] = dataclasses.asdict(graphs)
+    facts["size_bytes"] = size_of(student.folder)
+    if measured is not None:
+        facts["pass_ms"] = measured.ms
+        facts["onnx"] = dataclasses.asdict(measured) if measured.files else None
     provenance = json.dumps(json_safe(facts), indent=2, allow_nan=False)
-    texts = {CARD: model_card(student, licences, graphs), PROVENANCE: provenance + "\n"}
+    texts = {CARD: model_card(student, licences, measured), PROVENANCE: provenance + "\n"}
     return {name: text.encode() for name, text in texts.items()}
 
 

@@ -37,6 +37,7 @@ OPTIONS = {
         "--task",
         "--arm",
         "--licence",
+        "--measure",
         "--teacher-licence",
         "--data-licence",
         "--push-to-hub",
