@@ -86,6 +86,7 @@ def test_every_saved_student_is_scored_and_the_report_compares_arms(
     run = with_students(tmp_path / "run")
     command = ["eval", str(run), "--include-path", str(tasks), "--", "colours"]
     monkeypatch.chdir(tmp_path)  # no checkout of git
+    capfd.readouterr()  # of the making of the students
     assert main(command) == 0, capfd.readouterr().err
     ids = [f"t.{arm}.c0.{seed}" for arm in ("none", "kd") for seed in SEEDS]
     lines = [f"evaluating {of} ({k} of 4)" for k, of in enumerate(ids, start=1)]
