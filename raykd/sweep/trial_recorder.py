@@ -184,7 +184,6 @@ class TrialRecorder:
         started = float(lease.get("time", running.submitted))
         seconds = float(event.get("seconds") or time.time() - started)
         params = {**config.coefficients, **config.train}
-        outcomes = event.get("row_outcomes")
         result = TrialResult(
             sweep=self._run.name,
             task=config.task,
@@ -212,11 +211,7 @@ class TrialRecorder:
             checkpoint=os.path.relpath(config.save_path, self._run) if config.save_path else "",
             precision=config.precision,
             # Before the end is on record, which a run is not repeated after.
-            row_outcomes=""
-            if outcomes is None
-            else write_row_outcomes(
-                self._run, trial_id, params, outcomes, event.get("row_predictions")
-            ),
+            row_outcomes=self._kept_rows(trial_id, params, event),
             micro_batch=micro_batch,
             batch_wide=batch_wide(config.method) if micro_batch else "",
             control=bool(event.get("control")),
@@ -229,6 +224,14 @@ class TrialRecorder:
             _drop_states(Path(config.state_path))
         answer(self._coordinator.forget.remote(trial_id))
         return result
+
+    def _kept_rows(self, trial_id: str, params: Mapping[str, Any], event: Mapping[str, Any]) -> str:
+        """Write what became of each test row; the file, empty where that is not known."""
+        outcomes = event.get("row_outcomes")
+        if outcomes is None:
+            return ""
+        predictions = event.get("row_predictions")
+        return write_row_outcomes(self._run, trial_id, params, outcomes, predictions)
 
     def cancel(self, trial_id: str) -> None:
         """Stop the job of a trial."""
