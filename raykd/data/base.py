@@ -310,16 +310,13 @@ class Task(ABC):
         raise NotImplementedError(f"{self.name} generates no text")
 
     def tally(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Sums over some tokens that `tallied` makes metrics of; for tasks on tokens.
+        """Sums over some tokens, ``[tally_size]``, that `tallied` makes metrics of.
 
-        Their logits are too many to keep, so they are scored some at a time.
+        Of tasks on tokens: their logits are too many to keep, so they are scored some at a time.
 
         Args:
             logits: ``[M, C]``.
             labels: ``[M]``.
-
-        Returns:
-            ``[tally_size]``.
         """
         raise NotImplementedError(f"{self.name} is scored as a whole")
 
