@@ -84,9 +84,9 @@ LAYERS = {
         raykd={"errors", "params", "losses", "data.base", "data.confusion", "data.row_outcomes",
                "data.unlabelled",
                "models.base",
-               "models.compiled", "models.dropout", "models.files", "models.forward",
-               "models.generation", "models.inference", "models.sharding", "models.signals",
-               "methods.base",
+               "models.compiled", "models.dropout", "models.files", "models.foreign_logs",
+               "models.forward", "models.generation", "models.inference", "models.sharding",
+               "models.signals", "methods.base",
                "results.records", "whole_file"},
         packages={"numpy", "torch", "safetensors"},
         later={"bitsandbytes"},
@@ -107,7 +107,7 @@ LAYERS = {
     "proposal": Layer(
         # What is guessed of the rows and models of a user.
         raykd={"data.file_lists", "data.folder", "data.guess_task", "data.guesses", "data.kinds",
-               "data.notes", "data.table", "errors", "models.resolve", "models.tokenizers",
+               "data.notes", "data.table", "data.task_kinds", "errors", "models.resolve", "models.tokenizers",
                "registry"},
         later={"torch"},
     ),

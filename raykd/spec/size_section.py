@@ -42,9 +42,10 @@ def read_size(student: YamlEntry | None, findings: Findings) -> ParsedParameters
     check_conditions(values, infos, "the student", "student", set(), findings)
     count = 1
     for name, domain in values.domains.items():
-        is_range = domain.low is not None and domain.high is not None
-        own = domain.high - domain.low + 1 if is_range else len(domain.choices)
-        count *= int(own)
+        if domain.low is not None and domain.high is not None:
+            count *= int(domain.high - domain.low + 1)
+        else:
+            count *= len(domain.choices)
         if count > MOST_SIZES:
             message = f"'{name}' takes {MOST_SIZES} sizes at most, got {domain.describe()}"
             mark = entries[name].node.mark

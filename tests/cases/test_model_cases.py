@@ -277,8 +277,8 @@ def test_87_a_checkpoint_teaches_the_class_that_its_names_say(place, family, nam
     assert torch.allclose(result, expected[list(names.order)], atol=1e-6)
     assert not torch.allclose(result, expected[list(names.order)[::-1]], atol=1e-5)
     assert actual.teacher.state.config["id2label"] == {"0": "neg", "1": "pos"}
-    notes = [n for n in actual.notes if names.reported and names.reported in n]
-    assert len(notes) == len(actual.notes) == bool(names.reported)
+    of_names = [n for n in actual.notes if "word embedding" not in n]  # its tokenizer is a tiny one
+    assert [names.reported in n for n in of_names] == [True] * bool(names.reported)
 
 
 def test_87_the_orders_of_mnli_that_publishers_use(place):
@@ -769,7 +769,7 @@ def test_text_04_the_second_run_from_the_cache_is_as_good_as_the_first(place, te
         prepare_task(spec, "dolly", place / "cache", lambda *_: None, reported.append)[1:]
         for _ in range(2)
     ]
-    assert ["texts end with '<|im_end|>'" in note for note in reported] == [True, True]
+    assert sum("texts end with '<|im_end|>'" in note for note in reported) == 2
     assert [cached for _, cached in runs] == [False, True]
     first, second = (weights.capture(prepared.student.build(0)) for prepared, _ in runs)
     assert first.config == second.config

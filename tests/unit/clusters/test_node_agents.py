@@ -19,7 +19,7 @@ def test_an_agent_that_closes_leaves_nothing_on_its_node(
 ) -> None:
     delete_own_folders()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(slot_pool, "answer", lambda request: request)
+    monkeypatch.setattr(slot_pool, "answer", lambda request, limit_s: request)
     coordinator = SimpleNamespace(close=SimpleNamespace(remote=lambda: None))
     shape = SlotShape(workers=1, cpus=1.0, gpus=0.0)
     agent = _NodeAgent(
