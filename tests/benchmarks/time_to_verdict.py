@@ -106,7 +106,7 @@ def quickstart(result: SweepResult, orders: int, seed: int) -> Iterator[str]:
 
 def main() -> None:
     cli = argparse.ArgumentParser(description=__doc__)
-    cli.add_argument("--worlds", type=int, default=2000)
+    cli.add_argument("--worlds", type=int, default=2000, help="of each kind; 0 for none")
     cli.add_argument("--orders", type=int, default=100)
     cli.add_argument("--seed", type=int, default=20261129)
     cli.add_argument("--run", type=Path, help="a run folder of a sweep of one task, to be read")
@@ -114,7 +114,7 @@ def main() -> None:
     cli.add_argument("--set", dest="overrides", action="append", default=[])
     given = cli.parse_args()
     print(HEAD.format("planted world"))
-    for line in planted(given.worlds, given.seed):
+    for line in planted(given.worlds, given.seed) if given.worlds else ():
         print(line, flush=True)
     seeds = f"confirm.seeds={list(range(1, SEEDS + 1))}"
     result = (
