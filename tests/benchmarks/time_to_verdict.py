@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,12 +61,14 @@ def planted(worlds: int, seed: int) -> Iterator[str]:
                 yield row(label, actual["seeds"], actual["right"], actual["false"], seconds)
 
 
-def of_seeds(result: SweepResult, task: str, seeds: Sequence[int], **more: object) -> SweepResult:
-    """The sweep as it was when only these seeds had been confirmed."""
+def of_seeds(
+    result: SweepResult, seeds: Sequence[int], plans: Mapping[str, SeedPlanRecord]
+) -> SweepResult:
+    """The sweep as it was when only these seeds had been confirmed, by plans or by none."""
     kept = set(seeds)
     trials = tuple(t for t in result.trials if t.stage != "confirm" or confirm_seed(t) in kept)
     spec = {**result.spec, "confirm": {**result.spec["confirm"], "seeds": list(seeds)}}
-    return replace(result, spec=spec, trials=trials, **more)
+    return replace(result, spec=spec, trials=trials, seed_plans=plans)
 
 
 def replayed(
@@ -76,7 +78,7 @@ def replayed(
     plan = SeedPlanRecord(task=task, looks=tuple(looks), levels=spending_levels(looks))
     plans = {task: plan} if len(looks) > 1 else {}
     for look, count in enumerate(looks):
-        now = of_seeds(result, task, order[:count], seed_plans=plans)
+        now = of_seeds(result, order[:count], plans)
         if why_to_end(now, task, plan, look):
             break
     seconds = math.fsum(t.device_seconds for t in now.trials if t.stage == "confirm")
