@@ -148,8 +148,8 @@ ELSEWHERE = {
     "task.revision": "spec/test_own_tasks.py::test_where_rows_are_reaches_the_task",
     "source.hub": "spec/test_own_tasks.py::test_where_rows_are_reaches_the_task",
     "source.revision": "spec/test_own_tasks.py::test_where_rows_are_reaches_the_task",
-    "source.stream": "data/test_readers.py::test_as_many_rows_of_the_hub_are_streamed_as_are_wanted",
-    "task.stream": "data/test_readers.py::test_as_many_rows_of_the_hub_are_streamed_as_are_wanted",
+    "source.stream": "data/test_readers.py::test_as_many_rows_of_the_hub_are_streamed",
+    "task.stream": "data/test_readers.py::test_as_many_rows_of_the_hub_are_streamed",
 }
 
 
