@@ -27,7 +27,8 @@ against the library: the weights survive being taken apart, the logits are those
 padded row is the row without padding, a decoder does not see the tokens to come and writes the same
 beside longer prompts. What fails there is refused with the reason, before the first trial. Then
 hidden states, attention maps and students of some layers are checked, and a method that needs one
-of those that are not right is refused. Code from a model's repository (`auto_map`) is never run.
+of those that are not right is refused. Code from a model's repository (`auto_map`) is never run: a
+type that Transformers has is read as the library's, with a note, and any other is refused.
 
 These were tried on tiny random models; every one that works was also saved and opened with
 `from_pretrained`, cut in depth, and distilled, and what was recorded of it is what it says while it
