@@ -7,6 +7,7 @@ one slot alone, and add to what there is.
 """
 
 import contextlib
+import io
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 import ray
 
 from raykd import registry
+from raykd.cli.main import main
 from raykd.clusters.connection import connected
 from raykd.spec.load import spec_from_dict
 from raykd.spec.schema import SweepSpec
@@ -183,3 +185,20 @@ def trial_config(**changes: Any) -> TrialConfig:
         "seed": 5,
     }
     return TrialConfig(**{**plain, **changes})
+
+
+def run_here(*arguments: str, cache: Path) -> tuple[int, str]:
+    """Run a command in this process, on the cluster that it is connected to.
+
+    Returns:
+        The exit code, and what was written to stderr.
+    """
+    out, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(errors),
+    ):
+        patch.setenv("RAYKD_CACHE", str(cache))
+        code = main([*arguments, "--format", "json"])
+    return code, errors.getvalue()

@@ -5,7 +5,6 @@ Each sweep starts its own slots, which is what it costs; several tests therefore
 
 import contextlib
 import csv
-import io
 import json
 import os
 import signal
@@ -38,7 +37,7 @@ from raykd.sweep.run import SweepOptions, run_sweep
 from raykd.sweep.search import open_storage
 from raykd.sweep.task_setup import set_up_task
 from raykd.teachers.prepared_task import PreparedTask
-from tests.integration.conftest import tiny_spec
+from tests.integration.conftest import run_here, tiny_spec
 
 RESOURCES = {"cpus_per_worker": 0.5}
 TRIALS, EPOCHS = 5, 9
@@ -100,7 +99,7 @@ def _killed_and_resumed(folder: Path, cache: Path, slots: int) -> Resumed:
     (run,) = out.iterdir()
     before = {t.trial_id: t for t in load_results(run).trials if t.status != "interrupted"}
     assert len(before) >= 4
-    code, errors = _here("sweep", "--resume", str(run), cache=cache)
+    code, errors = run_here("sweep", "--resume", str(run), cache=cache)
     assert code == 0, errors
     return Resumed(folder=folder, run=run, before=before, result=load_results(run))
 
@@ -266,7 +265,7 @@ def interrupted(
     )  # fmt: skip
     out = folder / "runs"
     with _ctrl_c_after(out, "trial_finished", 2) as sent:
-        code, message = _here("sweep", str(file), "--out", str(out), cache=cache_folder)
+        code, message = run_here("sweep", str(file), "--out", str(out), cache=cache_folder)
     seconds = time.monotonic() - sent[0]
     (run,) = out.iterdir()
     return Interrupted(
@@ -313,23 +312,6 @@ def test_two_objectives_are_searched_together(
     for trial in study.trials:
         assert trial.state is TrialState.COMPLETE
         assert trial.values[1] > 0
-
-
-def _here(*arguments: str, cache: Path) -> tuple[int, str]:
-    """Run a command in this process, on the cluster that it is connected to.
-
-    Returns:
-        The exit code, and what was written to stderr.
-    """
-    out, errors = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(errors),
-    ):
-        patch.setenv("RAYKD_CACHE", str(cache))
-        code = main([*arguments, "--format", "json"])
-    return code, errors.getvalue()
 
 
 @contextlib.contextmanager
@@ -443,7 +425,7 @@ def test_request_that_no_node_can_hold_is_refused_with_the_arithmetic(
     cluster: None, cache_folder: Path, tmp_path: Path
 ) -> None:
     file = _file(tmp_path, resources={"cpus_per_worker": 999})
-    code, errors = _here("sweep", str(file), "--out", str(tmp_path / "runs"), cache=cache_folder)
+    code, errors = run_here("sweep", str(file), "--out", str(tmp_path / "runs"), cache=cache_folder)
     assert code == 2
     assert "resources.cpus_per_worker" in errors
     assert "999" in errors
