@@ -79,6 +79,11 @@ class SlotAutoscaler:
         """Slots that the sweep is to have."""
         return self._cluster.slots
 
+    def check(self) -> None:
+        """Raise what ended the thread that follows the nodes."""
+        if self.watcher is not None:
+            self.watcher.check()
+
     def restart(self, slot: int) -> None:
         """Start a slot anew that does not come back by itself."""
         self._agents.restart(slot)

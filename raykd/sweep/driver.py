@@ -28,11 +28,11 @@ from raykd.spec.schema import SweepSpec
 from raykd.spec.teachers_section import TEACHER
 from raykd.sweep.arm_studies import ArmStudy, arm_studies, search_trial
 from raykd.sweep.confirm import confirm, to_confirm
+from raykd.sweep.disk_watch import DiskWatch
 from raykd.sweep.resume import cut_short, finished_confirmations, rebuild_studies, settle
 from raykd.sweep.search import device_budget, idle_slots, make_arm, open_storage, search
 from raykd.sweep.seed_looks import SeedLooks
 from raykd.sweep.task_setup import TaskSetup, student_width
-from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.train_checks import check_training
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
@@ -141,11 +141,11 @@ class Driver:
             self._log.emit("note", message=without_cache(cache, why), about=TEACHER_NOTE)
         room = cache_bytes(cache.folder) if cache.folder is not None else 0
         ability = ability_of_nodes(cluster)
+        retries, devices = self._spec.resources.max_failures, cluster.shape.devices
+        disk = DiskWatch(self._run, cache.folder, cluster.store_bytes, self._note)
         widths = {setup.task.name: student_width(setup) for setup in self._setups.values()}
         with slots(self._spec, cluster, self._run, self._log, self._closing) as autoscaler:
             coordinator = autoscaler.coordinator
-            retries = self._spec.resources.max_failures
-            devices = cluster.shape.devices
             again = cut_short(self._run) if self._resumed else frozenset()
             recorder = TrialRecorder(coordinator, self._log, self._run, devices, retries, again)
             recorder.precision = lambda precision, task: resolve_precision(
@@ -153,7 +153,7 @@ class Driver:
             )
             teachers = TeacherProvider(
                 self._setups,
-                lambda setup: plan_teacher(setup.spec, setup, cluster.store_bytes, ability),
+                lambda setup: disk.plan(setup, ability),
                 retries, coordinator, self._log, self._run, cache, room,
             )  # fmt: skip
             if self._elastic:
@@ -164,8 +164,8 @@ class Driver:
             def look() -> None:
                 check()
                 listener.check()
-                if autoscaler.watcher is not None:
-                    autoscaler.watcher.check()
+                disk.look()
+                autoscaler.check()
 
             try:
                 while not work.wait(LOOK_S):

@@ -78,11 +78,13 @@ class ServingPlan:
         inputs: What a worker prepares.
         serving: The decision and its arithmetic, in words.
         keys: Names under which the cache keeps the teacher and what is made of it.
+        nbytes: Of the cached outputs that students read; 0 where they read the online teacher.
     """
 
     inputs: TaskInputs
     serving: str
     keys: CacheKeys
+    nbytes: int
 
 
 def plan_serving(
@@ -141,6 +143,7 @@ def plan_serving(
         + _describe_padding(inputs)
         + _describe_text_limits(inputs, needs),
         keys=keys,
+        nbytes=needed if mode == "outputs" else 0,
     )
 
 
