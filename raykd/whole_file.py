@@ -21,7 +21,8 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Write a file under a temporary name next to it, which it loses when the block ends.
 
     When the block raises, what was written is deleted, and an earlier file stays as it was. Two
-    processes that write the same file do not mix: the one that ends last wins.
+    processes that write the same file do not mix: the one that ends last wins. A link stays one,
+    and what is no plain file (``/dev/stdout``) is written to as it is.
 
     Args:
         path: The file; its folder must exist.
@@ -34,6 +35,10 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     Raises:
         OSError: The file cannot be written.
     """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    path = Path(os.path.realpath(path))
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part

@@ -150,7 +150,7 @@ LAYERS = {
                "results.event_log",
                "results.run_archive",
                "spec.resources", "spec.schema", "spec.schema_stages", "training.device", "trial",
-               "waiting"},
+               "waiting", "whole_file"},
         packages={"ray", "yaml"},
         # Ray's own loader and schema; it reports mistakes as errors of its command line. What a
         # node computes with is asked on the node.
@@ -188,7 +188,7 @@ LAYERS = {
     "cli": Layer(
         raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report",
                "export", "harness", "clusters", "home_folder", "own_folder", "proposal", "secrets",
-               "teachers.user_cache", "user_code"},
+               "teachers.user_cache", "user_code", "whole_file"},
         packages={"typer", "rich"},
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
         later={"torch"},

@@ -13,6 +13,7 @@ import typer
 from raykd.cli.completions import runs as run_folders
 from raykd.cli.output import Output
 from raykd.errors import SetupError, SpecError
+from raykd.whole_file import whole_file
 
 if TYPE_CHECKING:
     from raykd.results.records import SweepResult
@@ -161,6 +162,7 @@ def _writer(format: ReportFormat) -> Callable[[SweepResult], str]:
 
 def _write(out: Path, text: str) -> None:
     try:
-        out.write_text(text, encoding="utf-8")
+        with whole_file(out) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as exc:
         raise SetupError(f"cannot write {out}: {exc.strerror or exc}") from exc

@@ -20,6 +20,7 @@ from raykd.clusters.auth_token import read_token
 from raykd.errors import SetupError
 from raykd.results.event_log import Listener
 from raykd.results.run_archive import unpack
+from raykd.whole_file import whole_file
 
 FILE = "search_space.yaml"
 FOLDER = "runs"
@@ -227,7 +228,8 @@ def submit(
     page = fetched / "report.html"
     if page.is_file():
         report.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(page, report)
+        with whole_file(report) as part:
+            shutil.copyfile(page, part)
     return Submitted(job=job, exit_code=code, run=fetched)
 
 

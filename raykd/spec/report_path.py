@@ -22,6 +22,8 @@ def path_problem(template: str) -> tuple[str, str]:
     for _, field, layout, conversion in parts:
         if field is not None and (field != "name" or layout or conversion):
             return "may hold {name} and no other braces", _EXAMPLE
+    if "://" in template:
+        return "must be a file of this machine, not an address", _EXAMPLE
     path = Path(template.format(name="name"))
     if not template.strip() or template.endswith("/") or not path.name or path.name == "..":
         return "must name a file", _EXAMPLE

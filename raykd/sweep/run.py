@@ -23,6 +23,7 @@ from raykd.sweep.input_hashes import hash_inputs
 from raykd.sweep.loggers import Loggers, check_loggers
 from raykd.sweep.named_teachers import set_up_all
 from raykd.sweep.task_setup import TaskSetup, setup_notes
+from raykd.whole_file import whole_file
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
@@ -214,7 +215,8 @@ def _write_report(spec: SweepSpec, run: Path) -> Path:
     wanted = Path(spec.report.path.format(name=spec.name))
     try:
         wanted.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(report, wanted)
+        with whole_file(wanted) as part:
+            shutil.copyfile(report, part)
     except OSError as exc:
         raise SetupError(
             f"cannot write the report to {wanted}: {exc.strerror or exc}",

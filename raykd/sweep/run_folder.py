@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import raykd
-from raykd.errors import Problem, SetupError, SpecError
+from raykd.errors import LONGEST, Problem, SetupError, SpecError
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.serialization import to_dict
 from raykd.results.store import SPEC_HASH, VERSION, load_results, other_version, text_hash
@@ -62,9 +62,10 @@ def create(
     try:
         out.mkdir(parents=True, exist_ok=True)
         run = _fresh(out, f"{spec.name}-{stamp}")
-        for part in ("teachers", "checkpoints", "state"):
-            (run / part).mkdir()
-        (run / "spec.yaml").write_text(source, encoding="utf-8")
+        for folder in ("teachers", "checkpoints", "state"):
+            (run / folder).mkdir()
+        with whole_file(run / "spec.yaml") as part:
+            part.write_text(source, encoding="utf-8")
         began = {
             SPEC_HASH: write_spec(run, spec),
             "inputs": dict(inputs or {}),
@@ -213,7 +214,7 @@ def lock(run: Path) -> Iterator[None]:
         SetupError: Another live sweep holds it, or it cannot be written.
     """
     try:
-        opened = (run / "lock").open("w", encoding="utf-8")
+        opened = (run / "lock").open("a+", encoding="utf-8")
     except OSError as exc:
         raise SetupError(
             f"cannot write to {run}: {exc.strerror or exc}",
@@ -223,10 +224,15 @@ def lock(run: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
+            file.seek(0)
+            who = file.read(LONGEST).strip() or "another sweep"
             raise SetupError(
-                f"another sweep is writing to {run}",
+                f"another sweep is writing to {run}: {who}",
                 hint="wait for it to end, or stop it, then resume",
             ) from exc
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
         yield
 
 

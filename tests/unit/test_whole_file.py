@@ -70,3 +70,26 @@ def test_processes_write_under_names_of_their_own(tmp_path: Path):
         assert target.read_text() == "theirs"
         assert part.read_text() == "mine"
     assert target.read_text() == "mine"
+
+
+def test_a_link_stays_a_link(tmp_path):
+    target, link = tmp_path / "there" / "report.html", tmp_path / "report.html"
+    target.parent.mkdir()
+    target.write_text("old")
+    link.symlink_to(target)
+    with whole_file(link) as part:
+        part.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["report.html"]
+
+
+def test_what_is_no_plain_file_is_written_to_as_it_is(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDWR)
+    with whole_file(pipe) as part:
+        part.write_text("new")
+    assert os.read(end, 9) == b"new"
+    os.close(end)
+    assert pipe.is_fifo()

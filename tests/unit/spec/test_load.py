@@ -377,6 +377,8 @@ def test_a_pruned_student_has_the_weights_of_the_finetuned_teacher(tmp_path):
         ("report: {margin: a bit}", "report.margin", "'margin' must be a number, got a bit"),
         ("report: {baseline: kd}", "report.baseline",
          "'baseline' must be one of the arms, got kd"),
+        ("report: {path: 'https://h/r.html'}", "report.path",
+         "'path' must be a file of this machine, not an address, got \"https://h/r.html\""),
         ("report: {path: 'a/{run}.html'}", "report.path",
          "'path' may hold {name} and no other braces, got \"a/{run}.html\""),
         ("serach: {}", "serach", "unknown key 'serach'"),

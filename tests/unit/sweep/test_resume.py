@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,29 @@ def test_a_trial_that_runs_again_is_the_trial_that_was_cut(run):
     second = Driver(run, spec())
     second.settle()
     assert [second.start("kd") for _ in range(2)] == before
+
+
+def test_a_folder_that_was_moved_and_renamed_is_resumed_where_it_is(run, tmp_path):
+    first = Driver(run, spec())
+    done, cut = first.start("kd"), first.start("kd")
+    Path(cut.state_path).write_text("epoch 1")
+    first.record(done, Status.COMPLETED, accuracy=0.75)
+    best = confirm_trial(spec(), run, first.arm_study("kd"), 0, 1, {"alpha": 0.3, "lr": 1e-3})
+    first.begin(best)
+    save(best)
+    first.record(best, Status.COMPLETED, accuracy=0.7)
+    moved = tmp_path / "elsewhere" / "renamed"
+    moved.parent.mkdir()
+    run.rename(moved)
+    second = Driver(moved, spec())
+    assert second.settle() == 1
+    assert second.states("kd") == [COMPLETE, WAITING]
+    again = second.start("kd")
+    assert Path(again.state_path).read_text() == "epoch 1"
+    assert Path(again.state_path).parent == moved / "state"
+    assert replace(again, state_path=cut.state_path) == cut
+    assert best.trial_id in finished_confirmations(moved)
+    assert not run.exists()
 
 
 @pytest.mark.parametrize("algorithm", ["random", "tpe", "grid"])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 
 import pytest
 
@@ -87,6 +89,20 @@ def test_a_second_sweep_on_a_run_folder_is_refused_while_the_first_lives(tmp_pat
         pass
     with run_folder.lock(run):
         pass
+
+
+def test_a_sweep_of_another_machine_on_shared_storage_is_named(tmp_path, monkeypatch):
+    run = made(tmp_path)
+    monkeypatch.setattr(platform, "node", lambda: "another-host")
+    with run_folder.lock(run):
+        monkeypatch.undo()
+        with (
+            pytest.raises(SetupError, match=f"process {os.getpid()} on another-host"),
+            run_folder.lock(run),
+        ):
+            pass
+    with run_folder.lock(run):  # once it is over, what it wrote there is no obstacle
+        assert "another-host" not in (run / "lock").read_text()
 
 
 def test_a_lock_that_cannot_be_written_is_told(tmp_path):
