@@ -76,15 +76,18 @@ def spec_from_dict(plain: Mapping[str, Any]) -> SweepSpec:
     Raises:
         SpecError: It was written by a version of raykd that had other keys, or changed by hand.
     """
+    hint = "it was made by another version of raykd, or its resolved.json was changed"
     try:
-        return SweepSpec.model_validate_json(json.dumps(plain))
+        spec = SweepSpec.model_validate_json(json.dumps(plain))
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise SpecError(
-            f"the settings of the run cannot be read: {where}: {first['msg']}",
-            hint="it was made by another version of raykd, or its resolved.json was changed",
-        ) from exc
+        message = f"the settings of the run cannot be read: {where}: {first['msg']}"
+        raise SpecError(message, hint=hint) from exc
+    for teacher in filter(None, (spec.teacher, *spec.teachers.values())):
+        if teacher.runs_here and teacher.model is None and teacher.checkpoint is None:
+            raise SpecError("the settings of the run name a teacher without a model", hint=hint)
+    return spec
 
 
 def placed(problem: Problem, path: str | Path, overrides: Sequence[str] = ()) -> Problem:
