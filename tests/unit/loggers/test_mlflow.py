@@ -1,4 +1,7 @@
-"""The MLflow logger, on a database as MLflow makes it, and at an address where nobody is."""
+"""The MLflow logger, on a database as MLflow makes it, and at an address where nobody is.
+
+MLflow 3 keeps its local store in such a database: its store of files (``file:``) is deprecated.
+"""
 
 from __future__ import annotations
 

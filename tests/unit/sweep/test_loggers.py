@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from raykd.errors import SetupError
@@ -12,7 +17,8 @@ from raykd.results.verdict import verdict
 from raykd.spec.schema_stages import Named
 from raykd.sweep import loggers
 from raykd.sweep.loggers import Loggers, check_loggers
-from tests.synthetic_run import spec, write_run
+from tests.mlflow_server import mlflow_server
+from tests.synthetic_run import Builder, spec, write_run
 
 TASK = "glue/rte"
 
@@ -56,6 +62,48 @@ def test_a_sweep_is_told_and_what_was_told_is_on_record(tmp_path, monkeypatch):
     assert "search.trials,12" in settings
     assert "mlflow" not in settings
     assert not read_events(run / "events.jsonl")[1]
+
+
+def test_a_server_that_goes_down_in_the_middle_is_told_the_rest_by_a_resumption(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(loggers, "END_S", 1.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    builder = Builder(tmp_path / "run", spec(trials=2))
+    builder.start()
+    builder.teacher(TASK)
+    for number in range(2):
+        for arm in ("none", "kd"):
+            builder.trial(TASK, arm, number, objective=0.7)
+    builder.finish()
+    run = builder.folder
+    with mlflow_server() as server:
+        down = Named(name="mlflow", params={"uri": server.address})
+        server.ends = 1
+        first = handed_on(run, (down, Named(name="csv")), lambda: server.is_down)
+        assert first["mlflow"].sent > 0
+        assert first["mlflow"].unsent > 0
+        assert first["mlflow"].why
+        assert first["csv"].unsent == 0  # which was not held up
+        assert len(server.ended()) == 1
+        server.ends, server.is_down = 10**9, False
+        again = handed_on(run, (down,), lambda: len(server.ended()) == 4)["mlflow"]
+        assert (again.unsent, again.why) == (0, "")
+        assert len(server.runs) == 1 + 4  # none twice: the sweep and its trials
+        assert len(server.ended()) == 1 + 4
+
+
+def handed_on(run: Path, to: Sequence[Named], done: Callable[[], bool]) -> Mapping[str, Any]:
+    """What became of loggers that are told a run until something is done, and its end then."""
+    log = EventLog(run / "events.jsonl", lambda event: None)
+    reported = Loggers(logged(*to), run)
+    reported.start(log)
+    until = time.monotonic() + 30
+    while not done() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert done()
+    reported.finish(log, "done", load_results(run))
+    return load_results(run).loggers
 
 
 def test_without_loggers_nothing_is_written(tmp_path):
