@@ -44,7 +44,7 @@ class DiskWatch:
         self._cached, self._outputs = 0, 0
         self._next = time.monotonic() + LOOK_S
         self._declared = False
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
     def plan(self, setup: TaskSetup, ability: Ability) -> ServingPlan:
         """`plan_teacher`, with what the teacher takes counted."""
@@ -86,9 +86,9 @@ class DiskWatch:
             return
         self._next = time.monotonic() + LOOK_S
         for what, place in self._places.items():
-            free = None if what in self._said else _free(place)
+            free = None if what in self._warned else _free(place)
             if free is not None and free[0] < min(LOW_BYTES, LOW_SHARE * free[1]):
-                self._said.add(what)
+                self._warned.add(what)
                 self._note(
                     f"the disk of {what} is nearly full: {size_text(free[0])} are free in {place}; "
                     "free some space. A sweep that a full disk ends goes on with "
