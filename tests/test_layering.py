@@ -109,7 +109,8 @@ LAYERS = {
         # What is guessed of the rows and models of a user.
         raykd={"data.file_lists", "data.folder", "data.guess_task", "data.guesses", "data.kinds",
                "data.notes", "data.table", "data.task_kinds", "errors", "models.resolve",
-               "models.tokenizers", "registry"},
+               "models.tokenizers",
+               "registry"},
         later={"torch"},
     ),
     # What a logger writes with is imported when it is opened; TensorBoard's writer is torch's.
