@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,34 @@ def try_one(
     return came
 
 
+def faulted(sweeps: int, seed: int, kinds: Sequence[str]) -> Iterator[Faulted]:
+    """Run a sweep without a fault, and then so many with one, one kind after the other.
+
+    Args:
+        sweeps: How many.
+        seed: Draws the kinds, the steps and the slots.
+        kinds: The faults to choose from.
+    """
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory(prefix="raykd-faults-") as temporary:
+        top = Path(temporary)
+        surroundings = Surroundings(top / "cache")
+        whole = top / "whole"
+        whole.mkdir()
+        code, _ = sweep(whole, space(whole, seed, 1, {}), surroundings)
+        assert code == 0, (whole / "said.txt").read_text()
+        (run,) = (whole / "runs").iterdir()
+        reference, bag = table(run), list[str]()
+        for k in range(sweeps):
+            bag = bag or chance.sample(kinds, len(kinds))
+            folder = top / str(k)
+            folder.mkdir()
+            fault = {"fault": bag.pop(), "at": chance.randint(1, 9), "mark": str(folder / "mark")}
+            slots = chance.choice((1, 2))
+            yield try_one(folder, seed, slots, fault, surroundings, reference)
+        surroundings.forget()
+
+
 def summary(came: Sequence[Faulted]) -> None:
     """Print a row for each fault."""
     head(COLUMNS)
@@ -155,25 +183,10 @@ def main() -> int:
     parser.add_argument("--of", action="append", choices=list(FAULTS), help="only these")
     requested = parser.parse_args()
     print(f"{requested.sweeps} sweeps, seed {requested.seed}, {processor()}", flush=True)
-    chance, came = random.Random(requested.seed), []
-    with tempfile.TemporaryDirectory(prefix="raykd-faults-") as temporary:
-        top = Path(temporary)
-        surroundings = Surroundings(top / "cache")
-        whole = top / "whole"
-        whole.mkdir()
-        code, _ = sweep(whole, space(whole, requested.seed, 1, {}), surroundings)
-        assert code == 0, (whole / "said.txt").read_text()
-        (run,) = (whole / "runs").iterdir()
-        reference, bag = table(run), list[str]()
-        for k in range(requested.sweeps):
-            bag = bag or chance.sample(requested.of or list(FAULTS), len(requested.of or FAULTS))
-            folder = top / str(k)
-            folder.mkdir()
-            fault = {"fault": bag.pop(), "at": chance.randint(1, 9), "mark": str(folder / "mark")}
-            slots = chance.choice((1, 2))
-            came.append(try_one(folder, requested.seed, slots, fault, surroundings, reference))
-            print(came[-1], flush=True)
-        surroundings.forget()
+    came = []
+    for one in faulted(requested.sweeps, requested.seed, requested.of or list(FAULTS)):
+        came.append(one)
+        print(one, flush=True)
     print()
     summary(came)
     hangs, wrong = sum(one.hangs for one in came), sum(bool(one.wrong) for one in came)
