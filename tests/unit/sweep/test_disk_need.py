@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from raykd.errors import SetupError
-from raykd.spec.size_section import KEEP
 from raykd.sweep import disk_need as module
 from raykd.sweep.disk_need import DiskNeed, disk_need, look_for_room
 from raykd.sweep.task_setup import set_up_task
@@ -81,5 +80,5 @@ def test_a_cut_student_may_be_less_and_students_of_all_seeds_are_more():
     one, every = (need(confirm={"seeds": [1, 2, 3], "keep": k}) for k in ("first", "all"))
     assert every.students == 3 * one.students
     assert not one.is_most
-    cut = spec(train={"fixed": {KEEP: 1}})
+    cut = spec(train={"fixed": {"keep_layers": 1}})
     assert disk_need(cut, [set_up_task(spec(), TASK)]).is_most
