@@ -218,10 +218,13 @@ def delete(session: Path, *, but_logs: bool = False) -> None:
         if latest.readlink().name == session.name:
             latest.unlink()
     if but_logs:
-        for path in session.iterdir():
+        for path in session.glob("*"):
             if path.name == LOGS:
                 continue
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         return
     for _ in range(DELETE_TRIES):
         shutil.rmtree(session, ignore_errors=True)

@@ -115,7 +115,8 @@ class LocalCluster:
         assert self._process.stdin is not None
         if self in _used:
             _used.remove(self)
-        self._process.stdin.close()
+        with contextlib.suppress(OSError):  # it is gone, and what it was told last is not written
+            self._process.stdin.close()
         try:
             self._process.wait(END_S if self._address else 0)
         except subprocess.TimeoutExpired:
@@ -123,8 +124,9 @@ class LocalCluster:
             self._process.wait()
             for session in cluster_process.sessions_of(self._process.pid, self._began_at):
                 cluster_process.delete(session, but_logs=self._kept)
-        if self._session is not None and not self._kept:
-            cluster_process.delete(self._session)
+        if self._session is not None:
+            # It has done so itself, unless somebody killed it.
+            cluster_process.delete(self._session, but_logs=self._kept)
         self._environment.restore()
 
     def notice(self) -> bool:

@@ -392,6 +392,24 @@ def test_a_driver_hears_of_a_lost_process_and_of_a_lost_starter(monkeypatch):
         cluster.end()
 
 
+def test_a_starter_that_is_killed_takes_no_error_along_and_of_its_folder_logs_stay(
+    monkeypatch, tmp_path
+):
+    session = tmp_path / "session_1"
+    for name in ("logs", "sockets"):
+        (session / name).mkdir(parents=True)
+    (session / "gcs_server_port_1").touch()
+    answer = json.dumps({"address": "1.2.3.4:5", "session": str(session)})
+    monkeypatch.setattr(local_cluster, "_BEGIN", f"print({answer!r}, flush=True); input()")
+    cluster = LocalCluster()
+    cluster.address()
+    cluster._process.kill()
+    cluster._process.wait()
+    cluster.keep_logs()  # nobody reads it: what is written stays in a buffer
+    cluster.end()
+    assert [path.name for path in session.iterdir()] == ["logs"]
+
+
 INTERRUPTED = """
 import time
 from raykd.clusters import connection, local_cluster
