@@ -16,10 +16,12 @@ class Waiting:
         what: What is waited for, so that it follows "waiting for".
         hint: What can be done about it.
         tell: Called with what there is to say.
-        limit_s: How long it may last.
+        limit_s: How long it may last; None without a limit.
     """
 
-    def __init__(self, what: str, hint: str, tell: Callable[[str], None], limit_s: float) -> None:
+    def __init__(
+        self, what: str, hint: str, tell: Callable[[str], None], limit_s: float | None
+    ) -> None:
         self._what = what
         self._hint = hint
         self._tell = tell
@@ -33,8 +35,9 @@ class Waiting:
         if lasted >= self._next:
             self._next = 2 * lasted
             since = time.strftime("%H:%M:%S", time.localtime(time.time() - lasted))
+            most = "" if self._limit_s is None else f", at most {self._limit_s / 60:.0f} min"
             self._tell(
-                f"still waiting for {self._what}, for {lasted / 60:.0f} min (since {since}, at "
-                f"most {self._limit_s / 60:.0f} min): {self._hint}"
+                f"still waiting for {self._what}, for {lasted / 60:.0f} min (since {since}{most}): "
+                f"{self._hint}"
             )
-        return lasted < self._limit_s
+        return self._limit_s is None or lasted < self._limit_s

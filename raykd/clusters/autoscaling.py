@@ -60,6 +60,7 @@ class SlotAutoscaler:
         self._over = threading.Event()
         self.watcher: BackgroundThread | None = None
         self._waiting: Waiting | None = None
+        self._waits_for_any = False
 
     def start(self) -> None:
         """Start the first slots, and ask for nodes where there are too few."""
@@ -180,16 +181,20 @@ class SlotAutoscaler:
         Raises:
             SetupError: There has been no slot at all for too long.
         """
-        if self._agents.count() >= self._cluster.slots:
+        count = self._agents.count()
+        if count >= self._cluster.slots:
             self._waiting = None
             return
-        if self._waiting is None:
+        if self._waiting is None or self._waits_for_any != (count == 0):
+            self._waits_for_any = count == 0
             hint = (
                 "ray status says what the autoscaler does; ask for less with search.max_concurrent"
                 " or resources, or go on later with raykd sweep --resume"
             )
-            self._waiting = Waiting("nodes for slots that are missing", hint, self._tell, NODES_S)
-        if not self._waiting.still() and not self._agents.count():
+            what = "nodes for slots that are missing"
+            limit_s = NODES_S if self._waits_for_any else None
+            self._waiting = Waiting(what, hint, self._tell, limit_s)
+        if not self._waiting.still():
             message = f"no node that holds a slot has come within {NODES_S / 3600:.0f} h"
             raise SetupError(message, hint="ray status says why; raykd sweep --resume continues")
 

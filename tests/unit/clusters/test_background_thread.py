@@ -69,13 +69,13 @@ class Nodes:
         """Nothing is added here."""
 
 
-def watched(monkeypatch, failures, emit=lambda event, **what: None):
+def watched(monkeypatch, failures, emit=lambda event, **what: None, slots=1, count=lambda: 0):
     nodes = Nodes(failures)
     monkeypatch.setattr(autoscaling, "nodes", nodes)
     monkeypatch.setattr(autoscaling, "POLL_S", 0.002)
-    cluster = SimpleNamespace(nodes=(), elastic=True, slots=1, shape=SimpleNamespace(
+    cluster = SimpleNamespace(nodes=(), elastic=True, slots=slots, shape=SimpleNamespace(
         workers=1, labels={}, cpus=1.0, gpus=0.0))  # fmt: skip
-    agents = SimpleNamespace(count=lambda: 0, close=lambda: True, on=lambda node: [])
+    agents = SimpleNamespace(count=count, close=lambda: True, on=lambda node: [])
     log = SimpleNamespace(emit=emit)
     return autoscaling.SlotAutoscaler(cluster, agents, None, {}, log), nodes
 
@@ -114,6 +114,34 @@ def test_nodes_that_never_come_are_spoken_of_and_end_the_sweep_at_last(monkeypat
     ]  # fmt: skip
     assert "nodes for slots that are missing" in first
     assert "ray status" in first
+
+
+def test_the_limit_counts_from_when_the_last_slot_was_lost(monkeypatch):
+    said, now, count = [], [1000.0], [1]
+
+    def emit(event, message, **what):
+        said.append(message)
+
+    made, _ = watched(monkeypatch, 0, emit, slots=8, count=lambda: count[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def look(after_h, slots):
+        now[0] += 3600.0 * after_h
+        count[0] = slots
+        made._look_for_missing()
+
+    look(0, slots=4)
+    look(20, slots=4)
+    assert "still waiting for nodes" in said[-1]
+    assert "at most" not in said[-1]
+    look(0, slots=0)
+    look(11, slots=0)
+    assert "at most 720 min" in said[-1]
+    look(0, slots=1)
+    look(0, slots=0)
+    look(11, slots=0)
+    with pytest.raises(SetupError, match="within 12 h"):
+        look(1, slots=0)
 
 
 def test_a_wait_that_a_signal_broke_off_does_not_take_the_thread_for_ended():
