@@ -10,7 +10,7 @@ class Pace:
 
     Attributes:
         at: When the last one was done, on the monotonic clock.
-        longest: Most seconds that one took.
+        longest: Most seconds that one took, of what began last.
     """
 
     def __init__(self) -> None:
@@ -20,6 +20,7 @@ class Pace:
     def begin(self) -> None:
         """Something new begins: what was before does not count as the time of a step."""
         self.at = time.monotonic()
+        self.longest = 0.0
 
     def made(self) -> None:
         """A step, or as much, was done."""

@@ -84,3 +84,18 @@ def test_what_was_before_a_job_is_no_step_of_it(clock):
     assert pace.longest == 1.0
     watch.look(lambda: "")
     assert not said
+
+
+def test_the_longest_step_is_one_of_this_job(clock):
+    said, pace = [], Pace()
+    QuietWatch("a", said.append, pace=pace)
+    clock[0] += 100.0
+    pace.made()
+    watch = QuietWatch("b", said.append, pace=pace)
+    clock[0] += 2.0
+    pace.made()
+    clock[0] += 300.0
+    watch.look(lambda: "")
+    (message,) = said
+    assert message.startswith("b has made no step for 5 min")
+    assert "the longest step so far took 2.0 s" in message
