@@ -114,7 +114,7 @@ def choose_folder() -> None:
     Raises:
         SetupError: No place can be written.
     """
-    named, usual = os.environ.get("RAY_TMPDIR"), _usual_folder()
+    named, usual = os.environ.get("RAY_TMPDIR"), usual_folder()
     if _can_write(usual / "ray"):
         return
     own = usual / _own_folder()
@@ -128,7 +128,8 @@ def choose_folder() -> None:
     os.environ["RAY_TMPDIR"] = str(own)
 
 
-def _usual_folder() -> Path:
+def usual_folder() -> Path:
+    """Where Ray puts its sockets and logs, and what it spills, unless it cannot write there."""
     return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
 
 
@@ -142,7 +143,7 @@ def sessions_of(process: int, since: float) -> list[Path]:
         process: Its number.
         since: It was started after this, in seconds as of `time.time`.
     """
-    usual = _usual_folder()
+    usual = usual_folder()
     places = (usual / "ray", usual / _own_folder() / "ray")
     named = [path for place in places for path in sorted(place.glob(f"session_*_{process}"))]
     return [path for path in named if _is_free(path, since - COARSE_S)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from raykd.clusters.cluster_process import usual_folder
 from raykd.sweep.disk_need import FLOAT_BYTES, WORTH_SAYING, size_text
 from raykd.sweep.task_setup import TaskSetup
 from raykd.sweep.teacher_plan import plan_teacher
@@ -34,8 +34,7 @@ class DiskWatch:
     def __init__(
         self, run: Path, cache: Path | None, store_bytes: int, note: Callable[[str], None]
     ) -> None:
-        spill = Path(os.environ.get("RAY_TMPDIR") or "/tmp")
-        self._places = {"the run folder": run, "what Ray spills, and its logs": spill}
+        self._places = {"the run folder": run, "what Ray spills, and its logs": usual_folder()}
         if cache is not None:
             self._places["the cache of teachers"] = cache
         self._cache = cache

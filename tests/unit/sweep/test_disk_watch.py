@@ -75,3 +75,13 @@ def test_it_is_looked_now_and_then(disk, tmp_path, monkeypatch):
     seen = watch(tmp_path, said)
     seen.look()
     assert not said
+
+
+def test_the_disk_of_what_ray_spills_is_the_one_that_it_writes_to(disk, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
+    disk.free = GIB
+    watch(tmp_path, said).look()
+    (spill,) = [message for message in said if "what Ray spills" in message]
+    assert f"are free in {tmp_path / 't'};" in spill
