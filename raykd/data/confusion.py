@@ -13,7 +13,7 @@ MOST_CLASSES = 20
 def counted_classes(task: Task) -> tuple[str, ...]:
     """The classes whose confusions are counted; empty where a row has none, or there are many."""
     kind = task.task_kind
-    of_rows = kind.has_class_names and kind.is_categorical and kind.labels_of == "row"
+    of_rows = task.has_row_classes and kind.is_categorical and kind.labels_of == "row"
     return task.labels if of_rows and task.num_labels <= MOST_CLASSES else ()
 
 
