@@ -20,7 +20,7 @@ from raykd.data.guesses import (
 from raykd.data.kinds.multi_label import KIND as MULTI_LABEL
 from raykd.data.kinds.token_classification import KIND as TOKEN_CLASSES
 from raykd.data.table import Table
-from raykd.data.values import is_missing
+from raykd.data.values import is_missing, number
 
 TAGS = ("tags", "ner_tags", "ner", "labels", "label", "entities", "pos_tags", "pos")
 """What columns of tags are called, the likeliest first."""
@@ -87,8 +87,9 @@ def _of_tags(splits: Splits, words: str, tags: str) -> TaskGuess:
     labelled = labelled_splits(splits, tags)
     members = {k: _members(_lists(table, tags) or []) for k, table in labelled.items()}
     names = class_names(distinct([item for of in members.values() for item in of]))
-    # What begins and what goes on with an entity stand together.
-    names.sort(key=lambda name: (name != _OUTSIDE, name.partition("-")[2], name))
+    if any(number(name) is None for name in names):  # numbers are in their order already
+        # What begins and what goes on with an entity stand together.
+        names.sort(key=lambda name: (name != _OUTSIDE, name.partition("-")[2], name))
     why = [
         f"columns '{words}' and '{tags}' hold lists of equal length: words and {len(names)} tags"
     ]

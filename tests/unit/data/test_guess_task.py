@@ -99,6 +99,14 @@ def test_lists_of_equal_length_are_words_and_their_tags(form):
         }  # fmt: skip
 
 
+def test_numbers_of_tags_are_the_places_of_the_outputs_of_a_teacher():
+    tags = [[k, 12 - k] for k in range(13)]
+    found = guess(words=[["a", f"b{k}"] for k in range(13)], ner_tags=tags)
+    assert found.kind == "token_classification"
+    outputs = 13  # those of a teacher: its place k is the tag k
+    assert found.keys["labels"] == [str(k) for k in range(outputs)]
+
+
 @pytest.mark.parametrize("form", [list, json.dumps])
 def test_lists_of_values_that_occur_again_are_sets_of_classes(form):
     topics = [form(of) for of in [["art", "sport"], ["art"], []] * 4]
