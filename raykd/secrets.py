@@ -5,14 +5,22 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_USER = re.compile(r"(?<=://)[^/\s'\"]*@")
-_KEY = re.compile(
-    r"([?&][\w-]{0,64}(?:token|key|secret|password|passwd|pwd|sig)[\w-]{0,64}=)[^&\s'\"]+", re.I
+_USER = re.compile(
+    r"(?<=://)(?:[^/?#\s'\"]*@"
+    # A password with / ? or # in it; what is a port and a path has no user.
+    r"|[^/?#\s'\"@:\[]+:(?!\d{1,5}[/?#])[^\s'\"@]{0,256}@)"
 )
+_NAME = r"[\w.%\[\]-]{0,64}"
+_SECRET = "token|key|secret|password|passwd|pwd|sig|auth(?!or(?!i[sz]))|credential|sas"
+_KEY = re.compile(rf"([?&#;]{_NAME}(?:{_SECRET}){_NAME}=)[^&\s'\"]+", re.I)
 
 
 def without_secrets(text: str) -> str:
-    """A text whose addresses have neither user and password nor keys: ``http://***@host``."""
+    """A text whose addresses have neither user and password nor keys: ``http://***@host``.
+
+    A password that holds an ``@`` after a ``/``, ``?`` or ``#``, or begins like a port and a path,
+    is not told from the rest of an address: a URL has to write these as ``%40``, ``%2F`` and so on.
+    """
     if "://" not in text and "=" not in text:
         return text
     return _KEY.sub(r"\1***", _USER.sub("***@", text))

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from raykd.errors import Problem, SetupError, visible
-from raykd.secrets import without_secrets
+from raykd.secrets import record_without_secrets, without_secrets
 
 SHOWN = "raykd.shown"
 """The logger of what the terminal shows by other means: its records go to the log file only."""
@@ -129,15 +129,18 @@ class Output:
 
     def text(self, text: str) -> None:
         """Print a line of the result."""
+        text = without_secrets(text)
         logging.getLogger(SHOWN).info("%s", text)
         print(visible(text))
 
     def record(self, data: Any) -> None:  # anything JSON can hold
         """Print one object of the result as a line of JSON."""
-        print(json.dumps(data, ensure_ascii=False, default=str))
+        plain = record_without_secrets(data)
+        print(json.dumps(plain, ensure_ascii=False, default=lambda it: without_secrets(str(it))))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
         """Print a table of the result: drawn on a terminal, aligned text elsewhere."""
+        rows = [[without_secrets(cell) for cell in row] for row in rows]
         lines = _aligned(columns, rows, title)
         logging.getLogger(SHOWN).info("%s", "\n".join(lines))
         if self.style(sys.stdout) is Format.RICH:
@@ -150,7 +153,7 @@ class Output:
         """Print names and values, one pair a line."""
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            print(visible(f"  {name.ljust(width)}  {value}".rstrip()))
+            print(visible(f"  {name.ljust(width)}  {without_secrets(value)}".rstrip()))
 
 
 def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import PurePosixPath
 
 import pytest
 
 from raykd.cli.main import main
+from raykd.cli.output import Format, Output
 from raykd.errors import Problem, SetupError, SpecError
 from raykd.results.event_log import EventLog
 from raykd.secrets import without_secrets
@@ -26,6 +28,17 @@ from tests.unit.sweep.specs import spec
         ("see 'https://tok@host' and https://h/?a=1&api_key=x&b=2",
          "see 'https://***@host' and https://h/?a=1&api_key=***&b=2"),
         ("https://host/@user?a=1", "https://host/@user?a=1"),
+        ("https://host?mail=me@host#b@c", "https://host?mail=me@host#b@c"),
+        ("http://host:8000/a?mail=me@host", "http://host:8000/a?mail=me@host"),
+        ("http://[::1]:8000/@user", "http://[::1]:8000/@user"),
+        ("http://me:80/p@host", "http://me:80/p@host"),  # nobody can tell
+        ("http://me:p/w?#d@host/a?mail=b@c", "http://***@host/a?mail=b@c"),
+        ("https://h/#access_token=x", "https://h/#access_token=***"),
+        ("jdbc:db://h/a;password=x", "jdbc:db://h/a;password=***"),
+        ("https://h/?X-Amz-Credential=x&x%2Dauth[0]=y&a.sas=z&Signature=w&Authorization=v",
+         "https://h/?X-Amz-Credential=***&x%2Dauth[0]=***&a.sas=***&Signature=***"
+         "&Authorization=***"),
+        ("https://h/?author=ann", "https://h/?author=ann"),
         ("sqlite:////tmp/mlflow.db", "sqlite:////tmp/mlflow.db"),
         ("mail me@host", "mail me@host"),
     ],
@@ -38,11 +51,27 @@ PLANTED = "planted-5f1c"
 URL = f"https://bob:{PLANTED}@host/x?access_token={PLANTED}"
 
 
-@pytest.mark.parametrize("text", ["?token" * 20_000, "://" * 40_000, "?" + "key" * 40_000])
+@pytest.mark.parametrize("text", ["?token" * 20_000, "://" * 40_000, "?" + "key" * 40_000,
+                                  "://a:" * 20_000, "&#;key" * 20_000])  # fmt: skip
 def test_long_texts_take_no_time(text):
     began = time.process_time()
     assert without_secrets(text) == text
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("style", Format)
+def test_results_and_the_log_of_a_command_show_none(style, tmp_path, capsys):
+    output = Output()
+    output.configure(format=style, log_file=str(tmp_path / "log.txt"))
+    output.text(f"from {URL}")
+    output.note(f"from {URL}")
+    output.record({"from": [URL], "path": PurePosixPath("a"), "error": ValueError(URL)})
+    output.table(["from", "n"], [[URL, "1"]])
+    output.facts({"from": URL})
+    output.close()
+    shown = "".join(capsys.readouterr()) + (tmp_path / "log.txt").read_text()
+    assert PLANTED not in shown
+    assert shown.count("https://***@host/x?access_token=***") == 9
 
 
 @pytest.mark.parametrize("at", [0, 50, 400])
