@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raykd.export.chosen import ChosenStudent
-from raykd.export.command import public_command
+from raykd.export.command import later_trials, public_command
 from raykd.export.licences import NONE_STATED, Licences, base_model
 from raykd.export.measured import TIMED, Measured, size_of
 from raykd.export.opened import makes_vectors
@@ -254,5 +254,9 @@ def _made_with(student: ChosenStudent) -> Iterator[str]:
     named = [name for name in ("raykd", "Python", "torch", "transformers") if packages.get(name)]
     yield from ["", "## Made with", ""]
     yield ", ".join(f"{name} {packages[name]}" for name in named) + "."
-    yield "The search space is in `raykd.json`, as `search_space`; the run was made by:"
+    later = later_trials(student.result)
+    verb = "begun" if later else "made"
+    yield f"The search space is in `raykd.json`, as `search_space`; the run was {verb} by:"
     yield from ["", "```bash", public_command(student.result), "```"]
+    if later:
+        yield from ["", f"It was resumed with {' and '.join(f'`--trials {n}`' for n in later)}."]

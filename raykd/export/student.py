@@ -13,7 +13,7 @@ from typing import Any
 
 from raykd.errors import SetupError
 from raykd.export.chosen import ChosenStudent
-from raykd.export.command import public_command
+from raykd.export.command import later_trials, public_command
 from raykd.export.licences import NONE_STATED, Licences
 from raykd.export.measured import Measured, size_of
 from raykd.export.model_card import model_card, summary_of
@@ -124,6 +124,7 @@ def provenance_of(student: ChosenStudent) -> dict[str, Any]:
         "packages": result.env.get("packages"),
         "sweep": result.name,
         "command": public_command(result),
+        "resumed_with_trials": list(later_trials(result)),
         "trial": trial.trial_id,
         "task": trial.task,
         "arm": trial.arm,

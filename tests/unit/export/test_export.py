@@ -1,6 +1,5 @@
 """A student is exported whole with a card of what it is, or one message says why not."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -13,13 +12,11 @@ from safetensors.numpy import load_file, save_file
 
 from raykd.cli.main import main
 from raykd.export.chosen import choose
-from raykd.export.command import public_command
 from raykd.export.licences import base_model
 from raykd.export.model_card import NO_LICENCE
 from raykd.models import shards
 from raykd.results.public import public, public_name
 from raykd.results.records import Status
-from raykd.results.store import load_results
 from raykd.spec.schema import ArmSpec
 from tests.synthetic_run import SEEDS, Builder, write_run
 from tests.synthetic_run import spec as search_space
@@ -150,24 +147,6 @@ def test_licences_of_teacher_and_data_are_in_the_card_or_not_stated(run, tmp_pat
 def test_the_model_that_a_student_began_from_is_named_where_the_hub_has_it(spec, name, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[3])
     assert base_model(spec) == name
-
-
-@pytest.mark.parametrize(
-    ("command", "shown"),
-    [
-        ("raykd sweep /home/me/spaces/x.yaml --out /home/me/runs --address 10.1.2.3:6379",
-         "raykd sweep x.yaml"),
-        ("raykd sweep x.yaml --set data.root=/home/me/data --set=train.epochs=3 --trials 5 "
-         "--smoke", "raykd sweep x.yaml --set data.root=data --set train.epochs=3 --trials 5 "
-         "--smoke"),
-        ("raykd sweep x.yaml --set teacher.endpoint=http://10.1.2.3:8000/v1 "
-         "--set loggers=[mlflow]", "raykd sweep x.yaml --set 'teacher.endpoint=(address)'"),
-        ("", "raykd sweep ckd_glue.yaml"), ("raykd sweep 'x", "raykd sweep ckd_glue.yaml"),
-    ],
-)  # fmt: skip
-def test_the_command_is_shown_without_what_is_of_the_machine(command, shown, run):
-    result = dataclasses.replace(load_results(run), name="ckd_glue", command=command)
-    assert public_command(result) == shown
 
 
 def test_the_arm_that_the_verdict_takes_is_exported_and_without_one_it_is_asked_for(
