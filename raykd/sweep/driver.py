@@ -33,6 +33,7 @@ from raykd.sweep.resume import cut_short, finished_confirmations, rebuild_studie
 from raykd.sweep.search import device_budget, idle_slots, make_arm, open_storage, search
 from raykd.sweep.seed_looks import SeedLooks
 from raykd.sweep.task_setup import TaskSetup, student_width
+from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
 from raykd.sweep.train_checks import check_training
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
@@ -142,7 +143,7 @@ class Driver:
         room = cache_bytes(cache.folder) if cache.folder is not None else 0
         ability = ability_of_nodes(cluster)
         retries, devices = self._spec.resources.max_failures, cluster.shape.devices
-        disk = DiskWatch(self._run, cache.folder, cluster.store_bytes, self._note)
+        disk = DiskWatch(self._run, cache, cluster.store_bytes, self._note)
         widths = {setup.task.name: student_width(setup) for setup in self._setups.values()}
         with slots(self._spec, cluster, self._run, self._log, self._closing) as autoscaler:
             coordinator = autoscaler.coordinator
@@ -152,10 +153,10 @@ class Driver:
                 precision, ability, widths[task]
             )
             teachers = TeacherProvider(
-                self._setups,
-                lambda setup: disk.plan(setup, ability),
+                self._setups, lambda of: plan_teacher(of.spec, of, cluster.store_bytes, ability),
                 retries, coordinator, self._log, self._run, cache, room,
             )  # fmt: skip
+            teachers.when_known = disk.count
             if self._elastic:
                 teachers.expect_nodes()
             listener = self._listen(autoscaler, recorder, teachers)

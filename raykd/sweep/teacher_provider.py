@@ -60,6 +60,9 @@ class TeacherProvider:
         run: The run folder.
         cache: The cache of teachers.
         cache_bytes: Most it may hold.
+
+    Attributes:
+        when_known: Called with teachers when it is known what of them is missing.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class TeacherProvider:
         self._plans = {
             key: plan(setup) for key, setup in setups.items() if not setup.spec.teacher.members
         }
+        self.when_known: Callable[[Iterable[TeacherWork]], None] = lambda works: None
         self._work: dict[str, TeacherWork] = {}
         self._elsewhere: set[str] = set()
         self._inputs: list[Any] = []  # keeps what the jobs read alive
@@ -103,6 +107,7 @@ class TeacherProvider:
         One that another process makes at this time is waited for when its turn comes.
         """
         missing = [task for task in tuple(self._plans) if self._request_missing(task)]
+        self.when_known([self._work[task] for task in self._plans])
         if missing:
             threading.Thread(
                 target=self._collect, args=(missing,), daemon=True, name=f"{RAY_THREAD} teachers"
@@ -169,7 +174,9 @@ class TeacherProvider:
         }
         made = combined(setup, members)
         self._plans = {**self._plans, key: self._plan(made)}
-        self._look_up(key).over.set()
+        work = self._look_up(key)
+        self.when_known([work])
+        work.over.set()
 
     def _request_missing(self, task: str) -> bool:
         """Look for a teacher, and submit a job for what is missing; whether there is a job."""
@@ -276,17 +283,12 @@ class TeacherProvider:
 
     def _publish(self, task: str, work: TeacherWork) -> None:
         """Publish a teacher for the trials of its task."""
+        setup = self._setups[task]
         bare, handle = self._published(task, work)
-        teacher = teacher_record(
-            self._setups[task],
-            bare,
-            handle,
-            cached=not work.fresh,
-            plan=work.plan,
-        )
-        name = self._setups[task].task.name
+        teacher = teacher_record(setup, bare, handle, cached=not work.fresh, plan=work.plan)
+        name = setup.task.name
         record = self._records[name] = joined_record(
-            self._records.get(name), task_record(self._setups[task], bare)
+            self._records.get(name), task_record(setup, bare)
         )
         run_folder.write_teacher(self._run, task, teacher, record)
         self._log.emit("teacher_ready", task=name, teacher=to_dict(teacher), record=to_dict(record))

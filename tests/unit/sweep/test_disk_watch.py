@@ -6,8 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from raykd.sweep import disk_watch
+from raykd.results.event_log import EventLog
+from raykd.sweep import disk_watch, teacher_provider
 from raykd.sweep.disk_watch import DiskWatch
+from raykd.sweep.teacher_provider import TeacherProvider
+from raykd.teachers.teacher_cache import TeacherCache
 
 MIB, GIB = 2**20, 2**30
 
@@ -23,27 +26,98 @@ def disk(monkeypatch, tmp_path):
 
 
 def watch(tmp_path, said, cache=True, store=GIB):
-    return DiskWatch(tmp_path / "run", tmp_path / "cache" if cache else None, store, said.append)
+    kept = TeacherCache(tmp_path / "cache" if cache else None)
+    return DiskWatch(tmp_path / "run", kept, store, said.append)
 
 
-def plan(outputs, parameters=0):
-    teacher = SimpleNamespace(parameters=lambda: parameters)
-    inputs = SimpleNamespace(finetune=object() if parameters else None, teacher=teacher)
-    return SimpleNamespace(inputs=inputs, nbytes=outputs)
+def work(outputs, parameters=0, name="a", task="t", cached=False, given=False):
+    """A teacher, how much it takes, and whether the cache has it or it is no model at all."""
+    inputs = SimpleNamespace(
+        teacher=SimpleNamespace(parameters=lambda: parameters),
+        task=SimpleNamespace(name=task),
+        fingerprint=f"{task} {name}",
+        finetune=object() if parameters else None,
+        given=None,
+    )
+    parts = {} if given else {"scores/test": f"{task} 1", "recorded/logits": f"{task} 2"}
+    wanted = [*(["weights"] if parameters else []), *parts]
+    return SimpleNamespace(
+        plan=SimpleNamespace(
+            inputs=inputs, nbytes=outputs, keys=SimpleNamespace(teacher=name, parts=parts)
+        ),
+        lookup=SimpleNamespace(missing=() if cached or given else tuple(wanted)),
+    )
 
 
 def test_what_teachers_take_is_said_where_it_is_much(disk, tmp_path):
     said = []
     seen = watch(tmp_path, said)
-    seen.count(plan(outputs=20 * GIB, parameters=GIB // 2))
-    seen.count(plan(outputs=10 * GIB))
+    seen.look()
+    assert not said
+    seen.count([
+        work(outputs=20 * GIB, parameters=GIB // 2), work(outputs=10 * GIB, name="b", task="u")
+    ])  # fmt: skip
     seen.look()
     cache, spill = said
     assert cache.startswith("it needs at most 32.0 GiB of disk for the cache of teachers; 100.0")
     assert spill.startswith("it needs at most 19.0 GiB of disk for outputs that Ray spills; 100.0")
-    disk.free = 900 * GIB
+    seen.count([work(outputs=90 * GIB, name="c")])
     seen.look()
     assert len(said) == 2
+
+
+def test_of_a_cached_teacher_only_what_ray_spills_is_counted(disk, tmp_path):
+    said = []
+    seen = watch(tmp_path, said)
+    seen.count([work(outputs=20 * GIB, parameters=5 * GIB, cached=True)])
+    seen.look()
+    (message,) = said
+    assert "19.0 GiB of disk for outputs that Ray spills" in message
+
+
+def test_what_teachers_share_is_counted_once(disk, tmp_path):
+    said = []
+    seen = watch(tmp_path, said, store=1000 * GIB)
+    one = work(outputs=10 * GIB, parameters=GIB // 4)
+    seen.count([one, work(outputs=10 * GIB, parameters=GIB // 4)])
+    seen.count([work(outputs=10 * GIB, parameters=GIB // 4, task="u")])
+    seen.look()
+    (message,) = said
+    assert message.startswith("it needs at most 21.0 GiB of disk for the cache of teachers")
+
+
+def test_a_combination_takes_room_in_the_store_alone_with_those_it_combines(disk, tmp_path):
+    said = []
+    seen = watch(tmp_path, said)
+    seen.count([work(outputs=4 * GIB), work(outputs=4 * GIB, name="b")])
+    seen.look()
+    assert not said
+    seen.count([work(outputs=4 * GIB, name="both", given=True)])
+    seen.look()
+    (message,) = said
+    assert message.startswith("it needs at most 11.0 GiB of disk for outputs that Ray spills")
+
+
+def test_what_is_missing_of_a_teacher_is_told_when_it_is_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(teacher_provider.nodes, "alive", lambda: ())
+    plan = work(outputs=GIB, parameters=1).plan
+    tokenizers, teacher = SimpleNamespace(teacher=None), SimpleNamespace(members=())
+    setup = SimpleNamespace(
+        task=plan.inputs.task, spec=SimpleNamespace(teacher=teacher), tokenizers=tokenizers
+    )
+    log = EventLog(tmp_path / "events.jsonl", lambda event: None)
+    cache, other = (TeacherCache(tmp_path / "cache") for _ in range(2))
+    teachers = TeacherProvider(
+        {"t": setup}, lambda of: plan, 0, None, log, tmp_path, cache, GIB
+    )  # fmt: skip
+    told = []
+    teachers.when_known = told.extend
+    assert other.claim(plan.keys)  # nothing is made here
+    teachers.request()
+    (one,) = told
+    assert one.lookup.missing == ("weights", "scores/test", "recorded/logits")
+    other.close()
+    teachers.close()
 
 
 def test_a_disk_that_is_nearly_full_is_named_once(disk, tmp_path):
