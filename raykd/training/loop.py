@@ -21,7 +21,7 @@ from raykd.errors import RaykdError, SetupError
 from raykd.models.base import Outputs
 from raykd.models.generation import TextEnds
 from raykd.models.inference import evaluation_mode
-from raykd.models.sharding import is_sharded, shard
+from raykd.models.sharding import shard
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
 from raykd.training.anatomy import LossAnatomy, sampled_steps
@@ -109,14 +109,15 @@ class _Training:
         self.metrics = StepMetrics(job.log_every, job.train.lengths(), self.world.device)
         self.anatomy = LossAnatomy(job.model, job.method, self.world)
         self.eval_steps = _eval_steps(len(self.batches), settings.evals_per_epoch)
-        # Ranks that have a part of the weights each would meet within each pass of a term.
+        # Ranks that have a part of the weights each, of the student or of an online teacher, would
+        # meet within each pass of a term.
         self.sampled = sampled_steps(
             [
                 epoch * len(self.batches) + done
                 for epoch in range(settings.epochs)
                 for done in sorted(self.eval_steps)
             ],
-            0 if is_sharded(job.model) else job.samples,
+            0 if self.world.lockstep else job.samples,
         )
         self.inference = InferenceSetup(settings, job.collator, self.world)
         self.step = 0

@@ -14,7 +14,7 @@ from raykd import registry
 from raykd.data.task_kinds import KINDS
 from raykd.results.records import Evaluation
 from raykd.training.anatomy import LossAnatomy, sampled_steps
-from raykd.training.device import DistributedContext
+from raykd.training.device import DistributedContext, in_lockstep
 from raykd.training.loop import train_model
 from tests.ranks import on_ranks
 from tests.small_pairs import SmallPair
@@ -141,6 +141,15 @@ def test_the_last_evaluation_of_a_short_training_carries_a_sample_and_a_loss_of_
     assert [bool(e.anatomy) for e in history] == [False, False, False, False, True]
     _, alone = trained("classification", "none", epochs=2)
     assert not any(e.anatomy for e in alone)
+
+
+def test_ranks_that_meet_within_passes_as_the_teacher_is_sharded_do_not_look():
+    pair = SmallPair.of("classification")
+    model, found = copy.deepcopy(pair.student), {}
+    for world in (ALONE, in_lockstep(ALONE)):
+        job = pair.job(pair.method("kd"), copy.deepcopy(model), world, **FEW)
+        found[world.lockstep] = [bool(e.anatomy) for e in train_model(job).history]
+    assert found == {False: [True], True: [False]}
 
 
 @pytest.mark.parametrize(
