@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping
 
 from raykd.params import ParamInfo, describe
+from raykd.spec.domains import Domain
 from raykd.spec.lora_section import lora_infos, section_infos
 from raykd.spec.schema import ParameterSpec
 from raykd.spec.search_values import ParsedParameters, check_conditions, read_value
@@ -40,18 +41,25 @@ def read_size(student: YamlEntry | None, findings: Findings) -> ParsedParameters
     for name, entry in entries.items():
         read_value(name, entry, "student", infos[name], values, findings)
     check_conditions(values, infos, "the student", "student", set(), findings)
-    count = 1
+    count, paths = 1, []
     for name, domain in values.domains.items():
-        if domain.low is not None and domain.high is not None:
-            count *= int(domain.high - domain.low + 1)
-        else:
-            count *= len(domain.choices)
+        own = _count(domain)
+        count *= own
+        paths.append(join("student", name))
         if count > MOST_SIZES:
             message = f"'{name}' takes {MOST_SIZES} sizes at most, got {domain.describe()}"
-            mark = entries[name].node.mark
-            findings.add(mark, join("student", name), message, "for example choice: [2, 4]")
+            if own <= MOST_SIZES:
+                message = f"{' and '.join(paths)} give {count} sizes together, at most {MOST_SIZES}"
+            findings.add(entries[name].node.mark, paths[-1], message, "for example choice: [2, 4]")
             break
     return values
+
+
+def _count(domain: Domain) -> int:
+    """How many values a domain has."""
+    if domain.low is not None and domain.high is not None:
+        return int(domain.high - domain.low + 1)
+    return len(domain.choices)
 
 
 def sizes_of(train: ParameterSpec) -> tuple[SizeSettings, ...]:

@@ -160,9 +160,13 @@ def test_widths_that_a_student_cannot_have_are_refused_before_anything_runs(
 
 
 def test_too_many_sizes_are_refused_where_they_are_together(tmp_path):
-    problem = only(tmp_path, text("{int: [1, 20]}\n  keep_heads: {int: [1, 20]}"))
+    problem = only(tmp_path, text("{int: [1, 24]}\n  keep_heads: {int: [1, 12]}"))
     assert (problem.path, problem.line) == ("student.keep_heads", 10)
-    assert "takes 128 sizes at most" in problem.message
+    assert problem.message == (
+        "student.keep_layers and student.keep_heads give 288 sizes together, at most 128"
+    )
+    problem = only(tmp_path, text("{int: [1, 2]}\n  keep_heads: {int: [1, 400]}"))
+    assert "'keep_heads' takes 128 sizes at most" in problem.message
 
 
 def test_outputs_are_recorded_for_students_of_all_sizes(tmp_path):
