@@ -20,6 +20,7 @@ class QuietWatch:
     Args:
         name: Of the job.
         tell: Called with what there is to say.
+        is_trial: Whether it trains a student; there is no time limit for others.
         quiet_s: Least seconds without a step.
         pace: Of the process that works on the job.
     """
@@ -28,11 +29,14 @@ class QuietWatch:
         self,
         name: str,
         tell: Callable[[str], None],
+        *,
+        is_trial: bool,
         quiet_s: float = QUIET_S,
         pace: Pace = PACE,
     ) -> None:
         self._name = name
         self._tell = tell
+        self._limit = "search.trial_time_limit ends trials that take too long, and " * is_trial
         self._quiet_s = quiet_s
         self._pace = pace
         self._warned: tuple[float, float] = (0.0, 0.0)
@@ -54,8 +58,7 @@ class QuietWatch:
         usual = f"; the longest step so far took {longest:.1f} s" if longest else ""
         self._tell(
             f"{self._name} has made no step for {_words(quiet)}, since {since}{usual}. It is left "
-            "alone: search.trial_time_limit ends trials that take too long, and Ctrl-C ends the "
-            f"sweep. It is in:\n{stack()}"
+            f"alone: {self._limit}Ctrl-C ends the sweep. It is in:\n{stack()}"
         )
 
 

@@ -144,9 +144,9 @@ class SlotWorker:
             PACE.made()
             return str(answer(self.coordinator.push.remote(job_id, attempt, event)))
 
-        limit_s = payload.config.limit_s if isinstance(payload, TrialJob) else None
+        config = payload.config if isinstance(payload, TrialJob) else None
         with (
-            self._heartbeat(job_id, attempt, limit_s, push) as heartbeat,
+            self._heartbeat(job_id, attempt, config, push) as heartbeat,
             MemoryWatch(self.memory, lambda why: too_large(push, why)) as watch,
         ):
             try:
@@ -176,10 +176,12 @@ class SlotWorker:
             torch.cuda.empty_cache()
 
     def _heartbeat(
-        self, job_id: str, attempt: int, limit_s: float | None, push: Push
+        self, job_id: str, attempt: int, config: TrialConfig | None, push: Push
     ) -> Heartbeat | NoHeartbeat:
+        """Watches a job; `config` is that of a trial, None of another job."""
         if self.world.rank != 0:
             return NoHeartbeat()
+        limit_s = None if config is None else config.limit_s
 
         def tell(message: str) -> None:
             answer(self.coordinator.notify.remote("note", {"message": message}))
@@ -195,7 +197,7 @@ class SlotWorker:
             limit=TimeLimit(
                 seconds=limit_s, passed=lambda stack: too_long(push, limit_s, stack), hung=hung
             ),
-            look=QuietWatch(job_id, tell).look,
+            look=QuietWatch(job_id, tell, is_trial=config is not None).look,
         )
 
     def _work(
