@@ -94,14 +94,17 @@ class TeacherCache:
             stop: Asked whether to wait no more.
 
         Raises:
-            SetupError: It took too long.
+            SetupError: One process took too long.
         """
         hint = "where it is stopped or hangs, end it: what it holds goes with it"
-        what = f"the teacher of {task}, which is being made by {self.holder(keys)}"
-        waiting = Waiting(what, hint, tell, MOST_WAIT_S)
+        who: str | None = None
         while not self.claim(keys):
             if stop():
                 return False
+            before, who = who, self.holder(keys)
+            if who != before:  # it is the first, or another one has taken over
+                what = f"the teacher of {task}, which is being made by {who}"
+                waiting = Waiting(what, hint, tell, MOST_WAIT_S)
             if not waiting.still():
                 raise SetupError(f"waited {MOST_WAIT_S / 3600:.0f} h for {what}", hint=hint)
             time.sleep(WAIT_S)

@@ -15,7 +15,7 @@ from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.signals.logits import Logits
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers import teacher_cache
-from raykd.teachers.cache_keys import cache_keys_of
+from raykd.teachers.cache_keys import CacheKeys, cache_keys_of
 from raykd.teachers.cache_lookup import WEIGHTS
 from raykd.teachers.teacher_cache import open_cache
 from tests.unit.teachers import tiny
@@ -235,3 +235,24 @@ def test_another_process_is_waited_for_with_a_name_and_a_limit(tmp_path, monkeyp
     assert f"still waiting for the teacher of toy, which is being made by {who}" in said[0]
     assert "where it is stopped or hangs, end it" in said[0]
     assert who in str(why.value)
+
+
+def test_the_wait_begins_anew_when_another_process_takes_over(tmp_path, monkeypatch):
+    keys, now, said = CacheKeys(teacher="t", identity={}, parts={}, rows=""), [0.0], []
+    monkeypatch.setattr(teacher_cache.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(teacher_cache.time, "monotonic", lambda: now[0])
+    one, two = open_cache(tmp_path)[0], open_cache(tmp_path)[0]
+    assert one.claim(keys)
+    (by,) = (tmp_path / ".locks").glob("t*.by")
+
+    def stop():
+        now[0] += 3600.0
+        if now[0] == 20 * 3600.0:
+            by.write_text("process 7 on elsewhere")
+        return now[0] > 90 * 3600.0
+
+    with pytest.raises(SetupError, match=r"for the teacher of toy, .* by process 7 on elsewhere"):
+        two.wait(keys, "toy", said.append, stop)
+    one.close()
+    assert now[0] == 44 * 3600.0
+    assert "by process 7 on elsewhere, for 60 min" in said[-5]
