@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
-from raykd.models.base import ModelDims, Subnet
+from raykd.models.base import ModelDims, RandomInitConfig, Subnet
 from raykd.models.layer_selection import select_layers
 from raykd.models.model_factory import ModelFactory
+
+_Sizes = TypeVar("_Sizes", ModelDims, RandomInitConfig)
 
 
 def kept_blocks(layers: int, kept: int) -> tuple[int, ...]:
@@ -51,10 +54,7 @@ def of_width(student: ModelFactory, heads: int | None) -> ModelFactory:
     whole = student.random_init
     if heads is None or whole is None or heads == whole.heads:
         return student
-    neurons = whole.intermediate and max(1, whole.intermediate * heads // whole.heads)
-    made = replace(
-        whole, heads=heads, hidden=whole.hidden // whole.heads * heads, intermediate=neurons
-    )
+    made = _narrower(whole, heads)
     return replace(student, dims=smaller(student.dims, None, heads), random_init=made)
 
 
@@ -69,7 +69,12 @@ def smaller(whole: ModelDims, layers: int | None, heads: int | None) -> ModelDim
     dims = whole if layers is None else replace(whole, layers=layers)
     if heads is None or heads == whole.heads:
         return dims
+    return _narrower(dims, heads)
+
+
+def _narrower(whole: _Sizes, heads: int) -> _Sizes:
+    """Sizes with fewer heads, each as wide as before; neurons shrink with them."""
     neurons = whole.intermediate and max(1, whole.intermediate * heads // whole.heads)
     return replace(
-        dims, heads=heads, hidden=whole.hidden // whole.heads * heads, intermediate=neurons
+        whole, heads=heads, hidden=whole.hidden // whole.heads * heads, intermediate=neurons
     )
