@@ -157,11 +157,12 @@ class EndpointClient:
         )
         extra = dict(request.extra) or None
         is_chat = request.interface == CHAT
-        body = renamed(request.body) if self._renames and is_chat else request.body
+        renames = self._renames and is_chat
+        body = renamed(request.body) if renames else request.body
         try:
             raw = create(model=self._settings.model, **body, extra_body=extra)
         except openai.BadRequestError as exc:
-            if self._renames or not is_chat or NEW_LIMIT not in _message(exc):
+            if renames or not is_chat or NEW_LIMIT not in _message(exc):
                 raise self._status(exc, request) from None
             self._renames = True
             return self._once(request)
