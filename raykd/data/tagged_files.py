@@ -14,6 +14,8 @@ WORDS, TAGS = "tokens", "tags"
 """The columns of the first and of the last field of a line; those between are ``column2`` on."""
 _DOCUMENT = "-DOCSTART-"
 _BLANKS = re.compile(r"[ \t]+")
+_STATES = re.compile(r"#(?: *[\w.]+| *new(?:doc|par) id) *=")
+"""What a comment of CoNLL-U says of a sentence: ``# sent_id = 1``."""
 
 _Fields = tuple[int, list[str]]
 
@@ -22,8 +24,8 @@ def read_tagged(path: Path) -> Table:
     """The sentences of a file of tagged words, in columns of lists.
 
     Fields are separated by tabs where every line has one, else by blanks. Lines that begin with
-    ``-DOCSTART-`` are no sentence; those that begin with ``#`` and have other fields than the rest
-    are comments.
+    ``-DOCSTART-`` are no sentence. Comments are those like ``# sent_id = 1``, and those that begin
+    with ``#`` and have another number of fields than the rest.
 
     Raises:
         DataError: The file cannot be read, or lines have other numbers of fields than most, or no
@@ -33,7 +35,7 @@ def read_tagged(path: Path) -> Table:
     has_tabs = all("\t" in line for _, line in lines if _is_word(line))
     split = _split_at_tabs if has_tabs else _split_at_blanks
     sentences = [
-        [(at, split(line)) for at, line in sentence if not line.startswith(_DOCUMENT)]
+        [(at, split(line)) for at, line in sentence if not _is_no_word(line)]
         for sentence in _sentences(lines)
     ]
     counts = Counter(len(fields) for sentence in sentences for _, fields in sentence)
@@ -64,6 +66,10 @@ def _sentences(lines: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
             sentence = []
     if sentence:
         yield sentence
+
+
+def _is_no_word(line: str) -> bool:
+    return line.startswith(_DOCUMENT) or _STATES.match(line) is not None
 
 
 def _is_word(line: str) -> bool:

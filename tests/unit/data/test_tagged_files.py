@@ -55,6 +55,22 @@ def test_comments_are_lines_with_other_fields_than_the_rest(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "comment",
+    ["# sent_id = 1", "#id=1 a b c", "# text = Oslo", "# newdoc id =", "# global.columns = A"],
+)
+@pytest.mark.parametrize("width", [2, 3, 4, 5])
+def test_comments_that_state_something_are_none_whatever_their_fields(comment, width, tmp_path):
+    middle = " _" * (width - 2)
+    text = f"{comment}\nOslo{middle} B-LOC\n\n{comment}\n{comment}\n\n#1{middle} O\n"
+    assert read(tmp_path, text).columns["tokens"] == [["Oslo"], ["#1"]]
+
+
+def test_a_word_that_begins_like_a_comment_is_one_where_tabs_separate(tmp_path):
+    table = read(tmp_path, "#win\t=\tO\nOslo\t_\tB-LOC\n")
+    assert table.columns["tokens"] == [["#win", "Oslo"]]
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("a\tO\nb\n\nc\tO", "line 2: has the word 'b' and no tag"),
