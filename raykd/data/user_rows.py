@@ -35,7 +35,8 @@ class RowSource:
             those of each split. None for the hub.
         hub: Name and configuration of the data set on the hub.
         revision: Its branch, tag or commit; empty: the newest.
-        stream: Whether as many of its rows as ``data.limit`` says are read, and no more.
+        stream: Whether as many of its rows as ``data.limit`` says are drawn from those that arrive
+            first; about `raykd.data.readers.BUFFER` more are downloaded.
         weight: How often its train rows count.
         key: Its place within the task's description, see `raykd.data.keys`.
     """

@@ -70,7 +70,7 @@ KEYS: Mapping[type[SpecSection], Mapping[str, str]] = {
         "path": "Folder of <split>.csv, .tsv, .jsonl or .parquet; or files, or {split: files}.",
         "hub": "Data set on the hub, NAME or NAME:CONFIGURATION.",
         "revision": "Branch, tag or commit of the data set on the hub.",
-        "stream": "Read `data.limit` rows of each split as they arrive, and download no more.",
+        "stream": "Download about `data.limit` + 10,000 rows of each split, and draw from them.",
         "sources": "Several places in place of path or hub.",
         "splits": "Names of splits in files or on the hub, or shares of one set of rows.",
     },

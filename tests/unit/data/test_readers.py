@@ -12,8 +12,10 @@ from datasets.arrow_writer import ArrowWriter
 
 from raykd.data.class_names import class_ids
 from raykd.data.folder import FolderReader
-from raykd.data.readers import HubReader, TsvLayout, TsvReader, draw
+from raykd.data.readers import BUFFER, HubReader, TsvLayout, TsvReader, draw
 from raykd.errors import DataError, SetupError, Unreachable
+from raykd.spec.reference import KEYS
+from raykd.spec.schema import OwnTaskSpec
 
 PAIR = TsvLayout(folders=("RTE",), columns={"one": "sentence1", "label": "label"})
 
@@ -209,6 +211,19 @@ def test_the_rest_of_a_stream_is_not_read():
     assert len({row["k"] for row in drawn}) == 5
     assert max(row["k"] for row in drawn) < 50
     assert len(seen) < 100
+
+
+def test_the_reference_says_how_many_rows_of_a_stream_are_downloaded():
+    seen = []
+
+    def rows():
+        for k in range(4 * BUFFER):
+            seen.append(k)
+            yield {"k": k}
+
+    draw(datasets.IterableDataset.from_generator(rows), 50, 0)
+    assert BUFFER <= len(seen) <= BUFFER + 50 + 1_000  # it arrives in blocks
+    assert f"`data.limit` + {BUFFER:,} rows" in dict(KEYS[OwnTaskSpec])["stream"]
 
 
 def test_streaming_needs_a_network(offline):
