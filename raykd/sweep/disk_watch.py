@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from raykd.clusters.cluster_process import usual_folder
@@ -20,6 +21,8 @@ LOOK_S = 60.0
 LOW_BYTES, LOW_SHARE = 2 * 2**30, 0.05
 """A disk is nearly full that has less than both of them: bytes, and a share of all it holds."""
 
+_RUN, _SPILL, _CACHE = "the run folder", "outputs that Ray spills", "the cache of teachers"
+
 
 class DiskWatch:
     """Looks after the disks that a sweep writes to.
@@ -34,18 +37,18 @@ class DiskWatch:
     def __init__(
         self, run: Path, cache: TeacherCache, store_bytes: int, note: Callable[[str], None]
     ) -> None:
-        self._places = {"the run folder": run, "what Ray spills, and its logs": usual_folder()}
-        self._cache = cache.folder if cache.writable else None
-        if self._cache is not None:
-            self._places["the cache of teachers"] = self._cache
+        self._places = {_RUN: run, _SPILL: usual_folder()}
+        if cache.folder is not None and cache.writable:
+            self._places[_CACHE] = cache.folder
         self._store_bytes = store_bytes
         self._note = note
         self._cached: dict[object, int] = {}
         self._outputs: dict[str, dict[str, int]] = {}
+        self._needed: Mapping[str, int] = {}
+        self._known: Mapping[str, int] = {}
         self._next = time.monotonic() + LOOK_S
-        self._has_more = False
-        self._declared: set[str] = set()
-        self._warned: set[str] = set()
+        self._declared: set[object] = set()
+        self._warned: set[object] = set()
 
     def count(self, works: Iterable[TeacherWork]) -> None:
         """Count what teachers take: in the cache what it lacks of them, in Ray's store all of it.
@@ -61,52 +64,70 @@ class DiskWatch:
                 self._cached[keys.teacher, named] = work.plan.nbytes
             of_task = self._outputs.setdefault(inputs.task.name, {})
             of_task[inputs.fingerprint] = work.plan.nbytes
-        self._has_more = True
-
-    def _declare(self) -> None:
-        """Say what the teachers take on disk, where that is much of what is free; each once."""
         most = max((sum(of_task.values()) for of_task in self._outputs.values()), default=0)
-        for what, place, needed in (
-            ("the cache of teachers", self._cache, sum(self._cached.values())),
-            ("outputs that Ray spills", self._places["what Ray spills, and its logs"],
-             most - self._store_bytes),
-        ):  # fmt: skip
-            free = None if place is None or what in self._declared else _free(place)
-            if free is None or needed < WORTH_SAYING * free[0]:
+        self._needed = {_CACHE: sum(self._cached.values()), _SPILL: most - self._store_bytes}
+
+    def _declare(self, needed: Mapping[str, int]) -> None:
+        """Say what teachers take on a disk, where that is much of what is free; once of each."""
+        for disk, places in _disks(self._places).items():
+            own = {what: needed[what] for what in places if needed.get(what, 0) > 0}
+            if not own or disk in self._declared:
                 continue
-            self._declared.add(what)
+            total, place = sum(own.values()), places[next(iter(own))]
+            free = _free(place)
+            if free is None or total < WORTH_SAYING * free[0]:
+                continue
+            self._declared.add(disk)
             self._note(
-                f"it needs at most {size_text(needed)} of disk for {what}; {size_text(free[0])} "
-                f"are free in {place}"
+                f"it needs at most {size_text(total)} of disk for {' and '.join(own)}; "
+                f"{size_text(free[0])} are free in {place}"
             )
 
     def look(self) -> None:
         """Say what teachers take, once that is known; now and then, which disks are nearly full.
 
-        That is said of each once.
+        That is said of each disk once.
         """
-        if self._has_more:
-            self._has_more = False
-            self._declare()
+        if self._known is not (needed := self._needed):
+            self._known = needed
+            self._declare(needed)
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LOOK_S
-        for what, place in self._places.items():
-            free = None if what in self._warned else _free(place)
+        for disk, places in _disks(self._places).items():
+            place = next(iter(places.values()))
+            free = None if disk in self._warned else _free(place)
             if free is not None and free[0] < min(LOW_BYTES, LOW_SHARE * free[1]):
-                self._warned.add(what)
+                self._warned.add(disk)
                 self._note(
-                    f"the disk of {what} is nearly full: {size_text(free[0])} are free in {place}; "
-                    "free some space. A sweep that a full disk ends goes on with "
-                    "raykd sweep --resume"
+                    f"the disk of {' and of '.join(places)} is nearly full: {size_text(free[0])} "
+                    f"are free in {place}; free some space. A sweep that a full disk ends goes on "
+                    "with raykd sweep --resume"
                 )
+
+
+def _disks(places: Mapping[str, Path]) -> dict[object, dict[str, Path]]:
+    """Places by the disk that they are on, without those of which nobody can tell."""
+    disks: dict[object, dict[str, Path]] = {}
+    for what, place in places.items():
+        with contextlib.suppress(OSError):
+            disks.setdefault(_disk_of(place), {})[what] = place
+    return disks
+
+
+def _disk_of(place: Path) -> object:
+    return _existing(place).stat().st_dev
+
+
+def _existing(place: Path) -> Path:
+    """A place, or the folder above it that is there."""
+    return next(p for p in (place, *place.absolute().parents) if p.exists())
 
 
 def _free(place: Path) -> tuple[int, int] | None:
     """Bytes that are free on the disk of a place, and all it holds; None if nobody can tell."""
     try:
-        there = next(p for p in (place, *place.absolute().parents) if p.exists())
-        usage = shutil.disk_usage(there)
+        usage = shutil.disk_usage(_existing(place))
     except OSError:
         return None
     return usage.free, usage.total

@@ -25,6 +25,12 @@ def disk(monkeypatch, tmp_path):
     return figures
 
 
+@pytest.fixture
+def apart(monkeypatch):
+    """Every place is on a disk of its own."""
+    monkeypatch.setattr(disk_watch, "_disk_of", lambda place: place)
+
+
 def watch(tmp_path, said, cache=True, store=GIB):
     kept = TeacherCache(tmp_path / "cache" if cache else None)
     return DiskWatch(tmp_path / "run", kept, store, said.append)
@@ -49,7 +55,7 @@ def work(outputs, parameters=0, name="a", task="t", cached=False, given=False):
     )
 
 
-def test_what_teachers_take_is_said_where_it_is_much(disk, tmp_path):
+def test_what_teachers_take_is_said_where_it_is_much(disk, apart, tmp_path):
     said = []
     seen = watch(tmp_path, said)
     seen.look()
@@ -58,7 +64,7 @@ def test_what_teachers_take_is_said_where_it_is_much(disk, tmp_path):
         work(outputs=20 * GIB, parameters=GIB // 2), work(outputs=10 * GIB, name="b", task="u")
     ])  # fmt: skip
     seen.look()
-    cache, spill = said
+    spill, cache = said
     assert cache.startswith("it needs at most 32.0 GiB of disk for the cache of teachers; 100.0")
     assert spill.startswith("it needs at most 19.0 GiB of disk for outputs that Ray spills; 100.0")
     seen.count([work(outputs=90 * GIB, name="c")])
@@ -86,7 +92,7 @@ def test_what_teachers_share_is_counted_once(disk, tmp_path):
     assert message.startswith("it needs at most 21.0 GiB of disk for the cache of teachers")
 
 
-def test_a_combination_takes_room_in_the_store_alone_with_those_it_combines(disk, tmp_path):
+def test_a_combination_takes_room_in_the_store_alone_with_those_it_combines(disk, apart, tmp_path):
     said = []
     seen = watch(tmp_path, said)
     seen.count([work(outputs=4 * GIB), work(outputs=4 * GIB, name="b")])
@@ -120,7 +126,7 @@ def test_what_is_missing_of_a_teacher_is_told_when_it_is_known(tmp_path, monkeyp
     teachers.close()
 
 
-def test_a_disk_that_is_nearly_full_is_named_once(disk, tmp_path):
+def test_a_disk_that_is_nearly_full_is_named_once(disk, apart, tmp_path):
     said = []
     seen = watch(tmp_path, said)
     seen.look()
@@ -151,11 +157,33 @@ def test_it_is_looked_now_and_then(disk, tmp_path, monkeypatch):
     assert not said
 
 
-def test_the_disk_of_what_ray_spills_is_the_one_that_it_writes_to(disk, tmp_path, monkeypatch):
+def test_the_disk_of_what_ray_spills_is_the_one_that_it_writes_to(
+    disk, apart, tmp_path, monkeypatch
+):
     said = []
     monkeypatch.delenv("RAY_TMPDIR")
     monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
     disk.free = GIB
     watch(tmp_path, said).look()
-    (spill,) = [message for message in said if "what Ray spills" in message]
+    (spill,) = [message for message in said if "outputs that Ray spills" in message]
     assert f"are free in {tmp_path / 't'};" in spill
+
+
+def test_places_on_one_disk_are_one_note_and_needs_add_up(disk, tmp_path):
+    said = []
+    seen = watch(tmp_path, said)
+    seen.count([work(outputs=6 * GIB, cached=False)])
+    seen.look()
+    (message,) = said
+    assert message.startswith(
+        "it needs at most 11.0 GiB of disk for outputs that Ray spills and the cache of teachers; "
+    )
+    said.clear()
+    disk.free = GIB
+    for _ in range(3):
+        seen.look()
+    (message,) = said
+    assert message.startswith(
+        "the disk of the run folder and of outputs that Ray spills and of the cache of teachers is "
+        "nearly full: 1.0 GiB are free in "
+    )
