@@ -114,7 +114,9 @@ def test_the_line_of_what_is_no_json_is_told(tmp_path, text, line):
 
 def test_one_value_of_a_file(tmp_path):
     assert read_json(write(tmp_path, "t.json", "\ufeff\n[1]")) == [1]
-    with pytest.raises(DataError, match="line 3: no JSON: Expecting value"):
+    with pytest.raises(
+        DataError, match=r"line [23]: no JSON: (Expecting value|Illegal trailing comma)"
+    ):
         read_json(write(tmp_path, "t.json", "[1,\n2,\n]"))
 
 

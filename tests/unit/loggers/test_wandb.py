@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,7 +85,11 @@ def test_two_sessions_are_a_run_for_each_trial_in_one_group(sweeping, capfd):
     record = deliver("wandb", sweeping.run, project="mine")
     assert record.place == f"{sweeping.run / 'loggers' / 'wandb'} (wandb sync sends it)"
     assert capfd.readouterr() == ("", "")  # nothing in the middle of the live view
-    runs = read(sweeping)
+    runs, until = read(sweeping), time.monotonic() + 30
+    while "exit" not in runs["sweep"] or f"verdict/{TASK}" not in runs["sweep"]["summary"]:
+        assert time.monotonic() < until, runs["sweep"]  # a process of W&B's own writes the files
+        time.sleep(0.1)
+        runs = read(sweeping)
     assert set(runs) == {"sweep", SEARCHED, "glue-rte.kd.s001", CONFIRMED}
     assert {run["group"] for run in runs.values()} == {sweeping.run.name}
     assert all(len(run["ids"]) == 1 for run in runs.values())
