@@ -18,7 +18,8 @@ COMMANDS = {
     "getent": 'echo "10.0.0.1 STREAM one"',
     "ray": 'echo "ray $*" >> "$CALLS"',
     "srun": 'echo "srun $*" >> "$CALLS"',
-    "python": "cat > /dev/null",
+    # It waits for the other machines.
+    "python": 'cat > /dev/null; until [ "$2" = 1 ] || grep -q ^srun "$CALLS"; do sleep 0.02; done',
     "raykd": 'echo "raykd $*" >> "$CALLS"; exit "${CODE:-0}"',
 }
 SLURM = {"SLURM_JOB_ID": "123456", "SLURM_JOB_NODELIST": "one,two", "SLURM_JOB_NUM_NODES": "2",

@@ -41,6 +41,8 @@ def test_score_is_the_tasks_score():
 
 def test_outcomes_by_row_are_those_of_the_task_and_none_of_one_that_has_none():
     class ByRow(FirstToken):
+        has_row_classes = True
+
         def row_outcomes(self, metric, logits, encoded):
             return (logits.argmax(1) == encoded.labels).astype(np.float64)
 
