@@ -153,12 +153,13 @@ def _may_label(table: Table, name: str) -> bool:
     if not present or any(isinstance(unpacked(v), list | dict | bytes) for v in present):
         return False
     values = {spelled(value) for value in present}
+    is_named = name.strip().lower() in LABELS
     if all(number(value) is not None for value in present):
-        is_named = name.strip().lower() in LABELS
         return len(values) > 1 and (is_named or len(values) <= _MANY_NUMBERS)
     words = max(len(value.split()) for value in values)
     most = min(MOST_CLASSES, max(2, len(present) // 2))
-    return 2 <= len(values) <= most and words <= 2 * _WORDS
+    may_be_long = is_named and name.strip().lower() not in RESPONSES
+    return 2 <= len(values) <= most and (may_be_long or words <= 2 * _WORDS)
 
 
 def _is_chat(values: Sequence[Any]) -> bool:

@@ -88,6 +88,8 @@ class PairSettings:
         student: Name or folder of the student, its sizes, or how it is derived from the teacher.
         student_name: The student in the user's words.
         max_length: Most tokens of a row.
+        tokens: The model whose tokens a student of sizes reads where the teacher is no model here;
+            None: tokens that are trained for it.
     """
 
     teacher: str | RandomInitConfig | None
@@ -97,6 +99,7 @@ class PairSettings:
     student: str | RandomInitConfig | StudentFromTeacher
     student_name: str
     max_length: int
+    tokens: str | RandomInitConfig | None = None
 
     def text_family(self) -> ModelFamily:
         """The family whose kind of text the rows are read for: the teacher's if there is one.
@@ -106,10 +109,15 @@ class PairSettings:
         """
         named, key = self.teacher, self.teacher_key
         if named is None:
-            assert not isinstance(self.student, StudentFromTeacher)
-            named, key = self.student, STUDENT_KEY
+            named, key = self.reader(), STUDENT_KEY
         with under(key):
             return family_in(named)
+
+    def reader(self) -> str | RandomInitConfig:
+        """Whose tokens the rows are read as where the teacher is no model here."""
+        assert not isinstance(self.student, StudentFromTeacher)
+        by_sizes = isinstance(self.student, RandomInitConfig)
+        return (self.tokens if by_sizes else None) or self.student
 
 
 def load_pair(settings: PairSettings, task: Task, rows: Mapping[str, Examples]) -> ModelPair:
@@ -151,7 +159,7 @@ def _student_alone(settings: PairSettings, task: Task, rows: Mapping[str, Exampl
     assert not isinstance(student, StudentFromTeacher)
     notes: list[str] = []
     with under(STUDENT_KEY):
-        tokens = _own_tokenizer(student, rows)
+        tokens = _own_tokenizer(settings.reader(), rows)
         factory, _ = _factory(student, task, tokens, notes)
         if isinstance(student, RandomInitConfig):
             notes += unused_sizes(student, factory, STUDENT_KEY)

@@ -113,21 +113,28 @@ def _split_part(data: DataSpec, key: Literal["select_on", "report_on"]) -> Split
 def pair_settings(spec: SweepSpec) -> PairSettings:
     """Which models are paired."""
     checkpoint, student = spec.teacher.checkpoint, spec.student
-    teacher = (checkpoint or spec.teacher.model) if spec.teacher.runs_here else None
+    teacher = _model_here(spec.teacher)
     if student.from_teacher is not None:
         derived: str | RandomInitConfig | StudentFromTeacher = _derived(student.from_teacher)
     else:
         assert student.model is not None
         derived = _model(student.model)
     return PairSettings(
-        teacher=None if teacher is None else _model(teacher),
+        teacher=teacher,
         teacher_key="teacher.model" if checkpoint is None else "teacher.checkpoint",
         teacher_name=describe_teacher(spec.teacher),
         finetuned=checkpoint is not None,
         student=derived,
         student_name=describe_model(student.model),
         max_length=spec.data.max_length,
+        tokens=next(filter(None, map(_model_here, spec.teachers.values())), None),
     )
+
+
+def _model_here(teacher: TeacherSpec) -> str | RandomInitConfig | None:
+    """The teacher's model, None for one that is behind an address, given, or a combination."""
+    named = teacher.checkpoint or teacher.model
+    return _model(named) if named is not None and teacher.runs_here else None
 
 
 def _model(named: str | RandomInitSpec) -> str | RandomInitConfig:

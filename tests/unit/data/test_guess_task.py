@@ -50,6 +50,14 @@ def test_many_numbers_or_fractions_are_a_score():
     assert guess(text=LONG, score=[*range(6)] * 2).kind == "classification"
 
 
+def test_classes_of_a_column_that_is_named_so_may_have_long_names():
+    long = ["the long name of a class that has many words", "another one of them, as long as it is"]
+    actual = guess(question=LONG, topic=long * 6)
+    assert (actual.kind, actual.keys["label"]) == ("classification", "topic")
+    with pytest.raises(DataError, match="no column of rows seems to be a label"):
+        guess(body=LONG, remark=long * 6)
+
+
 def test_names_of_pairs_and_of_labels_decide():
     actual = guess(premise=LONG, hypothesis=LONG, other=[0, 1] * 6, label=["x", "y"] * 6)
     assert actual.keys["texts"] == ["premise", "hypothesis"]

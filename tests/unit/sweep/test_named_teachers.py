@@ -220,6 +220,18 @@ def test_students_must_be_the_same_with_every_teacher(tmp_path):
     assert "students of teacher 'other' would not be those of 'small'" in problem.message
 
 
+def test_students_of_sizes_read_the_tokens_of_the_models_that_are_combined(tmp_path):
+    place = given.folder(tmp_path / "rows")
+    wide = {name: {**one, "model": {**one["model"], "vocabulary": 64}}
+            for name, one in TEACHERS.items()}  # fmt: skip
+    spec = sweep(place, {**wide, "both": {"mean": ["small", "large"]}}, {"one": "both"})
+    setups = set_up_all(spec)
+    assert spec.student.model.vocabulary != 64
+    sizes = {key: len(setup.tokenizers.student) for key, setup in setups.items()}
+    assert len(sizes) == 3
+    assert set(sizes.values()) == {64}
+
+
 # ---- the file
 
 HEAD = """\
