@@ -19,23 +19,27 @@ from raykd.training.seeding import capture_draws, restore_draws
 
 SAMPLES = 3
 """Steps of a training that are looked at, at most."""
-APART = 100
-"""Steps of the training for each of them, at least, but one: a look costs four or five."""
+APART = 500
+"""Steps of the training for each of them, in the mean: a look costs four or five, 1 % then."""
 
 SIZE, NORM, COSINE = "size", "norm", "cosine"
 """What the names of a sample begin with: ``size kd``, ``norm kd``, ``cosine kd task``."""
 
 
-def sampled_steps(eval_steps: Sequence[int], samples: int) -> frozenset[int]:
+def sampled_steps(eval_steps: Sequence[int], samples: int, draw: float = 0.0) -> frozenset[int]:
     """The steps that are looked at: right before evaluations, spread evenly, the last among them.
+
+    A training of half as many steps as there should be between two looks has one or none, as the
+    draw has it: of several such trainings, half are looked at.
 
     Args:
         eval_steps: Steps done at each evaluation of the training.
         samples: How many, at most.
+        draw: A random number of this training in ``[0, 1)``; 0 gives it the look in doubt.
     """
     if not eval_steps:
         return frozenset()
-    count = min(samples, len(eval_steps), max(1, eval_steps[-1] // APART))
+    count = min(samples, len(eval_steps), math.ceil(eval_steps[-1] / APART - draw))
     return frozenset(eval_steps[(k + 1) * len(eval_steps) // count - 1] for k in range(count))
 
 

@@ -36,6 +36,7 @@ from raykd.training.model_options import prepare_model
 from raykd.training.optim import ELEMENTWISE, Optimizer
 from raykd.training.pace import PACE
 from raykd.training.seeding import (
+    MAX_SEED,
     capture_random,
     derive_seed,
     restore_random,
@@ -118,6 +119,7 @@ class _Training:
                 for done in sorted(self.eval_steps)
             ],
             0 if self.world.lockstep else job.samples,
+            derive_seed(job.seed, "looks") / MAX_SEED,
         )
         self.inference = InferenceSetup(settings, job.collator, self.world)
         self.step = 0

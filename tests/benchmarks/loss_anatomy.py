@@ -20,7 +20,8 @@ from raykd.data.collate import Collator
 from raykd.params import build
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.training.anatomy import APART, SAMPLES
+from raykd.training import anatomy
+from raykd.training.anatomy import SAMPLES
 from raykd.training.device import DistributedContext
 from raykd.training.loop import TrainJob, train_model
 from raykd.training.settings import TrainSettings
@@ -29,6 +30,8 @@ from tests.benchmarks.step_rate import METHODS, STUDENTS, TRAIN, prepared_with
 from tests.integration.conftest import TASK, trial_config
 
 ROUNDS = 3
+APART = 100
+"""Steps for each look here, so that some are in a training; a sweep looks more rarely."""
 LOOKED_AT = ("kd", "pkd", "tinybert", "ckd")
 
 
@@ -76,6 +79,7 @@ def main() -> None:
     parser.add_argument("--students", nargs="+", choices=STUDENTS, default=list(STUDENTS))
     parser.add_argument("--methods", nargs="+", choices=LOOKED_AT, default=list(LOOKED_AT))
     given = parser.parse_args()
+    anatomy.APART = APART
     with tempfile.TemporaryDirectory() as folder:
         for student in given.students:
             prepared = prepared_with(*STUDENTS[student], given.methods, Path(folder) / student)

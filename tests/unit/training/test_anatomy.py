@@ -23,6 +23,12 @@ ALONE = DistributedContext(0, 1, torch.device("cpu"))
 FEW = {"epochs": 1, "lr": 1e-2}
 
 
+@pytest.fixture(autouse=True)
+def every_training_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one of many steps is, where it is no matter of chance."""
+    monkeypatch.setattr("raykd.training.anatomy.APART", 1)
+
+
 def trained(kind: str, name: str, **changes: Any) -> tuple[torch.nn.Module, tuple[Evaluation, ...]]:
     pair = SmallPair.of(kind, dropout=0.2)
     model = copy.deepcopy(pair.student)
@@ -137,7 +143,7 @@ def test_one_rank_without_memory_for_it_ends_the_look_on_all_and_the_step_goes_o
 
 
 def test_the_last_evaluation_of_a_short_training_carries_a_sample_and_a_loss_of_one_term_none():
-    _, history = trained("classification", "kd", epochs=5)
+    _, history = trained("classification", "kd", epochs=5, samples=1)
     assert [bool(e.anatomy) for e in history] == [False, False, False, False, True]
     _, alone = trained("classification", "none", epochs=2)
     assert not any(e.anatomy for e in alone)
@@ -153,15 +159,35 @@ def test_ranks_that_meet_within_passes_as_the_teacher_is_sharded_do_not_look():
 
 
 @pytest.mark.parametrize(
-    ("evaluations", "sampled"),
+    ("evaluations", "draw", "sampled"),
     [
-        ([4], {4}), ([4, 8], {8}), ([100, 200], {100, 200}), ([], set()),
-        ([100, 200, 300, 400, 500, 600], {200, 400, 600}),
+        ([500], 0.0, {500}), ([250, 500], 0.9, {500}), ([500, 1000], 0.9, {500, 1000}),
+        ([], 0.0, set()), ([500, 1000, 1500, 2000, 2500, 3000], 0.0, {1000, 2000, 3000}),
+        ([100], 0.19, {100}), ([100], 0.21, set()), ([300, 600], 0.19, {300, 600}),
+        ([300, 600], 0.21, {600}),
     ],
 )  # fmt: skip
-def test_samples_are_spread_evenly_and_are_few_in_a_short_training(evaluations, sampled):
-    assert sampled_steps(evaluations, 3) == sampled
-    assert sampled_steps(evaluations, 0) == set()
+def test_samples_are_spread_evenly_and_one_for_500_steps_in_the_mean(
+    monkeypatch, evaluations, draw, sampled
+):
+    monkeypatch.setattr("raykd.training.anatomy.APART", 500)
+    assert sampled_steps(evaluations, 3, draw) == sampled
+    assert sampled_steps(evaluations, 0, draw) == set()
+
+
+def test_short_trainings_are_looked_at_by_their_seeds(monkeypatch):
+    pair = SmallPair.of("classification")
+    model = copy.deepcopy(pair.student)
+    steps = train_model(pair.job(pair.method("kd"), model, ALONE, **FEW)).steps
+    monkeypatch.setattr("raykd.training.anatomy.APART", 2 * steps)
+
+    def is_looked_at(seed: int) -> bool:
+        job = pair.job(pair.method("kd"), copy.deepcopy(pair.student), ALONE, seed=seed, **FEW)
+        return bool(train_model(job).history[-1].anatomy)
+
+    actual = [is_looked_at(seed) for seed in range(24)]
+    assert 6 <= sum(actual) <= 18
+    assert [is_looked_at(seed) for seed in range(4)] == actual[:4]
 
 
 def test_where_memory_runs_out_nothing_is_kept_and_the_training_goes_on():
