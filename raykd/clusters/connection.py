@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import ray
@@ -18,7 +18,8 @@ import ray
 from raykd.clusters import local_cluster
 from raykd.clusters.auth_token import read_token
 from raykd.clusters.environment import RayEnvironment
-from raykd.clusters.local_cluster import LocalCluster
+from raykd.clusters.given_cluster import GivenCluster
+from raykd.clusters.watched import WatchedCluster
 from raykd.errors import ClusterLost, SetupError
 from raykd.ray_private import (
     RAY,
@@ -46,10 +47,10 @@ class Connection:
     """A connection to Ray.
 
     Args:
-        cluster: The local cluster that it is to, None for another one.
+        cluster: What watches the cluster; None where nobody does.
     """
 
-    def __init__(self, cluster: LocalCluster | None = None) -> None:
+    def __init__(self, cluster: WatchedCluster | None = None) -> None:
         self._cluster = cluster
 
     @property
@@ -94,7 +95,7 @@ def connected(address: str | None) -> Iterator[Connection]:
         else:
             if address == "auto":
                 address = cluster_of_job(os.environ) or address
-            with _connection(address, Connection()) as connection:
+            with _given_cluster(address) as connection:
                 yield connection
     finally:
         environment.restore()
@@ -110,15 +111,10 @@ def _local_cluster() -> Iterator[Connection]:
     """
     cluster = local_cluster.take()
     try:
-        with _connection(cluster.address(), Connection(cluster)) as connection:
+        with _loss([cluster]), _connection(cluster.address(), lambda: cluster) as connection:
             yield connection
-    except BaseException as exc:
-        # What ends the block may follow from the loss, also as an interruption.
-        follows = cluster.lost and not isinstance(exc, ClusterLost)
-        if follows or isinstance(exc, Exception):
-            cluster.keep_logs()
-        if follows:
-            raise cluster.error() from exc
+    except Exception:
+        cluster.keep_logs()
         raise
     finally:
         if ray.is_initialized():
@@ -128,8 +124,46 @@ def _local_cluster() -> Iterator[Connection]:
 
 
 @contextmanager
-def _connection(address: str, connection: Connection) -> Iterator[Connection]:
-    """The connection, made and left."""
+def _given_cluster(address: str) -> Iterator[Connection]:
+    """A connection to a cluster that others started, and that stays."""
+    clusters: list[GivenCluster] = []
+
+    def watched() -> GivenCluster:
+        clusters.append(GivenCluster())
+        return clusters[0]
+
+    try:
+        with _loss(clusters), _connection(address, watched) as connection:
+            yield connection
+    finally:
+        for cluster in clusters:
+            cluster.leave()
+
+
+@contextmanager
+def _loss(clusters: Sequence[WatchedCluster]) -> Iterator[None]:
+    """What ends the block may follow from the loss of a cluster, also as an interruption.
+
+    Raises:
+        ClusterLost: It does.
+    """
+    try:
+        yield
+    except BaseException as exc:
+        for cluster in clusters:
+            if cluster.lost and not isinstance(exc, ClusterLost):
+                raise cluster.error() from exc
+        raise
+
+
+@contextmanager
+def _connection(address: str, watched: Callable[[], WatchedCluster]) -> Iterator[Connection]:
+    """The connection, made and left.
+
+    Args:
+        address: Of the cluster.
+        watched: The cluster, asked for when Ray is connected to it.
+    """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with on_loopback() if _listens_here_alone(address) else contextlib.nullcontext():
         _connect(address)
@@ -138,12 +172,14 @@ def _connection(address: str, connection: Connection) -> Iterator[Connection]:
         for number, handler in handlers.items():
             if handler is not None:
                 signal.signal(number, handler)
+    cluster: WatchedCluster | None = None
     try:
         require_head()
+        cluster = watched()
         with _as_setup_error(), words_to(log.debug):
-            yield connection
+            yield Connection(cluster)
     finally:
-        _disconnect(0.0 if connection.lost else LEAVE_S)
+        _disconnect(0.0 if cluster is not None and cluster.lost else LEAVE_S)
 
 
 def _listens_here_alone(address: str) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -22,10 +21,8 @@ from raykd.clusters import cluster_process
 from raykd.clusters.auth_token import make_private
 from raykd.clusters.environment import RayEnvironment
 from raykd.clusters.processes import descendants, kill
+from raykd.clusters.watched import WatchedCluster, used
 from raykd.errors import ClusterLost, SetupError
-
-NOTICE_S = 2.0
-"""Who looks again and again whether a cluster is lost has noticed it after so long."""
 
 END_S = 10.0
 """The processes have this long to end."""
@@ -52,16 +49,11 @@ _ENDED = json.dumps({
 })  # fmt: skip
 
 
-class LocalCluster:
-    """Starts a local cluster; returns at once.
-
-    Attributes:
-        lost: Which of its processes ended by itself; empty while all are well.
-    """
+class LocalCluster(WatchedCluster):
+    """Starts a local cluster; returns at once."""
 
     def __init__(self) -> None:
-        self.lost = ""
-        self._noticed = False
+        super().__init__()
         self._environment = RayEnvironment(local=True)
         make_private()
         self._address = ""
@@ -107,14 +99,15 @@ class LocalCluster:
 
     def stay(self) -> None:
         """Let it be there until this process ends, whatever becomes of this object."""
-        _used.remove(self)
+        self.interrupts = False
         _staying.append(self)
 
     def end(self) -> None:
         """End its processes: at once where they are not all there yet."""
         assert self._process.stdin is not None
-        if self in _used:
-            _used.remove(self)
+        self.interrupts = False
+        if self in used:
+            used.remove(self)
         with contextlib.suppress(OSError):  # it is gone, and what it was told last is not written
             self._process.stdin.close()
         try:
@@ -128,11 +121,6 @@ class LocalCluster:
             # It has done so itself, unless somebody killed it.
             cluster_process.delete(self._session, but_logs=self._kept)
         self._environment.restore()
-
-    def notice(self) -> bool:
-        """Whether it is lost; who asks looks after the main thread itself."""
-        self._noticed = self._noticed or bool(self.lost)
-        return self._noticed
 
     def error(self) -> ClusterLost:
         """What to raise where it is lost."""
@@ -148,15 +136,10 @@ class LocalCluster:
         line = self._process.stdout.readline()
         if self._process.stdin is None or self._process.stdin.closed:
             return  # it was to end
-        self.lost = json.loads(line)["lost"] if line else "the process that started it"
-        time.sleep(NOTICE_S)
-        if self in _used and not self._noticed:
-            # A real signal: it also ends a wait.
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        self.lose(json.loads(line)["lost"] if line else "the process that started it")
 
 
 _ahead: list[LocalCluster] = []
-_used: list[LocalCluster] = []
 _staying: list[LocalCluster] = []
 
 
@@ -181,13 +164,8 @@ def ahead() -> Iterator[None]:
 def take() -> LocalCluster:
     """The local cluster that starts ahead, or one that starts now."""
     cluster = _ahead.pop() if _ahead else LocalCluster()
-    _used.append(cluster)
+    used.append(cluster)
     return cluster
-
-
-def lost() -> bool:
-    """Whether a local cluster that this process uses is lost: calls to it never come back."""
-    return any(cluster.lost for cluster in (*_used, *_staying))
 
 
 def staying() -> LocalCluster | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import ray
 
-from raykd.clusters import local_cluster
+from raykd.clusters import watched
 from raykd.clusters.autoscaling import SlotAutoscaler
 from raykd.clusters.capacity import Cluster
 from raykd.clusters.node_agents import NodeAgents
@@ -65,7 +65,7 @@ def slots(
     finally:
         if closing is not None:
             closing.set()
-        if not local_cluster.lost():  # nobody would answer
+        if not watched.lost():  # nobody would answer
             # The coordinator may be lost: that has been told, or is what ended the block.
             with contextlib.suppress(ray.exceptions.RayError):
                 autoscaler.close()

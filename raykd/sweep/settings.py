@@ -127,7 +127,7 @@ def pair_settings(spec: SweepSpec) -> PairSettings:
         student=derived,
         student_name=describe_model(student.model),
         max_length=spec.data.max_length,
-        tokens=next(filter(None, map(_model_here, spec.teachers.values())), None),
+        tokens=next((m for m in map(_model_here, spec.teachers.values()) if m is not None), None),
     )
 
 

@@ -412,9 +412,9 @@ def test_a_starter_that_is_killed_takes_no_error_along_and_of_its_folder_logs_st
 
 INTERRUPTED = """
 import time
-from raykd.clusters import connection, local_cluster
+from raykd.clusters import connection, local_cluster, watched
 from raykd.errors import ClusterLost
-local_cluster.NOTICE_S = 0.1
+watched.NOTICE_S = 0.1
 told = ['{"address": "1.2.3.4:5", "session": "/nowhere"}', '{"lost": "the GCS"}']
 local_cluster._BEGIN = f"for line in {told}: print(line, flush=True)\\nimport sys; sys.stdin.read()"
 connection._connect = lambda address: time.sleep(60)

@@ -1,0 +1,57 @@
+"""A cluster whose loss is noticed: calls to one that is lost may never come back."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from abc import ABC, abstractmethod
+
+from raykd.errors import ClusterLost
+
+NOTICE_S = 2.0
+"""Who looks again and again whether a cluster is lost has noticed it after so long."""
+
+
+class WatchedCluster(ABC):
+    """A cluster that this process uses.
+
+    Attributes:
+        lost: What of it has ended by itself; empty while all is well.
+        interrupts: Whether a main thread that waits for it is interrupted then.
+    """
+
+    def __init__(self) -> None:
+        self.lost = ""
+        self.interrupts = True
+        self._noticed = False
+
+    def notice(self) -> bool:
+        """Whether it is lost; who asks looks after the main thread itself."""
+        self._noticed = self._noticed or bool(self.lost)
+        return self._noticed
+
+    @abstractmethod
+    def error(self) -> ClusterLost:
+        """What to raise where it is lost."""
+
+    def lose(self, what: str) -> None:
+        """Note what has ended, and interrupt a main thread that has not noticed it by then.
+
+        Args:
+            what: In the user's words.
+        """
+        self.lost = what
+        time.sleep(NOTICE_S)
+        if self.interrupts and not self._noticed:
+            # A real signal: it also ends a wait.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+used: list[WatchedCluster] = []
+"""Those that this process is connected to."""
+
+
+def lost() -> bool:
+    """Whether a cluster that this process uses is lost: nobody answers any more."""
+    return any(cluster.lost for cluster in used)
