@@ -129,6 +129,13 @@ LAYERS = {
         types={"losses.targets"},
         packages={"pydantic", "ruamel"},
     ),
+    "task_setup": Layer(
+        # What the rooms below need of a search space, as plain settings of theirs.
+        raykd={"errors", "home_folder", "params", "registry", "data", "losses.targets", "models",
+               "methods.base", "results.data_caveats", "results.scales", "results.sentences",
+               "spec", "teachers", "training.device", "training.model_options",
+               "training.settings"},
+    ),
     "search": Layer(
         # What records a search is told the status of a trial.
         raykd={"errors", "params", "private_api", "spec.domains", "spec.schema",
@@ -178,10 +185,11 @@ LAYERS = {
     "sweep": Layer(
         # Everything below; `__init__` is raykd's version.
         raykd={"__init__", "errors", "home_folder", "params", "registry", "ray_private",
-               "losses.targets", "data",
-               "models", "methods.base", "training.device", "training.model_options",
-               "training.seeding", "training.settings", "teachers", "trial", "clusters", "loggers",
-               "spec", "search", "results", "report", "secrets", "whole_file"},
+               "data.base", "data.chance_level", "data.confusion", "data.notes", "data.row_roles",
+               "data.unlabelled_files", "models",
+               "training.device", "training.seeding", "training.settings", "teachers", "trial",
+               "clusters", "loggers", "spec", "task_setup", "search", "results", "report",
+               "secrets", "whole_file"},
         packages={"optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.
         later={"torch"},
@@ -189,7 +197,7 @@ LAYERS = {
     "cli": Layer(
         raykd={"__init__", "errors", "params", "registry", "spec", "sweep", "results", "report",
                "export", "harness", "clusters", "home_folder", "own_folder", "proposal", "secrets",
-               "teachers.user_cache", "user_code", "whole_file"},
+               "task_setup.data_overview", "teachers.user_cache", "user_code", "whole_file"},
         packages={"typer", "rich"},
         # Help and usage errors answer at once; `env` tells what torch and the devices are.
         later={"torch"},
@@ -417,7 +425,7 @@ def test_a_class_has_a_name_of_its_own():
 # which sets what its libraries read, and loggers, whose packages are set up there.
 MAY_READ_THE_ENVIRONMENT = {
     "cli", "sweep", "clusters", "home_folder.py", "loggers", "ray_private/setup_worker.py",
-    "teachers/user_cache.py", "trial/worker.py",
+    "task_setup/endpoint_teacher.py", "teachers/user_cache.py", "trial/worker.py",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from raykd.cli.output import Output
 from raykd.errors import SpecError
 
 if TYPE_CHECKING:
-    from raykd.sweep.data_overview import DataOverview
+    from raykd.task_setup.data_overview import DataOverview
 
 _MOST_CLASSES = 40
 
@@ -30,7 +30,7 @@ def data(
     """Show the rows of a search space: how many, how long, which classes, what is cut, samples."""
     from raykd.errors import RaykdError
     from raykd.spec.load import load_spec, placed
-    from raykd.sweep.data_overview import data_overview
+    from raykd.task_setup.data_overview import data_overview
 
     limit_imports(allow_imports)
     spec = load_spec(file, override or ())

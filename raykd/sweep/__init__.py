@@ -1,4 +1,4 @@
-"""The order of a sweep: task setup, teachers, search, confirm, resume, and its records.
+"""The order of a sweep: preflight, teachers, search, confirm, resume, and its records.
 
 The package shares its name with the public function ``raykd.sweep``. Python binds a sub-package in
 its parent as soon as any part of it is imported and would hide the function, so the package can be

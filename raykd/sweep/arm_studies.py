@@ -19,8 +19,8 @@ from raykd.spec.descriptions import describe_splits
 from raykd.spec.schema import ArmSpec, SweepSpec
 from raykd.spec.schema_stages import Constraint
 from raykd.spec.size_section import is_sized
-from raykd.sweep.settings import lora_plan
-from raykd.sweep.tasks import task_of
+from raykd.task_setup.settings import lora_plan
+from raykd.task_setup.tasks import task_of
 from raykd.training.seeding import derive_seed
 from raykd.training.settings import STATE_EVERY_S, TrainSettings
 from raykd.trial.run import TrialConfig

@@ -11,7 +11,7 @@ from raykd.errors import SetupError
 from raykd.models.model_factory import ModelFactory
 from raykd.spec.schema import SweepSpec
 from raykd.spec.size_section import is_sized
-from raykd.sweep.task_setup import TaskSetup
+from raykd.task_setup.set_up import TaskSetup
 
 FLOAT_BYTES = 4
 

@@ -32,11 +32,11 @@ from raykd.sweep.disk_watch import DiskWatch
 from raykd.sweep.resume import cut_short, finished_confirmations, rebuild_studies, settle
 from raykd.sweep.search import device_budget, idle_slots, make_arm, open_storage, search
 from raykd.sweep.seed_looks import SeedLooks
-from raykd.sweep.task_setup import TaskSetup, student_width
-from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
-from raykd.sweep.train_checks import check_training
 from raykd.sweep.trial_recorder import SearchRecorder, TrialRecorder
+from raykd.task_setup.set_up import TaskSetup, student_width
+from raykd.task_setup.teacher_plan import plan_teacher
+from raykd.task_setup.train_checks import check_training
 from raykd.teachers.user_cache import cache_bytes, open_cache, without_cache
 from raykd.training.device import resolve_precision
 from raykd.trial.coordinator import answer
@@ -87,7 +87,7 @@ class Driver:
         spec: What to run.
         run: The run folder.
         log: The event log.
-        setups: Tasks with their teachers, by `raykd.sweep.named_teachers.teacher_key`.
+        setups: Tasks with their teachers, by `raykd.task_setup.named_teachers.teacher_key`.
         cache: Folder of prepared teachers, None for the usual one.
         resumed: Whether an earlier driver worked on this run folder.
         with_confirm: Whether to run the confirm stage.

@@ -22,10 +22,10 @@ from raykd.spec.method_section import arm_infos, train_infos
 from raykd.spec.schema import SweepSpec
 from raykd.spec.size_section import student_infos
 from raykd.sweep.arm_studies import arm_studies, search_trial
-from raykd.sweep.endpoint_teacher import with_answers
-from raykd.sweep.named_teachers import combined, set_up_named, teacher_names
-from raykd.sweep.task_setup import TaskSetup, setup_notes
-from raykd.sweep.teacher_plan import plan_teacher
+from raykd.task_setup.endpoint_teacher import with_answers
+from raykd.task_setup.named_teachers import combined, set_up_named, teacher_names
+from raykd.task_setup.set_up import TaskSetup, setup_notes
+from raykd.task_setup.teacher_plan import plan_teacher
 from raykd.teachers.cache_index import ANSWERS, TEACHER
 from raykd.teachers.inputs import Progress
 from raykd.teachers.prepare import make

@@ -12,8 +12,8 @@ from raykd.models.file_arrays import digest_of
 from raykd.models.model_factory import ModelFactory
 from raykd.models.resolve import hub_commit
 from raykd.spec.schema import SweepSpec
-from raykd.sweep.settings import pair_settings
-from raykd.sweep.task_setup import TaskSetup
+from raykd.task_setup.set_up import TaskSetup
+from raykd.task_setup.settings import pair_settings
 
 InputHashes = Mapping[str, str]
 

@@ -13,10 +13,10 @@ from raykd.errors import RaykdError, Unreachable
 from raykd.spec.descriptions import describe_data
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.loggers import check_loggers
-from raykd.sweep.named_teachers import check_same_students, set_up_named, teacher_names
-from raykd.sweep.task_setup import load_roles, setup_notes
-from raykd.sweep.tasks import task_of
-from raykd.sweep.teacher_plan import plan_teacher
+from raykd.task_setup.named_teachers import check_same_students, set_up_named, teacher_names
+from raykd.task_setup.set_up import load_roles, setup_notes
+from raykd.task_setup.tasks import task_of
+from raykd.task_setup.teacher_plan import plan_teacher
 
 ASSUMED_STORE_BYTES = 1 << 40
 """Bytes for cached outputs: what a cluster has room for is not known before there is one."""

@@ -18,11 +18,11 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep import input_hashes, run_folder
 from raykd.sweep.disk_need import disk_need, look_for_room
 from raykd.sweep.driver import Driver
-from raykd.sweep.endpoint_teacher import with_answers
 from raykd.sweep.input_hashes import hash_inputs
 from raykd.sweep.loggers import Loggers, check_loggers
-from raykd.sweep.named_teachers import set_up_all
-from raykd.sweep.task_setup import TaskSetup, setup_notes
+from raykd.task_setup.endpoint_teacher import with_answers
+from raykd.task_setup.named_teachers import set_up_all
+from raykd.task_setup.set_up import TaskSetup, setup_notes
 from raykd.whole_file import whole_file
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")

@@ -16,7 +16,7 @@ from raykd.results.scales import unit_of
 from raykd.spec.arms import use_of_unlabelled
 from raykd.spec.descriptions import describe_splits, describe_student, describe_teacher
 from raykd.sweep.arm_studies import objectives
-from raykd.sweep.task_setup import TaskSetup
+from raykd.task_setup.set_up import TaskSetup
 from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.serving_plan import ServingPlan

@@ -18,9 +18,9 @@ from raykd.results.event_log import EventLog
 from raykd.results.records import TEACHER_NOTE, TaskRecord
 from raykd.results.serialization import to_dict
 from raykd.sweep import run_folder
-from raykd.sweep.named_teachers import combined, teacher_key
 from raykd.sweep.task_records import joined_record, task_record, teacher_record
-from raykd.sweep.task_setup import TaskSetup
+from raykd.task_setup.named_teachers import combined, teacher_key
+from raykd.task_setup.set_up import TaskSetup
 from raykd.teachers import object_store
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.serving_plan import ServingPlan
@@ -51,8 +51,9 @@ class TeacherProvider:
     sweep that waits for the same teacher goes on.
 
     Args:
-        setups: Tasks with their teachers, by `raykd.sweep.named_teachers.teacher_key`, which is the
-            name of the task where it has one teacher; combinations behind those they combine.
+        setups: Tasks with their teachers, by `raykd.task_setup.named_teachers.teacher_key`, which
+            is the name of the task where it has one teacher; combinations behind those they
+            combine.
         plan: How a teacher is served.
         retries: How often a teacher is prepared again after a failure.
         coordinator: Handle of the coordinator actor.

@@ -19,7 +19,7 @@ from raykd.results.row_outcomes import write_row_outcomes
 from raykd.results.serialization import from_dict, to_dict
 from raykd.search.arms import ArmsRecorder
 from raykd.sweep.arm_studies import ArmStudy
-from raykd.sweep.train_checks import batch_wide
+from raykd.task_setup.train_checks import batch_wide
 from raykd.training.settings import AUTO
 from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig

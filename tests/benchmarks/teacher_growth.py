@@ -29,9 +29,9 @@ from raykd.results.event_log import EventLog
 from raykd.spec.load import load_spec
 from raykd.spec.schema import SweepSpec
 from raykd.sweep import run_folder
-from raykd.sweep.task_setup import set_up_task
-from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
+from raykd.task_setup.set_up import set_up_task
+from raykd.task_setup.teacher_plan import plan_teacher
 from raykd.teachers.user_cache import open_cache
 
 ROWS = (10_000, 100_000, 400_000)

@@ -17,7 +17,7 @@ import pytest
 from raykd.data.base import DataSettings, Examples
 from raykd.errors import DataError, RaykdError
 from raykd.spec.load import load_spec
-from raykd.sweep.tasks import task_of
+from raykd.task_setup.tasks import task_of
 
 SPACE = """
 name: case

@@ -11,7 +11,7 @@ from raykd.data.base import DataSettings
 from raykd.data.tasks.dolly import TASK as DOLLY
 from raykd.errors import DataError
 from raykd.spec.load import load_spec
-from raykd.sweep.tasks import task_of
+from raykd.task_setup.tasks import task_of
 from tests.cases.data_case import SPACE, Refused, check_refused, fill, read
 from tests.cases.file_cases import FILE_CASES
 from tests.cases.label_cases import LABEL_CASES

@@ -27,7 +27,7 @@ from raykd.models import weights
 from raykd.models.layer_selection import select_layers
 from raykd.models.tokenizers import save_tokenizer
 from raykd.sweep.in_process import prepare_task
-from raykd.sweep.task_setup import TaskSetup, set_up_task
+from raykd.task_setup.set_up import TaskSetup, set_up_task
 from raykd.training.device import DistributedContext
 from raykd.training.inference import InferenceSetup
 from raykd.training.settings import TrainSettings

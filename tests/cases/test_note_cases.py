@@ -12,7 +12,7 @@ from raykd.data.notes import listening, note
 from raykd.results.event_log import EventLog
 from raykd.spec.load import load_spec
 from raykd.sweep.run import _warn
-from raykd.sweep.task_setup import set_up_task, setup_notes
+from raykd.task_setup.set_up import set_up_task, setup_notes
 from tests import synthetic_run
 from tests.cases.data_case import csv, jsonl
 

@@ -10,7 +10,7 @@ import pytest
 
 from raykd.errors import DataError, SpecError
 from raykd.models.checkpoint import read_checkpoint
-from raykd.sweep.task_setup import set_up_task
+from raykd.task_setup.set_up import set_up_task
 from tests.cases.model_folders import spec_of, write_encoder
 
 PAIRS = """

@@ -25,7 +25,7 @@ from raykd.spec.load import load_spec, to_yaml
 from raykd.sweep import input_hashes, run_folder
 from raykd.sweep.loggers import Loggers
 from raykd.sweep.run import Conclusion, SweepOptions, run_sweep
-from raykd.sweep.task_setup import set_up_task
+from raykd.task_setup.set_up import set_up_task
 from tests.synthetic_run import Builder
 from tests.unit.sweep.specs import TASK, spec
 

@@ -35,8 +35,8 @@ from raykd.models.signals.embeddings import Embeddings
 from raykd.models.tokenizers import save_tokenizer
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.in_process import run_in_process, trial_of
-from raykd.sweep.task_setup import TaskSetup, set_up_task
-from raykd.sweep.teacher_plan import plan_teacher
+from raykd.task_setup.set_up import TaskSetup, set_up_task
+from raykd.task_setup.teacher_plan import plan_teacher
 from raykd.teachers.prepare import prepare
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext

@@ -11,7 +11,7 @@ from raykd import registry
 from raykd.errors import SpecError
 from raykd.models.base import RandomInitConfig
 from raykd.models.model_factory import factory_from_random_init
-from raykd.sweep.task_setup import TaskSetup, set_up_task
+from raykd.task_setup.set_up import TaskSetup, set_up_task
 from tests.unit.sweep.specs import SHAPE, TASK, spec
 
 TEXT = "toy_text/replies"

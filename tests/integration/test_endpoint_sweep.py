@@ -24,7 +24,7 @@ from raykd.spec.schema import SweepSpec
 from raykd.sweep.in_process import prepare_task
 from raykd.sweep.run import SweepOptions, run_sweep
 from tests.openai_server import KEY, MODEL, running
-from tests.unit.sweep import test_given_texts as given
+from tests.unit.task_setup import test_given_texts as given
 
 SERVE_S = 120.0
 """Transformers has this long to start its server, on a busy machine."""

@@ -24,7 +24,7 @@ from raykd.data.collate import Collator
 from raykd.results.records import SweepResult, TrialResult
 from raykd.results.store import load_results
 from raykd.spec.load import load_spec, spec_from_dict
-from raykd.sweep.task_setup import set_up_task
+from raykd.task_setup.set_up import set_up_task
 from raykd.training.device import DistributedContext
 from raykd.training.evaluate import score_by_row
 from raykd.training.inference import InferenceSetup

@@ -23,9 +23,9 @@ from raykd.models.file_arrays import digest_of
 from raykd.results.event_log import EventLog
 from raykd.sweep import run_folder
 from raykd.sweep.in_process import prepare_task
-from raykd.sweep.task_setup import set_up_task
-from raykd.sweep.teacher_plan import plan_teacher
 from raykd.sweep.teacher_provider import TeacherProvider
+from raykd.task_setup.set_up import set_up_task
+from raykd.task_setup.teacher_plan import plan_teacher
 from raykd.teachers import object_store
 from raykd.teachers.assembly import assemble
 from raykd.teachers.inputs import TaskInputs

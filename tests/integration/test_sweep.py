@@ -35,7 +35,7 @@ from raykd.spec.dump import to_yaml
 from raykd.spec.load import spec_from_dict
 from raykd.sweep.run import SweepOptions, run_sweep
 from raykd.sweep.search import open_storage
-from raykd.sweep.task_setup import set_up_task
+from raykd.task_setup.set_up import set_up_task
 from raykd.teachers.prepared_task import PreparedTask
 from tests.integration.conftest import run_here, tiny_spec
 

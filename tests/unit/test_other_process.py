@@ -14,7 +14,7 @@ import pytest
 from raykd.models.tokenizers import train_tokenizer
 from raykd.teachers.digest import code_digest, digest
 from tests.unit.models.test_tokenizers import TEXTS
-from tests.unit.sweep.test_task_setup import fingerprint
+from tests.unit.task_setup.test_set_up import fingerprint
 
 ROOT = Path(__file__).parents[2]
 CODE = "from tests.unit.test_other_process import found\nimport json\nprint(json.dumps(found()))"

@@ -28,7 +28,7 @@ from raykd.data.folder import SUFFIXES, FolderReader
 from raykd.data.guess_task import guess_task
 from raykd.errors import RaykdError
 from raykd.spec.load import load_spec
-from raykd.sweep.tasks import task_of
+from raykd.task_setup.tasks import task_of
 from tests.cases.data_case import SPACE
 
 MANY = int(os.environ.get("RAYKD_FUZZ", "0"))

@@ -12,7 +12,7 @@ import pytest
 from raykd.data.answer_choices import CHOICE_POSITION
 from raykd.errors import DataError
 from raykd.models.signals.answer_choices import AnswerChoices
-from raykd.sweep.task_setup import TaskSetup, set_up_task
+from raykd.task_setup.set_up import TaskSetup, set_up_task
 from tests.unit.sweep.specs import spec
 
 SHAPE = {"heads": 2, "layers": 1, "vocabulary": 300, "max_positions": 128, "dropout": 0.0}

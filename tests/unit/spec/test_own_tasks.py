@@ -15,7 +15,7 @@ from raykd.errors import DataError
 from raykd.spec.descriptions import describe_data
 from raykd.spec.load import load_spec, spec_from_dict, to_yaml
 from raykd.spec.schema import OwnTaskSpec
-from raykd.sweep.tasks import task_of
+from raykd.task_setup.tasks import task_of
 from tests.unit.spec.files import ARMS, HEAD, only, write
 
 OWN = "{name: reviews, texts: [title, body], labels: [neg, pos], path: data/reviews}"

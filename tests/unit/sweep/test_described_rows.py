@@ -16,7 +16,7 @@ from raykd.results.serialization import from_dict, to_dict
 from raykd.results.store import read_events
 from raykd.sweep.run import _warn
 from raykd.sweep.task_records import task_record
-from raykd.sweep.task_setup import set_up_task
+from raykd.task_setup.set_up import set_up_task
 from tests.unit.sweep.specs import TASK, spec
 
 HALVES = {"split": "validation", "fraction": 0.5}

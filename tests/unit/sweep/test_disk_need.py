@@ -10,7 +10,7 @@ import pytest
 from raykd.errors import SetupError
 from raykd.sweep import disk_need as module
 from raykd.sweep.disk_need import DiskNeed, disk_need, look_for_room
-from raykd.sweep.task_setup import set_up_task
+from raykd.task_setup.set_up import set_up_task
 from tests.unit.sweep.specs import TASK, spec
 
 MIB, GIB = 2**20, 2**30

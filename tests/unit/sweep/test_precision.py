@@ -9,8 +9,8 @@ import pytest
 
 from raykd import registry
 from raykd.sweep.in_process import run_in_process
-from raykd.sweep.task_setup import set_up_task, student_width
 from raykd.sweep.trial_recorder import TrialRecorder
+from raykd.task_setup.set_up import set_up_task, student_width
 from raykd.trial.run import TrialConfig
 from tests.unit.sweep.specs import SHAPE, TASK, spec
 from tests.unit.teachers import tiny

@@ -19,7 +19,7 @@ from raykd.sweep.arm_studies import arm_studies, confirm_trial, search_trial
 from raykd.sweep.confirm import to_confirm
 from raykd.sweep.in_process import trial_of
 from raykd.sweep.search import make_arm
-from raykd.sweep.task_setup import set_up_task
+from raykd.task_setup.set_up import set_up_task
 from tests.unit.search.studies import JournalInMemory
 from tests.unit.sweep.specs import TASK, spec
 

@@ -13,8 +13,8 @@ from raykd.models import weights
 from raykd.models.signals.base import OutputSpec
 from raykd.models.signals.logits import Logits
 from raykd.models.student_from_teacher import StudentFromTeacher
-from raykd.sweep.task_setup import set_up_task
-from raykd.sweep.teacher_plan import plan_teacher
+from raykd.task_setup.set_up import set_up_task
+from raykd.task_setup.teacher_plan import plan_teacher
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.precision import error_of, frozen
 from raykd.teachers.prepare import make
