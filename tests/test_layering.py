@@ -94,14 +94,15 @@ LAYERS = {
     ),
     "teachers": Layer(
         # The history of fine-tuning is made of records; preparing asks the registry for the task.
-        # Augmented rows are kept in the cache of teachers.
-        raykd={"errors", "params", "registry", "losses", "data.augment", "data.base",
-               "data.bits_per_byte",
-               "data.classification", "data.collate", "data.hold_out", "data.kinds",
-               "data.prompts", "data.soft_labels", "data.task_kinds", "data.token_logprobs",
-               "data.unlabelled", "data.values",
-               "data.vectors", "home_folder", "models", "methods.base",
-               "training", "results.records", "waiting", "whole_file"},
+        # Augmented rows are kept in the cache of teachers. What a teacher said elsewhere stands in
+        # columns next to the rows, or is asked of a server about them.
+        raykd={"errors", "params", "registry", "losses", "data.augment", "data.base", "data.batch",
+               "data.bits_per_byte", "data.classification", "data.collate", "data.conversations",
+               "data.hold_out", "data.keys", "data.kinds", "data.prompts", "data.route_column",
+               "data.row_checks", "data.soft_labels", "data.table", "data.task_kinds",
+               "data.teacher_columns", "data.token_logprobs", "data.token_texts",
+               "data.unlabelled", "data.values", "data.vectors", "home_folder", "models",
+               "methods.base", "training", "results.records", "waiting", "whole_file"},
         packages={"filelock", "numpy", "torch", "safetensors"},
         later={"openai"},
     ),

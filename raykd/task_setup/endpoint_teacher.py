@@ -1,54 +1,46 @@
-"""Asks a teacher behind an address, and makes outputs of its answers, as if they had been given."""
+"""A teacher behind an address: its settings in a search space, and a task with its answers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raykd.data.base import Examples, TokenizedDataset
-from raykd.data.soft_labels import class_logits
-from raykd.data.table import Faults
-from raykd.data.teacher_columns import LOGPROBS, PLACES, SCORES
-from raykd.errors import DataError, SetupError
-from raykd.models.signals.generations import Generations
-from raykd.models.signals.rationales import Rationales
-from raykd.spec.schema import SweepSpec
-from raykd.task_setup.endpoint_cost import answers_of
-from raykd.task_setup.endpoint_questions import (
-    CLASSES,
-    RATIONALES,
-    RESPONSES,
-    TOKENS,
-    ask_settings,
-    class_answers,
-    class_messages,
-    way_of,
-)
-from raykd.task_setup.given_teacher import recorded_fields, scores_of_roles, tokens_of
-from raykd.teachers.endpoint.answer_parsing import (
-    class_begun,
-    class_named,
-    normalised,
-    text_score,
-    tokens_at,
-)
-from raykd.teachers.endpoint.asking import Usage, ask_all
-from raykd.teachers.endpoint.client import EndpointClient, EndpointSettings
-from raykd.teachers.endpoint.requests import Answer
-from raykd.teachers.endpoint.token_places import labelled_places
-from raykd.teachers.given_outputs import GivenOutputs
+from raykd.spec.schema import AskSpec, RationaleSpec, SweepSpec, TeacherSpec
+from raykd.teachers.endpoint.client import EndpointSettings
+from raykd.teachers.endpoint.cost import describe_cost
+from raykd.teachers.endpoint.endpoint_task import AskSettings, EndpointTask
+from raykd.teachers.endpoint.outputs import ask_teacher
+from raykd.teachers.endpoint.questions import Questions, questions_of
 from raykd.teachers.inputs import Progress
-from raykd.teachers.teacher_text import followed_by
-from raykd.teachers.user_cache import open_cache
 
 if TYPE_CHECKING:
     from raykd.task_setup.set_up import TaskSetup
 
-ENDPOINT = "teacher.endpoint"
+
+def ask_spec(teacher: TeacherSpec) -> AskSpec:
+    """How a teacher is asked."""
+    return teacher.ask or AskSpec()
+
+
+def endpoint_questions(setup: TaskSetup) -> Questions | None:
+    """What a teacher behind an address is asked, None for another one."""
+    return None if setup.spec.teacher.endpoint is None else questions_of(_endpoint_task(setup))
+
+
+def cost_notes(setup: TaskSetup, cache: Path | None) -> tuple[str, ...]:
+    """What asking will cost at most, in tokens, in a sentence; none for a teacher that is here.
+
+    Args:
+        setup: The task.
+        cache: Folder of answers from before, None for the usual place.
+    """
+    if setup.questions is None:
+        return ()
+    tokenizer = setup.tokenizers.student
+    return (describe_cost(_endpoint_task(setup), setup.questions, tokenizer, cache),)
 
 
 def with_answers(
@@ -65,45 +57,53 @@ def with_answers(
     Raises:
         RaykdError: The server does not answer, or not what is needed. Answers so far are kept.
     """
-    questions = setup.questions
-    if questions is None:
+    if setup.questions is None:
         return setup
-    cache, why = open_cache(folder)
-    if why is not None or cache.folder is None:
-        raise why or SetupError("there is no folder for answers", hint="set RAYKD_CACHE")
-    requests, total = questions.all(), len({r.key() for r in questions.all()})
-    with closing(answers_of(setup.spec, cache.folder)) as answer_cache:
-        answers, usage = ask_all(
-            requests,
-            lambda: EndpointClient(_settings(setup.spec)),
-            answer_cache,
-            ask_settings(setup.spec.teacher).concurrent,
-            lambda done: progress("ask", done, total, ""),
-        )
-    note(describe_usage(setup, usage))
-    by_use = {}
-    for use, some in questions.requests.items():
-        by_use[use], answers = answers[: len(some)], answers[len(some) :]
-    return replace(setup, given=_given(setup, by_use), usage=asdict(usage))
+    given, usage = ask_teacher(
+        _endpoint_task(setup), setup.questions, _server(setup.spec), folder, progress, note
+    )
+    return replace(setup, given=given, usage=asdict(usage))
 
 
-def describe_usage(setup: TaskSetup, usage: Usage) -> str:
-    """What asking took."""
-    before = ""
-    if usage.cached:
-        before = (
-            f"; {usage.cached:,} answers were there ({usage.cached_prompt_tokens:,} tokens read, "
-            f"{usage.cached_completion_tokens:,} written)"
-        )
-    return (
-        f"{setup.spec.teacher.model} was sent {usage.requests:,} requests: it read "
-        f"{usage.prompt_tokens:,} tokens and wrote {usage.completion_tokens:,}{before}"
+def _endpoint_task(setup: TaskSetup) -> EndpointTask:
+    """The task as its teacher is asked about it."""
+    teacher, data = setup.spec.teacher, setup.spec.data
+    assert teacher.endpoint is not None
+    return EndpointTask(
+        url=teacher.endpoint,
+        model=str(teacher.model),
+        ask=_ask_settings(ask_spec(teacher), data.rationales),
+        task=setup.task,
+        rows=setup.rows,
+        student_splits=setup.student_splits,
+        output_spec=setup.output_spec,
+        own_prompts=setup.own_prompts,
+        max_length=data.max_length,
     )
 
 
-def _settings(spec: SweepSpec) -> EndpointSettings:
+def _ask_settings(ask: AskSpec, rationales: RationaleSpec) -> AskSettings:
+    return AskSettings(
+        interface=ask.interface,
+        system=ask.system,
+        prompt=ask.prompt,
+        explain=ask.explain,
+        choices=ask.choices,
+        score_by=ask.score_by,
+        score_splits=ask.score_splits,
+        top_logprobs=ask.top_logprobs,
+        temperature=float(ask.temperature),
+        seed=ask.seed,
+        max_new_tokens=ask.max_new_tokens,
+        rationale_tokens=rationales.max_new_tokens,
+        posthoc=rationales.source == "teacher_posthoc",
+        concurrent=ask.concurrent,
+    )
+
+
+def _server(spec: SweepSpec) -> EndpointSettings:
     """The server, with the key that the environment holds."""
-    ask = ask_settings(spec.teacher)
+    ask = ask_spec(spec.teacher)
     assert spec.teacher.endpoint is not None
     return EndpointSettings(
         url=spec.teacher.endpoint,
@@ -114,104 +114,3 @@ def _settings(spec: SweepSpec) -> EndpointSettings:
         wait_s=float(ask.wait),
         timeout_s=float(ask.timeout),
     )
-
-
-def _given(setup: TaskSetup, by_use: dict[tuple[str, str], list[Answer]]) -> GivenOutputs:
-    """What the answers are, for the rows as students read them."""
-    task, rows = setup.task, dict(setup.rows)
-    for (use, role), answers in by_use.items():
-        if use == CLASSES:
-            rows[role] = _with_classes(setup, rows[role], role, answers)
-        elif use == TOKENS:
-            rows[role] = _with_tokens(setup, rows[role], answers)
-    texts = {}
-    if (RESPONSES, "train") in by_use:
-        rows_read = replace(setup.student_splits["train"], views={}, columns={})
-        _check_written(setup, by_use[RESPONSES, "train"])
-        texts[Generations().texts] = _followed(setup, rows_read, by_use[RESPONSES, "train"])
-    if (RATIONALES, "train") in by_use:
-        prompts = setup.own_prompts[Rationales().name].prompts
-        if not any(answer.text.strip() for answer in by_use[RATIONALES, "train"]):
-            _check_written(setup, by_use[RATIONALES, "train"])  # some rows may have none
-        texts[Rationales().texts] = _followed(setup, prompts, by_use[RATIONALES, "train"])
-    return GivenOutputs(
-        recorded=recorded_fields(task, rows["train"], setup.student_splits, ENDPOINT),
-        texts=texts,
-        scores=scores_of_roles(task, rows, setup.student_splits),
-    )
-
-
-def _with_classes(
-    setup: TaskSetup, rows: Examples, role: str, answers: Sequence[Answer]
-) -> Examples:
-    """The rows with the logits of their classes."""
-    ask, task = ask_settings(setup.spec.teacher), setup.task
-    choices, faults = class_answers(ask, task), _faults(setup)
-    way, per_row = way_of(ask), len(answers) // len(rows)
-    scores_of_rows: list[Sequence[float]] = []
-    for k in range(len(rows)):
-        own = answers[k * per_row : (k + 1) * per_row]
-        if way == "choices":
-            prompt = class_messages(ask, task, rows, k)
-            begun = "\n\n".join(one["content"] for one in prompt)
-            scores = [text_score(answer, begun) for answer in own]
-            wrong = next((w for _, w in scores if w), "")
-            classes = None if wrong else normalised([score for score, _ in scores])
-        else:
-            read = class_begun if way == "first_token" else class_named
-            classes, wrong = read(own[0], choices)
-        if classes is None:
-            hint = "word teacher.ask.prompt and choices otherwise, or set score_by: text"
-            faults.add("answers name no class", f"{role} row {k + 1}", wrong, hint)
-        else:
-            scores_of_rows.append(classes)
-    _check(faults)
-    logits = class_logits(scores_of_rows, task.task_kind)
-    return replace(rows, fields={**rows.fields, SCORES: tuple(row.tobytes() for row in logits)})
-
-
-def _with_tokens(setup: TaskSetup, rows: Examples, answers: Sequence[Answer]) -> Examples:
-    """The rows with the likely tokens at each place of their responses."""
-    places, faults = labelled_places(setup.student_splits["train"]), _faults(setup)
-    logprobs = []
-    for k, (answer, own) in enumerate(zip(answers, places, strict=True)):
-        choices, wrong = tokens_at(answer, own) if own else ((), "")
-        if wrong:
-            hint = "a server that returns log-probabilities of prompts (echo), as vLLM does"
-            faults.add("answers hold no log-probabilities", f"row {k + 1}", wrong, hint)
-        logprobs.append(choices)
-    _check(faults)
-    where = tuple(f"the answer to row {k + 1}" for k in range(len(rows)))
-    fields = {**rows.fields, LOGPROBS: tuple(logprobs), PLACES: where}
-    return replace(rows, fields=fields)
-
-
-def _followed(
-    setup: TaskSetup, prompts: TokenizedDataset, answers: Sequence[Answer]
-) -> TokenizedDataset:
-    """Rows with the answers as responses; one that was cut has no end."""
-    texts, ended = zip(*((a.text.strip(), a.finish != "length") for a in answers), strict=True)
-    tokens = tokens_of(setup.student_splits)
-    return followed_by(prompts, texts, ended, tokens, setup.spec.data.max_length)
-
-
-def _check_written(setup: TaskSetup, answers: Sequence[Answer]) -> None:
-    faults = _faults(setup)
-    for k, answer in enumerate(answers):
-        if not answer.text.strip():
-            what = f"is empty (it ended with '{answer.finish}' after {answer.written} tokens)"
-            hint = "raise teacher.ask.max_new_tokens, or leave these rows out"
-            faults.add("answers are empty", f"row {k + 1}", what, hint)
-    _check(faults)
-
-
-def _faults(setup: TaskSetup) -> Faults:
-    return Faults(f"{setup.spec.teacher.model} at {setup.spec.teacher.endpoint}")
-
-
-def _check(faults: Faults) -> None:
-    """Raise what is wrong with answers, with its place; all of them are kept."""
-    try:
-        faults.check()
-    except DataError as exc:
-        raise exc.at("teacher.ask") from exc

@@ -1,35 +1,20 @@
-"""The outputs of a teacher that ran elsewhere, read next to the rows of a task."""
+"""A teacher that is no model here: what there is of it, and what it cannot be asked to do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
-from raykd.data.base import Examples, PlainTokenizer, Task, TokenizedDataset
-from raykd.data.batch import LABELLED
-from raykd.data.keys import at_key
-from raykd.data.row_checks import check_ends
-from raykd.data.teacher_columns import (
-    KEY,
-    LOGPROBS,
-    PLACES,
-    SCORES,
-    TEXTS,
-    TeacherColumns,
-    scores_of,
-)
-from raykd.data.token_logprobs import aligned
-from raykd.data.token_texts import TokenTexts
-from raykd.data.unlabelled import with_labelled
-from raykd.errors import DataError, Problem, SpecError
+from raykd.data.base import Examples, Task, TokenizedDataset
+from raykd.data.teacher_columns import TeacherColumns
+from raykd.errors import Problem, SpecError
 from raykd.models.signals.generations import Generations
 from raykd.models.signals.logits import Logits
 from raykd.spec.schema import OutputsSpec, SweepSpec, TeacherSpec
-from raykd.task_setup.endpoint_questions import askable
-from raykd.teachers.cached_outputs import CachedOutputs
-from raykd.teachers.given_outputs import GivenOutputs, given_logits, given_top_k
-from raykd.teachers.inputs import scored_roles
+from raykd.task_setup.endpoint_teacher import ask_spec
+from raykd.teachers.endpoint.questions import askable
+from raykd.teachers.given_columns import given_outputs
+from raykd.teachers.given_outputs import GivenOutputs
 
 
 def teacher_columns(outputs: OutputsSpec | None) -> TeacherColumns | None:
@@ -50,7 +35,7 @@ def held(teacher: TeacherSpec, task: Task) -> tuple[str, ...] | None:
     """Kinds of signal that there are of a teacher on a task, None where it is a model."""
     outputs = teacher.outputs
     if teacher.endpoint is not None:
-        return askable(teacher, task)
+        return askable(ask_spec(teacher).interface, task)
     if teacher.members:
         return (Logits().kind,) if task.task_kind.labels_of == "row" else ()
     if outputs is None:
@@ -81,113 +66,14 @@ def check_rows_are_the_data(spec: SweepSpec) -> None:
         raise SpecError(problems=problems)
 
 
-def given_outputs(
+def outputs_given(
     spec: SweepSpec,
     task: Task,
     rows: Mapping[str, Examples],
     splits: Mapping[str, TokenizedDataset],
     tokenizer: Any,
 ) -> GivenOutputs | None:
-    """What the columns say, for the rows as students read them; None without such columns.
-
-    Args:
-        spec: The sweep.
-        task: The task.
-        rows: Its rows by role.
-        splits: The same as the student reads them.
-        tokenizer: The student's.
-
-    Raises:
-        DataError: The rows of the task are not those of a file, are read in parts, or do not fit
-            what is said of them.
-    """
+    """What a teacher said that ran elsewhere, None of another one; see `given_outputs`."""
     if spec.teacher.outputs is None:
         return None
-    train = rows["train"]
-    if not {SCORES, TEXTS, LOGPROBS} & train.fields.keys():
-        raise DataError(
-            f"rows of {task.name} are of no file, so that nothing can stand next to them",
-            hint="describe a task of your own, with a file of its rows",
-        ).at(KEY)
-    texts = {}
-    if TEXTS in train.fields:
-        encoded = with_responses(task, train, train.fields[TEXTS], tokenizer, spec.data.max_length)
-        end = tokens_of(splits).end
-        with at_key(f"{KEY}.responses"):
-            check_ends(encoded, train.fields[PLACES], end, spec.data.max_length)
-        texts[Generations().texts] = encoded
-    return GivenOutputs(
-        recorded=recorded_fields(task, train, splits),
-        scores=scores_of_roles(task, rows, splits),
-        texts=texts,
-    )
-
-
-def recorded_fields(
-    task: Task, train: Examples, splits: Mapping[str, TokenizedDataset], key: str = KEY
-) -> CachedOutputs | None:
-    """What stands in fields of the train rows, as if it had been recorded; None for nothing.
-
-    Args:
-        task: The task.
-        train: The rows.
-        splits: As the student reads them.
-        key: What of the search space says where it is from.
-    """
-    if (scores := scores_of(train)) is not None:
-        _check_parts(task, train, splits["train"], key)
-        return given_logits(scores)
-    if LOGPROBS not in train.fields:
-        return None
-    tokens = TokenTexts(tokens_of(splits))
-    with at_key(f"{KEY}.logprobs" if key == KEY else key):
-        ids, logs = aligned(train.fields[LOGPROBS], splits["train"], tokens, train.fields[PLACES])
-    return given_top_k(ids, logs, max(tokens.texts) + 1)
-
-
-def tokens_of(splits: Mapping[str, TokenizedDataset]) -> PlainTokenizer:
-    """The tokenizer of rows that are answered in text."""
-    references = splits["validation"].references
-    assert references is not None
-    assert references.tokens is not None
-    return references.tokens
-
-
-def with_responses(
-    task: Task, train: Examples, texts: Sequence[str], tokenizer: Any, max_length: int
-) -> TokenizedDataset:
-    """The train rows with other responses."""
-    fields = {name: of for name, of in train.fields.items() if name != LABELLED}
-    with_texts = replace(
-        train, texts=(train.texts[0], tuple(texts), *train.texts[2:]), fields=fields
-    )
-    encoded = replace(task.encode(with_texts, tokenizer, max_length), references=None)
-    if LABELLED not in train.fields:
-        return encoded
-    return with_labelled(encoded, train.fields[LABELLED])
-
-
-def _check_parts(task: Task, rows: Examples, encoded: TokenizedDataset, key: str) -> None:
-    """Refuse rows of which a model reads several parts.
-
-    Raises:
-        DataError: There are more encoded rows than rows.
-    """
-    if len(encoded) != len(rows):
-        raise DataError(
-            f"a model reads the {len(rows):,} rows of {task.name} in {len(encoded):,} parts, and "
-            "the teacher's outputs are one a row",
-            hint="choose a task of whole rows",
-        ).at(key)
-
-
-def scores_of_roles(
-    task: Task, rows: Mapping[str, Examples], splits: Mapping[str, TokenizedDataset]
-) -> dict[str, Mapping[str, float]]:
-    """The metrics of what is said, of every role that it is said of."""
-    metrics = {}
-    for role in scored_roles(splits):
-        logits = scores_of(rows[role])
-        if logits is not None:
-            metrics[role] = task.score(logits, splits[role])
-    return metrics
+    return given_outputs(task, rows, splits, tokenizer, spec.data.max_length)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from raykd.data.base import Array
 from raykd.data.route_column import ROUTE
 from raykd.errors import DataError, Problem, RaykdError, SpecError
 from raykd.models.signals.base import OutputSpec
@@ -18,10 +17,8 @@ from raykd.spec.teachers_section import TEACHER, WHERE, renamed, teachers_of
 from raykd.task_setup.given_teacher import held
 from raykd.task_setup.set_up import TaskSetup, set_up_task
 from raykd.task_setup.tasks import task_of
-from raykd.teachers.combined import mean_logits, routed_logits
+from raykd.teachers.combined import Combination, combined_outputs
 from raykd.teachers.digest import digest
-from raykd.teachers.given_outputs import GivenOutputs, given_logits
-from raykd.teachers.inputs import scored_roles
 from raykd.teachers.prepared_task import PreparedTask
 
 if TYPE_CHECKING:
@@ -120,33 +117,10 @@ def combined(setup: TaskSetup, members: Mapping[str, PreparedTask]) -> TaskSetup
     Raises:
         DataError: One of them has no outputs on the train rows.
     """
-    logits = {}
-    for name, prepared in members.items():
-        if prepared.cached_outputs is None:
-            raise DataError(
-                f"teacher '{name}' has no outputs on the rows of {setup.task.name} for "
-                f"'{setup.named}' to combine",
-                hint="let an arm of its own learn from its logits, e.g. kd",
-            )
-        logits[name] = prepared.cached_outputs.all_logits()
-    scores = {}
-    for role in scored_roles(setup.teacher_splits):
-        of_role = {n: p.scored_logits[role] for n, p in members.items() if role in p.scored_logits}
-        is_known = setup.spec.teacher.routes is None or ROUTE in setup.rows[role].fields
-        if is_known and of_role.keys() == members.keys():
-            rows = setup.teacher_splits[role]
-            scores[role] = setup.task.score(_combined(setup, role, of_role), rows)
-    recorded = given_logits(_combined(setup, "train", logits))
-    return replace(setup, given=GivenOutputs(recorded=recorded, scores=scores))
-
-
-def _combined(setup: TaskSetup, role: str, logits: Mapping[str, Array]) -> Array:
-    """The logits of a combination on the rows of a role, ``[N, C]``."""
     teacher = setup.spec.teacher
-    if teacher.routes is None:
-        return mean_logits(logits, teacher.weights, setup.task.task_kind)
-    values = setup.rows[role].fields[ROUTE]
-    return routed_logits(logits, [teacher.routes[value] for value in values])
+    combination = Combination(name=setup.named, weights=teacher.weights, routes=teacher.routes)
+    given = combined_outputs(combination, setup.task, setup.rows, setup.teacher_splits, members)
+    return replace(setup, given=given)
 
 
 def _check_combination(task: Task, name: str) -> None:

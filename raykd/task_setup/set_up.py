@@ -38,9 +38,8 @@ from raykd.spec.schema import SweepSpec
 from raykd.spec.size_section import sizes_of
 from raykd.task_setup.constraint_checks import check_constraints
 from raykd.task_setup.cut_rows import cut_notes
-from raykd.task_setup.endpoint_cost import describe_cost
-from raykd.task_setup.endpoint_questions import Questions, questions_of
-from raykd.task_setup.given_teacher import check_rows_are_the_data, given_outputs, held
+from raykd.task_setup.endpoint_teacher import cost_notes, endpoint_questions
+from raykd.task_setup.given_teacher import check_rows_are_the_data, held, outputs_given
 from raykd.task_setup.settings import lora_plan, pair_settings, role_settings
 from raykd.task_setup.sharding_checks import check_sharded_arms, check_sharding
 from raykd.task_setup.student_sizes import (
@@ -53,6 +52,7 @@ from raykd.task_setup.student_sizes import (
 from raykd.task_setup.tasks import check_root, note_unread_splits, task_of
 from raykd.task_setup.train_checks import check_arms, check_models, check_training, training_notes
 from raykd.task_setup.unused_parameters import note_unused
+from raykd.teachers.endpoint.questions import Questions
 from raykd.teachers.given_outputs import GivenOutputs
 
 
@@ -138,8 +138,7 @@ def set_up_task(spec: SweepSpec, name: str, also: OutputSpec | None = None) -> T
         if also is not None:
             read, transformed = setup.output_spec.union(also), setup.transformed.union(also)
             setup = replace(setup, output_spec=read, transformed=transformed)
-        has_endpoint = spec.teacher.endpoint is not None
-        questions = questions_of(spec, setup) if has_endpoint else None
+        questions = endpoint_questions(setup)
     notes = tuple(dict.fromkeys((*heard, *setup.notes)))
     return replace(setup, questions=questions, notes=notes)
 
@@ -154,7 +153,7 @@ def setup_notes(setup: TaskSetup, cache: Path | None = None) -> list[tuple[str, 
     Returns:
         Messages, each with whether the report has a caveat of its own that says it.
     """
-    messages = (*setup.notes, *cut_notes(setup), *describe_cost(setup, cache))
+    messages = (*setup.notes, *cut_notes(setup), *cost_notes(setup, cache))
     notes = [(message, False) for message in messages]
     for what, (count, total) in setup.shared.items():
         if what != CONTRADICTORY:
@@ -215,7 +214,7 @@ def _set_up(
         teacher_splits=teacher_splits,
         student_splits={r: e for r, e in student_splits.items() if r != "finetune"},
         own_prompts=own_prompts,
-        given=given_outputs(spec, task, rows, student_splits, tokenizers.student),
+        given=outputs_given(spec, task, rows, student_splits, tokenizers.student),
         data_fingerprint=fingerprint(rows),
         shared=shared(task, rows, _trained_on(spec)),
         notes=(*pair.notes, *unused, *training_notes(spec, context)),

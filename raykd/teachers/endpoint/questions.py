@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raykd.data.base import Examples, Task
 from raykd.data.conversations import message
 from raykd.models.signals.generations import Generations
 from raykd.models.signals.logits import Logits
 from raykd.models.signals.rationales import Rationales
-from raykd.spec.schema import AskSpec, SweepSpec, TeacherSpec
+from raykd.teachers.endpoint.endpoint_task import AskSettings, EndpointTask
 from raykd.teachers.endpoint.requests import (
     COMPLETIONS,
     Request,
@@ -22,9 +22,6 @@ from raykd.teachers.endpoint.requests import (
 )
 from raykd.teachers.endpoint.token_places import sequences
 from raykd.teachers.inputs import scored_roles
-
-if TYPE_CHECKING:
-    from raykd.task_setup.set_up import TaskSetup
 
 CLASSES, TOKENS, RESPONSES, RATIONALES = "classes", "tokens", "responses", "rationales"
 """What may be asked for."""
@@ -62,28 +59,22 @@ class Questions:
         return sum(map(len, ids)) + sum(request.read_ids() for request in self.all())
 
 
-def ask_settings(teacher: TeacherSpec) -> AskSpec:
-    """How a teacher is asked."""
-    return teacher.ask or AskSpec()
-
-
-def askable(teacher: TeacherSpec, task: Task) -> tuple[str, ...]:
+def askable(interface: str, task: Task) -> tuple[str, ...]:
     """Kinds of signal that a server can be asked for on a task."""
     if not task.task_kind.generates:
         return (Logits().kind,) if task.has_row_classes else ()
     decoder = task.task_kind.is_joined
-    scores = ask_settings(teacher).interface == COMPLETIONS and decoder
+    scores = interface == COMPLETIONS and decoder
     return (*((Logits().kind,) if scores else ()), Generations().kind)
 
 
-def questions_of(spec: SweepSpec, setup: TaskSetup) -> Questions:
+def questions_of(setup: EndpointTask) -> Questions:
     """Everything that the arms of a sweep need of a teacher behind an address.
 
     Args:
-        spec: The sweep.
         setup: The task, with what its arms read.
     """
-    ask, task, train = ask_settings(spec.teacher), setup.task, setup.rows["train"]
+    ask, task, train = setup.ask, setup.task, setup.rows["train"]
     read = {signal.kind for signal in setup.output_spec}
     requests: dict[tuple[str, str], tuple[Request, ...]] = {}
     if Logits().kind in read and task.task_kind.generates:
@@ -100,26 +91,25 @@ def questions_of(spec: SweepSpec, setup: TaskSetup) -> Questions:
         turns = [_turns(ask, train, k) for k in range(len(train))]
         requests[RESPONSES, "train"] = _texts(ask, turns, most)
     if Rationales().name in setup.own_prompts:
-        most = ask.max_new_tokens or spec.data.rationales.max_new_tokens
-        posthoc = spec.data.rationales.source == "teacher_posthoc"
-        prompts = [_explained(ask, train, k, posthoc=posthoc) for k in range(len(train))]
+        most = ask.max_new_tokens or ask.rationale_tokens
+        prompts = [_explained(ask, train, k) for k in range(len(train))]
         requests[RATIONALES, "train"] = _texts(ask, prompts, most)
     return Questions(requests=requests)
 
 
-def class_answers(ask: AskSpec, task: Task) -> tuple[str, ...]:
+def class_answers(ask: AskSettings, task: Task) -> tuple[str, ...]:
     """What the teacher calls each class."""
     return tuple(ask.choices.get(name, name) for name in task.labels)
 
 
-def way_of(ask: AskSpec) -> str:
+def way_of(ask: AskSettings) -> str:
     """How classes are scored."""
     if ask.score_by != "auto":
         return ask.score_by
     return "choices" if ask.interface == COMPLETIONS else "first_token"
 
 
-def class_messages(ask: AskSpec, task: Task, rows: Examples, row: int) -> Messages:
+def class_messages(ask: AskSettings, task: Task, rows: Examples, row: int) -> Messages:
     """What is said to ask for the class of a row."""
     texts = [column[row] for column in rows.texts]
     wording = ask.prompt or _CLASS_PROMPT
@@ -130,7 +120,7 @@ def class_messages(ask: AskSpec, task: Task, rows: Examples, row: int) -> Messag
     return [*_system(ask), {"role": "user", "content": text}]
 
 
-def _class_requests(ask: AskSpec, task: Task, rows: Examples, role: str) -> tuple[Request, ...]:
+def _class_requests(ask: AskSettings, task: Task, rows: Examples, role: str) -> tuple[Request, ...]:
     """Those for the classes of rows: one each, or one for each choice."""
     requests: list[Request] = []
     for k in range(len(rows)):
@@ -146,22 +136,22 @@ def _class_requests(ask: AskSpec, task: Task, rows: Examples, role: str) -> tupl
 
 
 def _texts(
-    ask: AskSpec, prompts: Sequence[Messages], most: int, places: Sequence[str] = ()
+    ask: AskSettings, prompts: Sequence[Messages], most: int, places: Sequence[str] = ()
 ) -> tuple[Request, ...]:
     return tuple(
         written(
             ask.interface, messages, place=places[k] if places else f"row {k + 1}", most=most,
-            temperature=float(ask.temperature), seed=ask.seed,
+            temperature=ask.temperature, seed=ask.seed,
         )
         for k, messages in enumerate(prompts)
     )  # fmt: skip
 
 
-def _system(ask: AskSpec) -> Messages:
+def _system(ask: AskSettings) -> Messages:
     return [{"role": "system", "content": ask.system}] if ask.system else []
 
 
-def _turns(ask: AskSpec, rows: Examples, row: int) -> Messages:
+def _turns(ask: AskSettings, rows: Examples, row: int) -> Messages:
     """The turns before the response of a row."""
     if "turns" not in rows.fields:
         return [*_system(ask), {"role": "user", "content": _worded(ask, rows.texts[0][row])}]
@@ -172,18 +162,18 @@ def _turns(ask: AskSpec, rows: Examples, row: int) -> Messages:
     return turns if has_system else [*_system(ask), *turns]
 
 
-def _worded(ask: AskSpec, text: str) -> str:
+def _worded(ask: AskSettings, text: str) -> str:
     wording = ask.prompt or "{text}"
     return wording.format(text=text, text_a=text, text_b=text, choices="", response="")
 
 
-def _explained(ask: AskSpec, rows: Examples, row: int, *, posthoc: bool) -> Messages:
+def _explained(ask: AskSettings, rows: Examples, row: int) -> Messages:
     """The turns that ask for the rationale of a row."""
     turns = _turns(ask, rows, row)
-    wording = ask.explain or (_EXPLAIN_POSTHOC if posthoc else _EXPLAIN)
+    wording = ask.explain or (_EXPLAIN_POSTHOC if ask.posthoc else _EXPLAIN)
     more = wording.format(
         text=rows.texts[0][row], text_a="", text_b="", choices="",
-        response=rows.texts[1][row] if posthoc else "",
+        response=rows.texts[1][row] if ask.posthoc else "",
     )  # fmt: skip
     turns[-1] = {**turns[-1], "content": f"{turns[-1]['content']}\n\n{more}"}
     return turns
