@@ -71,8 +71,8 @@ LAYERS = {
         # Batches and outputs are types in the contract of a method, and it asks for signals. A
         # method that derives other teachers scores and removes units of the teacher.
         raykd={"errors", "params", "losses", "data.base", "data.kinds", "data.task_kinds",
-               "models.base", "models.packing", "models.signals", "models.structured_pruning",
-               "models.unit_masks", "models.unit_selection"},
+               "models.base", "models.inference", "models.packing", "models.signals",
+               "models.structured_pruning", "models.unit_masks", "models.unit_selection"},
         packages={"torch"},
     ),
     "results": Layer(
@@ -173,8 +173,8 @@ LAYERS = {
     ),
     "export": Layer(
         # A student is given on only if it would be loaded; what the hub is called is said there.
-        raykd={"errors", "hub", "models.shards", "models.weight_files", "params", "registry",
-               "results"},
+        raykd={"errors", "hub", "models.inference", "models.shards", "models.weight_files",
+               "params", "registry", "results"},
         later={"huggingface_hub", "numpy", "onnxruntime", "torch", "transformers"},
     ),
     "harness": Layer(

@@ -93,17 +93,21 @@ class OpenedStudent:
         """The logits of a batch in PyTorch, or its vectors."""
         import torch
 
-        with torch.inference_mode():
+        from raykd.models.inference import inference
+
+        with inference(self.alone):
             return self.alone(**{n: torch.from_numpy(v) for n, v in texts.items()}).numpy()
 
     def ms(self) -> float:
         """Median milliseconds of a pass over a text of `TIMED` tokens."""
         import torch
 
+        from raykd.models.inference import inference
+
         given = {n: torch.from_numpy(v) for n, v in self.texts(*TIMED).items()}
         if self.model.config.is_encoder_decoder:  # up to the first token that it writes
             given["decoder_input_ids"] = given["input_ids"][:, :1]
-        with torch.inference_mode():
+        with inference(self.model):
             return median_ms(lambda: self.model(**given))
 
 

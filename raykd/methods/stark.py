@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from raykd.data.base import Array, Batch
@@ -23,6 +22,7 @@ from raykd.methods.base import (
     TeacherVariant,
 )
 from raykd.models.base import Outputs
+from raykd.models.inference import no_gradient
 from raykd.models.signals.logits import Logits
 from raykd.models.structured_pruning import keep_units
 from raykd.models.unit_masks import sensitivity
@@ -128,10 +128,10 @@ class Scoring(TeacherAnalysis):
         """
         teacher = context.teacher()
         train = {"epochs": self.epochs, "lr": self.lr}
-        student = context.distil(train, self.temperature, 0).eval()
+        student = context.distil(train, self.temperature, 0)
 
         def losses(batch: Batch) -> Mapping[str, Tensor]:
-            with torch.no_grad():
+            with no_gradient(student):
                 student_logits = context.run(student, batch).logits
             teacher_outputs = context.run(teacher, batch)
             distance = _distance(

@@ -20,7 +20,7 @@ from raykd.data.prompts import joined_row
 from raykd.losses.policy import mixed_probabilities
 from raykd.models.architectures.classes import takes
 from raykd.models.families.base import family_of
-from raykd.models.inference import evaluation_mode
+from raykd.models.inference import no_gradient
 from raykd.models.sharding import gather_outer, run_on, runs_together
 
 
@@ -95,7 +95,6 @@ def _pads_left(config: Any) -> bool:
     return not config.is_encoder_decoder or family_of(config).positions(config) is None
 
 
-@torch.no_grad()
 def generate(
     model: Any,
     prompts: Sequence[Array],
@@ -131,7 +130,7 @@ def generate(
         readers.append(teacher)
     gather_outer(model)  # an encoder is run by itself, before the model is
     positions = family_of(model.config).positions(model.config)
-    with evaluation_mode(model), _plain_generation(model), run_on(model, positions):
+    with no_gradient(model), _plain_generation(model), run_on(model, positions):
         sequences: Tensor = model.generate(
             input_ids=ids,
             attention_mask=mask,

@@ -1,13 +1,15 @@
 """A pass without gradient: evaluation mode, precision, and batches of rows of similar length.
 
-Every pass that only reads a model goes through here: evaluation, recording, generation, and the
-words that augmentation puts in.
+Every pass that only reads a model goes through here: evaluation, recording, generation, the words
+that augmentation puts in, what a method looks at before it trains, and an exported student. What
+ranks share of a pass over a split is in `raykd.training.inference`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from torch import nn
 
 from raykd.data.base import Array
 from raykd.models.sharding import gather_outer, is_sharded
+
+ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 @contextmanager
@@ -26,6 +30,24 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train(was_training)
+
+
+def frozen(model: ModelT) -> ModelT:
+    """A model that nothing trains from now on: evaluation mode, weights without gradient."""
+    return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def no_gradient(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradient, where what comes out may enter a loss later.
+
+    Backward passes cannot keep what comes out of `inference`, which is cheaper.
+
+    Args:
+        model: Its mode is left as it was.
+    """
+    with evaluation_mode(model), torch.no_grad():
+        yield
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch import nn
 
 from raykd.models.base import ModelDims, RandomInitConfig
 from raykd.models.families.base import family_named
+from raykd.models.inference import frozen
 from raykd.models.load import build_model, model_dims, positions_of
 from raykd.models.weights import ModelState, parameter_count, restore, without_memory
 
@@ -83,7 +84,7 @@ class ModelFactory:
             model = self.build(0).to(dtype)
         else:
             model = restore(self.state, shared=True, dtype=dtype)
-        return model.eval().requires_grad_(False)
+        return frozen(model)
 
 
 def factory_from_state(

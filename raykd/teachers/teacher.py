@@ -15,6 +15,7 @@ from raykd.losses.vocabulary import UNCHANGED, LogitTransform
 from raykd.methods.base import OnlineTeacherFn, TeacherOutputsFn
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
+from raykd.models.inference import frozen
 from raykd.models.signals.base import OutputSpec, Signal
 from raykd.models.signals.features import FeatureTransform, Transformed
 from raykd.models.signals.hidden_states import HiddenState
@@ -157,7 +158,7 @@ class OnlineTeacher(Teacher):
         *,
         can_pack: bool = False,
     ) -> None:
-        self._model = model.eval().requires_grad_(False)
+        self._model = frozen(model)
         self._own = own
         self._vocabulary = vocabulary
         self._can_pack = can_pack
@@ -172,6 +173,7 @@ class OnlineTeacher(Teacher):
 
     def _outputs(self, batch: Batch, output_spec: OutputSpec, packing: bool) -> Outputs:
         packing = packing and self._can_pack
+        # Its mode is set once: to look at every module again costs a small model a tenth of a pass.
         with torch.no_grad():
             outputs = forward(
                 self._model, batch, output_spec=output_spec.cacheable, packing=packing

@@ -29,6 +29,7 @@ from raykd.methods.base import (
 from raykd.models import weights
 from raykd.models.base import Outputs
 from raykd.models.forward import forward
+from raykd.models.inference import frozen
 from raykd.models.model_factory import ModelFactory
 from raykd.params import Scalar
 from raykd.teachers.cached_outputs import CachedOutputs
@@ -91,7 +92,7 @@ class TeacherAnalysisContext:
 
     def teacher(self) -> nn.Module:
         """The fine-tuned teacher: evaluation mode, frozen weights."""
-        return self.model.eval().requires_grad_(False)
+        return frozen(self.model)
 
     def student(self) -> nn.Module:
         """A new student as trials begin with it, in training mode."""
@@ -162,7 +163,7 @@ def build_variant(
     factory: ModelFactory, variant: TeacherVariant, world: DistributedContext, precision: str
 ) -> nn.Module:
     """A derived teacher, made in float32 of a copy of the teacher's weights, in a precision."""
-    model = factory.build(seed=0).to(world.device).eval().requires_grad_(False)
+    model = frozen(factory.build(seed=0).to(world.device))
     return weights.cast(variant.make(model), FROZEN_DTYPES[precision])
 
 

@@ -13,14 +13,13 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from raykd.data.base import Array, Batch
 from raykd.errors import RaykdError, SetupError
 from raykd.models.base import Outputs
 from raykd.models.generation import TextEnds
-from raykd.models.inference import evaluation_mode
+from raykd.models.inference import no_gradient
 from raykd.models.sharding import shard
 from raykd.results.records import Evaluation
 from raykd.training import checkpoint
@@ -155,7 +154,7 @@ class _Training:
                 batch = job.collator(job.train, order[begin : begin + size]).to(self.world.device)
                 yield batch, self.module.forward_eval(batch), job.teacher(batch)
 
-        with evaluation_mode(self.module), torch.no_grad():
+        with no_gradient(self.module):
             job.method.calibrate(seen())
 
     def _epoch(self) -> bool:

@@ -24,6 +24,7 @@ from raykd.errors import RaykdError
 from raykd.models.families.base import family_of
 from raykd.models.forward import can_pack, forward, shifted
 from raykd.models.generation import GenerationSettings, generate
+from raykd.models.inference import frozen
 from raykd.models.layer_selection import refusal, select_layers
 from raykd.models.signals.attention_maps import attention_maps
 from raykd.models.signals.hidden_states import hidden_states
@@ -102,8 +103,7 @@ def _plain(model: Any, batch: Batch, **more: Any) -> Any:
 def logits(model: Any) -> str:
     """Logits are those of the library."""
     batch = sample(model)
-    with torch.no_grad():
-        chunked, whole = forward(model, batch).logits, plain_logits(model, batch)
+    chunked, whole = forward(model, batch).logits, plain_logits(model, batch)
     if task_kind(kind_of(vars(model.config))).labels_of == "token":
         whole = whole[batch.labels != NO_LABEL]
     if not near(chunked, whole):
@@ -120,8 +120,7 @@ def length(model: Any) -> str:
     if count is None:
         return ""
     try:
-        with torch.no_grad():
-            plain_logits(model, sample(model, count))
+        plain_logits(model, sample(model, count))
     except (IndexError, RuntimeError, ValueError, AssertionError) as exc:
         reason = " ".join(str(exc).split())
         return (
@@ -135,9 +134,8 @@ def padding(model: Any) -> str:
     """A padded row is the row without padding, also where little of it is not."""
     batch = sample(model)
     by_token = task_kind(kind_of(vars(model.config))).labels_of == "token"
-    with torch.no_grad():
-        padded = forward(model, batch).logits
-        alone = [forward(model, lone_row(batch, row)).logits for row in range(len(LENGTHS))]
+    padded = forward(model, batch).logits
+    alone = [forward(model, lone_row(batch, row)).logits for row in range(len(LENGTHS))]
     rows = torch.split(padded, [len(want) if by_token else 1 for want in alone])
     for row, want, length in zip(rows, alone, LENGTHS, strict=True):
         # Begins and ends of spans have a place for every position.
@@ -151,10 +149,9 @@ def causality(model: Any) -> str:
     batch = sample(model)
     ids = batch.input_ids.clone()
     ids[0, -1] = _FIRST + (ids[0, -1] - _FIRST + 1) % (model.config.vocab_size - _FIRST)
-    with torch.no_grad():
-        one, two = (
-            plain_logits(model, replace(batch, input_ids=given)) for given in (batch.input_ids, ids)
-        )
+    one, two = (
+        plain_logits(model, replace(batch, input_ids=given)) for given in (batch.input_ids, ids)
+    )
     if not near(one[0, :-1], two[0, :-1]):
         return "its tokens see those after them, so it cannot write text"
     return ""
@@ -176,9 +173,8 @@ def generation(model: Any) -> str:
 def weights(model: Any) -> str:
     """A model that is built anew from its weights is the same, to the bit."""
     batch = sample(model)
-    again = restore(capture(model)).eval()
-    with torch.no_grad():
-        same = torch.equal(plain_logits(again, batch), plain_logits(model, batch))
+    again = frozen(restore(capture(model)))
+    same = torch.equal(plain_logits(again, batch), plain_logits(model, batch))
     return "" if same else "it is another model when it is built again from its weights"
 
 
@@ -187,7 +183,7 @@ def states(model: Any) -> str:
     if model.config.is_encoder_decoder:
         return "an encoder and a decoder have two kinds of them"
     batch, count = sample(model), model.config.num_hidden_layers
-    with torch.no_grad(), _inputs_of_blocks(model) as read:
+    with _inputs_of_blocks(model) as read:
         given = _plain(model, batch, output_hidden_states=True).hidden_states
     if given is None or len(given) != count + 1:
         return f"{count} blocks give {0 if given is None else len(given)} of them"
@@ -226,11 +222,10 @@ def context(model: Any) -> str:
     if states(model):
         return ""
     count = model.config.num_hidden_layers
-    with torch.no_grad():
-        one, two = (
-            forward(model, sample(model, longest), output_spec=hidden_states((count,)))
-            for longest in (LENGTHS[0], LENGTHS[0] + 6)
-        )
+    one, two = (
+        forward(model, sample(model, longest), output_spec=hidden_states((count,)))
+        for longest in (LENGTHS[0], LENGTHS[0] + 6)
+    )
     own, other = one.hidden(count)[1], two.hidden(count)[1, : LENGTHS[0]]
     if not near(own, other):
         return "what its padding holds depends on how far rows are padded"
@@ -245,10 +240,9 @@ def maps(model: Any) -> str:
     heads = getattr(model.config, "num_attention_heads", 0)
     try:
         other = copy.deepcopy(model)
-        with torch.no_grad():
-            want = forward(model, batch).logits
-            out = forward(other, batch, output_spec=attention_maps(range(count)))
-            attention = [out.attention(block) for block in range(count)]
+        want = forward(model, batch).logits
+        out = forward(other, batch, output_spec=attention_maps(range(count)))
+        attention = [out.attention(block) for block in range(count)]
     except (ValueError, TypeError, IndexError, AttributeError, RuntimeError, KeyError) as exc:
         return f"asking for them fails ({type(exc).__name__})"
     length = batch.input_ids.shape[1]
@@ -268,8 +262,7 @@ def packing(model: Any) -> str:
     if not can_pack(model):
         return "it cannot be told at which position a token is, or with which attention mask"
     batch = sample(model)  # the two short rows fit into one
-    with torch.no_grad():
-        together, want = (forward(model, batch, packing=packed).logits for packed in (True, False))
+    together, want = (forward(model, batch, packing=packed).logits for packed in (True, False))
     return "" if near(together, want) else "texts that share a row see each other"
 
 
@@ -284,11 +277,10 @@ def layers(model: Any) -> str:
         return reasons[0]
     for kept in (kept for kept, why in zip(selections, reasons, strict=True) if not why):
         try:
-            student = restore(select_layers(state, kept, keep_head=True)).eval()
-            with torch.no_grad():
-                passed_over = plain_logits(student, batch)
-                with _passed_over(model, {*range(count)} - {*kept}) as passed:
-                    want = plain_logits(model, batch)
+            student = frozen(restore(select_layers(state, kept, keep_head=True)))
+            passed_over = plain_logits(student, batch)
+            with _passed_over(model, {*range(count)} - {*kept}) as passed:
+                want = plain_logits(model, batch)
         except (RaykdError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as exc:
             return f"a model of some of its blocks fails ({type(exc).__name__}: {exc})"
         if len(passed) < count - len(kept):

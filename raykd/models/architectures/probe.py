@@ -18,6 +18,7 @@ from raykd.errors import RaykdError, SpecError
 from raykd.models.architectures import checks, parts
 from raykd.models.architectures.small_copy import small_config
 from raykd.models.families.base import family_of
+from raykd.models.inference import no_gradient
 from raykd.models.layer_selection import LAYERS
 from raykd.models.packing import PACKING
 from raykd.models.sharding import SHARDING
@@ -76,9 +77,10 @@ def _probed(plain: str, name: str) -> Capabilities:
     try:
         config = small_config(family, family.config_class().from_dict(entries))
         with torch.autocast("cpu", enabled=False), seeded_rng(0), torch.inference_mode(False):
-            model = family.head_class(kind)(config).eval()
+            model = family.head_class(kind)(config)
             _stir(model)
-            return _examine(model)
+            with no_gradient(model):
+                return _examine(model)
     except RaykdError as exc:
         return Capabilities(refused=exc.message)
     except Exception as exc:  # whatever an architecture raises, it cannot be used
