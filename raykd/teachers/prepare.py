@@ -93,7 +93,7 @@ def make(
     begun = _begun(inputs, world, progress)
     model = begun.model
     is_helper = world.rank != 0 and not is_sharded(model)
-    state = None if is_helper else inputs.known.state or _state_of(inputs, model.eval())
+    state = None if is_helper else inputs.known.state or _state_of(inputs, model)
     if begun.history and world.rank == 0:
         assert state is not None
         state = _kept(begun, state, began, keep)
