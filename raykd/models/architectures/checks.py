@@ -24,7 +24,7 @@ from raykd.errors import RaykdError
 from raykd.models.families.base import family_of
 from raykd.models.forward import can_pack, forward, shifted
 from raykd.models.generation import GenerationSettings, generate
-from raykd.models.inference import frozen
+from raykd.models.inference import no_gradient
 from raykd.models.layer_selection import refusal, select_layers
 from raykd.models.signals.attention_maps import attention_maps
 from raykd.models.signals.hidden_states import hidden_states
@@ -173,8 +173,9 @@ def generation(model: Any) -> str:
 def weights(model: Any) -> str:
     """A model that is built anew from its weights is the same, to the bit."""
     batch = sample(model)
-    again = frozen(restore(capture(model)))
-    same = torch.equal(plain_logits(again, batch), plain_logits(model, batch))
+    again = restore(capture(model))
+    with no_gradient(again):
+        same = torch.equal(plain_logits(again, batch), plain_logits(model, batch))
     return "" if same else "it is another model when it is built again from its weights"
 
 
@@ -277,8 +278,9 @@ def layers(model: Any) -> str:
         return reasons[0]
     for kept in (kept for kept, why in zip(selections, reasons, strict=True) if not why):
         try:
-            student = frozen(restore(select_layers(state, kept, keep_head=True)))
-            passed_over = plain_logits(student, batch)
+            student = restore(select_layers(state, kept, keep_head=True))
+            with no_gradient(student):
+                passed_over = plain_logits(student, batch)
             with _passed_over(model, {*range(count)} - {*kept}) as passed:
                 want = plain_logits(model, batch)
         except (RaykdError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as exc:
