@@ -107,7 +107,7 @@ class Method(ABC, Generic[P]):
 
     Attributes:
         title: What it is, in a few words.
-        reference: Address of the paper.
+        reference: Address of the paper; empty for none.
         authors: Who wrote it and when, as in ``Hinton et al. 2015``.
         requires: The most it may read from the teacher, whatever its parameters.
         kinds: Names of the kinds of task it can serve.
@@ -123,7 +123,7 @@ class Method(ABC, Generic[P]):
     """
 
     title: ClassVar[str]
-    reference: ClassVar[str]
+    reference: ClassVar[str] = ""
     authors: ClassVar[str] = ""
     requires: ClassVar[OutputSpec]
     kinds: ClassVar[tuple[str, ...]] = ROW_KINDS

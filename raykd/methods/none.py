@@ -20,7 +20,6 @@ class NoTeacher(Method[Params]):
     """The task's own loss and nothing else."""
 
     title = "fine-tuning without a teacher"
-    reference = ""
     requires = OutputSpec()
     kinds: ClassVar[tuple[str, ...]] = KINDS
 

@@ -196,6 +196,21 @@ def test_show_says_why_a_module_is_no_method(tmp_path, monkeypatch, capsys):
     assert "module 'methods_without_one.bad2' defines no METHOD" in capsys.readouterr().err
 
 
+def test_a_method_of_a_user_needs_no_paper(tmp_path, monkeypatch, capsys):
+    (tmp_path / "methods_without_paper").mkdir()
+    (tmp_path / "methods_without_paper" / "mine.py").write_text(
+        "from raykd.methods.base import Method, OutputSpec\n"
+        "from raykd.methods.none import Params\n"
+        "class METHOD(Method[Params]):\n"
+        "    title, requires = 'mine', OutputSpec()\n"
+        "    def loss(self, batch, student, teacher): ...\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["show", "methods_without_paper.mine"]) == 0
+    assert re.search(r"paper:? +none", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize(
     ("words", "incomplete", "offered"),
     [
