@@ -6,27 +6,31 @@ import importlib
 import inspect
 import itertools
 import re
-import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from typer.main import get_command
 
 import raykd
-from raykd.cli.main import _app, main
+from raykd.cli.main import main
 from raykd.data.table import Table
 from raykd.spec.load import load_spec
 from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 from tests.contracts import test_methods as contract
 from tests.contracts.matrix import each
+from tests.snippets import (
+    DOCUMENTS,
+    ROOT,
+    blocks,
+    commands_in_text,
+    commands_of_blocks,
+    prose,
+    python_block,
+    run_block,
+)
 from tests.test_layering import LAYERS
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PICTURE = "docs/assets/report.png"
 ADD_A_METHOD = ROOT / "docs/how-to/add-a-method.md"
 OWN_DATA = ROOT / "docs/start/own-data.md"
@@ -48,28 +52,6 @@ SKIPS = re.compile(r"\bskipif\(|pytest\.skip\(|importorskip\(")
 each_document = pytest.mark.parametrize(
     "path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix()
 )
-
-
-def blocks(path: Path, language: str) -> list[str]:
-    """The fenced blocks of a document in one language."""
-    actual = re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
-    return [text for name, text in actual if name == language]
-
-
-def prose(path: Path) -> str:
-    """A document without its fenced blocks."""
-    return re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
-
-
-def command_lines(path: Path) -> Iterator[list[str]]:
-    """Every ``raykd`` command of a document: in blocks, and in backticks in the text."""
-    lines = "".join(blocks(path, "bash")).replace("\\\n", " ").splitlines()
-    lines += re.findall(r"`(raykd [^`]+)`", prose(path))
-    for line in lines:
-        words = shlex.split(line, comments=True)
-        words = words[: words.index(">")] if ">" in words else words
-        if words and Path(words[0]).name == "raykd":
-            yield words[1:]
 
 
 def test_the_documents_are_all_here():
@@ -129,20 +111,8 @@ def test_files_that_are_named_exist(path):
 
 
 @each_document
-def test_commands_parse(path):
-    app = get_command(_app())
-    root = app.make_context("raykd", [], resilient_parsing=True)
-    for words in command_lines(path):
-        if words[0].startswith("--") or words[0].isupper():  # raykd --help, raykd COMMAND --help
-            continue
-        name, command, rest = app.resolve_command(root, words)
-        if words != [name]:  # a bare name in the text, as in "`raykd sweep`"
-            command.make_context(name, rest, parent=root)
-
-
-@each_document
 def test_overrides_fit_the_shipped_search_spaces(path):
-    for words in command_lines(path):
+    for words in [*commands_of_blocks(path), *commands_in_text(path)]:
         files = [w for w in words if w.startswith("search_spaces/")]
         overrides = [words[k + 1] for k, w in enumerate(words) if w == "--set"]
         for file in files:
@@ -194,11 +164,12 @@ def test_make_targets_that_are_named_exist():
 @pytest.fixture
 def own_method(tmp_path, monkeypatch) -> Path:
     """The method of the document in a package outside raykd, with its test."""
-    source, test, _ = blocks(ADD_A_METHOD, "python")
     package = tmp_path / "my_methods"
     package.mkdir()
     (package / "__init__.py").touch()
+    source = python_block("docs/how-to/add-a-method.md", 0)
     (package / "logit_matching.py").write_text(source)
+    test = python_block("docs/how-to/add-a-method.md", 1)
     (package / "test_logit_matching.py").write_text(test)
     monkeypatch.syspath_prepend(tmp_path)
     for name in [n for n in importlib.sys.modules if n.partition(".")[0] == "my_methods"]:
@@ -285,13 +256,18 @@ def test_the_output_that_the_documents_show_is_that_of_cluster_check(tmp_path, m
     assert blocks(ROOT / "docs/how-to/clusters/index.md", "text") == [capsys.readouterr().out]
 
 
-def test_the_task_of_the_document_reads_chats():
-    (source,) = blocks(ROOT / "docs/how-to/add-a-task.md", "python")
-    module: dict[str, Any] = {"__name__": "chat_task"}
-    exec(compile(source, "chat_task.py", "exec"), module)
+def test_the_task_of_the_document_reads_chats(tmp_path):
+    module = run_block("docs/how-to/add-a-task.md", 0, tmp_path)
     chat = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
     rows = module["TASK"].read_table(Table(columns={"messages": [chat]}, origin="chats"))
     assert len(rows) == 1
+
+
+def test_the_signals_of_the_document_are_those_that_it_names(tmp_path):
+    requires = run_block("docs/how-to/add-a-method.md", 2, tmp_path)["requires"]
+    assert requires.names == (
+        "attention_projections/value/3", "hidden_states/2", "hidden_states/4", "logits",
+    )  # fmt: skip
 
 
 def contract_tests() -> list[str]:

@@ -7,6 +7,7 @@ alone; predictions are those of the trained student bit for bit, and scores thos
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from collections.abc import Callable
@@ -42,6 +43,7 @@ from raykd.teachers.prepared_task import PreparedTask
 from raykd.training.device import DistributedContext
 from raykd.trial.run import TrialOutcome
 from tests.cases.model_folders import WORDS, write_encoder
+from tests.snippets import run_block
 from tests.unit.sweep.specs import spec
 
 COLOURS = ("red", "blue", "green", "white")
@@ -333,6 +335,43 @@ def test_sentence_transformers_gives_the_same_vectors_bit_for_bit(student):
         result = forward(student.trained(), batch, output_spec=(Embeddings(),))
         expected = opened.encode(list(texts), convert_to_tensor=True)
         assert torch.equal(result.read(Embeddings())[0], expected)
+
+
+def has(student: SavedStudent, **task: str) -> bool:
+    return all(getattr(student.setup.task, name) == value for name, value in task.items())
+
+
+def test_the_documents_open_it(student, tmp_path, capsys):
+    """The blocks of the pages, with this student in the place of the reader's."""
+    kd = {f"runs/RUN/checkpoints/{task}/kd/best": student.folder for task in ("tickets", "dolly")}
+    kd["runs/tickets-DATE-TIME/checkpoints/tickets/kd/best"] = student.folder
+    if has(student, kind="classification", name="own"):
+        run_block("docs/how-to/student.md", 0, tmp_path, kd)
+        run_block("docs/start/own-data.md", 0, tmp_path)
+        first, second = capsys.readouterr().out.splitlines()
+        for line in (first, second):
+            (answer,) = ast.literal_eval(line)
+            assert answer["label"] in student.setup.task.labels
+            assert 0 <= answer["score"] <= 1
+    elif has(student, kind="causal_lm"):
+        names = run_block("docs/how-to/student.md", 1, tmp_path, kd)
+        text = capsys.readouterr().out
+        assert text.startswith("Name three colours.")
+        assert isinstance(names["model"], type(student.opened))
+    elif has(student, kind="embedding"):
+        vectors_of_the_document(student, tmp_path)
+
+
+def vectors_of_the_document(student: SavedStudent, desk: Path) -> None:
+    links = {"runs/RUN/checkpoints/questions/embedding_cosine/best": student.folder}
+    mean = run_block("docs/how-to/embeddings.md", 1, desk, links)["vectors"]
+    hidden = student.opened.config.hidden_size
+    assert mean.shape == (2, hidden)
+    by_hand = plainly(student, "Where?").last_hidden_state[0].mean(0)
+    assert torch.allclose(mean[1], by_hand, atol=1e-6)
+    pytest.importorskip("sentence_transformers")
+    vectors = run_block("docs/how-to/embeddings.md", 0, desk)["vectors"]
+    assert vectors.shape == (2, hidden)
 
 
 def written(student: SavedStudent) -> float:

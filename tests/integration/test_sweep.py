@@ -25,8 +25,11 @@ import pytest
 import ray
 from optuna.trial import TrialState
 
+import raykd
 from raykd import registry
 from raykd.cli.main import main
+from raykd.notebook.run import Run
+from raykd.notebook.sweep import read
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.results.row_outcomes import read_predictions
 from raykd.results.store import load_results, read_events
@@ -38,6 +41,7 @@ from raykd.sweep.search import open_storage
 from raykd.task_setup.set_up import set_up_task
 from raykd.teachers.prepared_task import PreparedTask
 from tests.integration.conftest import run_here, tiny_spec
+from tests.snippets import link, run_block, run_page
 
 RESOURCES = {"cpus_per_worker": 0.5}
 TRIALS, EPOCHS = 5, 9
@@ -52,7 +56,7 @@ def _run(tmp_path: Path, cache_folder: Path, **changes: Any) -> SweepResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed:
-    """A sweep whose driver was killed, and that went on.
+    """A sweep whose driver was killed, and that was resumed.
 
     Attributes:
         folder: Where its runs and its report are.
@@ -224,6 +228,45 @@ def test_the_exported_student_gives_the_recorded_predictions(
     assert right == result.row_outcomes[trial.row_outcomes].astype(bool).tolist()
     assert [a["label"] for a in answers] == read_predictions(run, trial)
     assert np.mean(right) == trial.metrics["test/accuracy"]
+
+
+def _opened_in_place_of_a_sweep(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`raykd.sweep` reads what it is given as it does, and returns a run that is there."""
+
+    def sweep(source: Any, *, overrides: Any = (), progress: bool | None = None) -> Run:
+        read(source, overrides)
+        return Run(run)
+
+    monkeypatch.setattr(raykd, "sweep", sweep)
+
+
+def test_the_python_of_the_documents_works_on_it(
+    killed: Resumed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    _opened_in_place_of_a_sweep(killed.run, monkeypatch)
+    headline = verdict(killed.result, "toy/sentiment").headline
+    shown = run_page("docs/how-to/notebook.md", tmp_path)
+    assert shown["run"].folder == killed.run
+    assert set(shown["scores"]["arm"]) >= {"none", "kd"}
+    assert capsys.readouterr().out.count(headline) == 1
+    link(tmp_path / "search_spaces", Path(__file__).parents[2] / "search_spaces")
+    run_block("docs/reference/python-api.md", 0, tmp_path)
+    assert capsys.readouterr().out.splitlines() == [headline]
+
+
+def test_the_rows_of_the_document_are_read(
+    killed: Resumed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    link(tmp_path / "runs/RUN", killed.run)
+    monkeypatch.chdir(tmp_path)
+    assert main(["eval", "runs/RUN", "--predictions", "rows.parquet"]) == 0
+    by_row = run_block("docs/how-to/evaluate.md", 0, tmp_path)["by_row"]
+    assert list(by_row.columns) == ["kd", "mine", "none"]
+    confirmed = [t for t in killed.result.trials if t.stage == "confirm" and t.arm == "kd"]
+    mean = np.mean([t.metrics["test/accuracy"] for t in confirmed])
+    assert by_row["kd"].mean() == pytest.approx(mean)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from pathlib import Path
 
 import pytest
 
 from raykd.errors import UnknownName
 from raykd.spec.load import load_spec
+from tests.snippets import python_block
 from tests.unit.loggers.messages import SEARCHED, VERDICT, deliver
 from tests.unit.spec.files import HEAD
-
-DOCUMENT = Path(__file__).parents[3] / "docs" / "how-to" / "loggers.md"
 
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    (source,) = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
     package = tmp_path / "my_loggers"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "printed.py").write_text(source)
+    (package / "printed.py").write_text(python_block("docs/how-to/loggers.md", 0))
     monkeypatch.syspath_prepend(tmp_path)
     yield "my_loggers.printed"
     for name in [n for n in sys.modules if n.partition(".")[0] == "my_loggers"]:
         del sys.modules[name]
 
 
-def test_it_prints_what_it_is_told(own, sweeping, capsys):
+def test_it_prints_what_it_receives(own, sweeping, capsys):
     sweeping.first()
     sweeping.second()
     deliver(own, sweeping.run, only="test/")

@@ -20,6 +20,7 @@ from raykd.models.checkpoint import read_checkpoint
 from raykd.models.dropout import set_dropout
 from raykd.models.families.base import family_of
 from raykd.models.resolve import resolve
+from tests.snippets import run_block
 from tests.unit.models.checkpoints import tiny
 
 SIZES = lora.LoraSizes(rank=4, alpha=8.0, dropout=0.0)
@@ -84,6 +85,18 @@ def test_a_saved_adapter_says_the_same_in_peft_and_merged_the_same_but_for_round
     assert torch.allclose(output(model, kind), expected, atol=1e-5)
     again = read_checkpoint(str(tmp_path / "adapter"), kind=kind, num_labels=LABELS.get(kind, 1))
     assert torch.allclose(output(weights.restore(again.state), kind), expected, atol=1e-5)
+
+
+def test_a_saved_adapter_opens_as_the_document_shows(tmp_path):
+    plan = saved_base(tmp_path, "gpt2", "causal_lm")
+    model = trained(plan, "gpt2", "causal_lm")
+    weights.save(lora.capture(model, plan, SIZES), tmp_path / "adapter")
+    links = {
+        "Qwen/Qwen2.5-0.5B": tmp_path / "base",
+        "runs/RUN/checkpoints/dolly/kd/best": tmp_path / "adapter",
+    }
+    opened = run_block("docs/how-to/student.md", 2, tmp_path, links)["model"]
+    assert torch.equal(output(opened, "causal_lm"), output(model, "causal_lm"))
 
 
 def test_an_adapter_pools_as_the_model_that_it_belongs_to(tmp_path):
