@@ -212,7 +212,7 @@ def _config(
     """The configuration of a trial, as a search trial."""
     coefficients = {k: v for k, v in chosen.items() if k not in spec.train.domains}
     train = {k: v for k, v in chosen.items() if k in spec.train.domains}
-    # A confirm trial whose configuration changed on resume must not go on from the old one's state.
+    # A confirm trial whose configuration changed on resume must not load the old one's state.
     decisive = derive_seed(repr(sorted(chosen.items())))
     return TrialConfig(
         trial_id=identifier,

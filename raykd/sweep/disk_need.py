@@ -24,7 +24,7 @@ EVALUATION_BYTES, TRIAL_BYTES = 700, 4_000
 REPORT_BYTES = 4 * 2**20
 
 WORTH_SAYING = 0.1
-"""Share of the free disk from which on the need is said."""
+"""The need is reported from this share of the free disk on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

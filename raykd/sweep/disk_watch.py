@@ -1,4 +1,4 @@
-"""The disks of a sweep: what its teachers take is said first, and that little is left, in time."""
+"""The disks of a sweep: reports what its teachers take, and warns when little is left."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class DiskWatch:
     def look(self) -> None:
         """Say what teachers take, once that is known; now and then, which disks are nearly full.
 
-        That is said of each disk once.
+        Each disk is reported once.
         """
         if self._known is not (needed := self._needed):
             self._known = needed
@@ -101,8 +101,8 @@ class DiskWatch:
                 self._warned.add(disk)
                 self._note(
                     f"the disk of {' and of '.join(places)} is nearly full: {size_text(free[0])} "
-                    f"are free in {place}; free some space. A sweep that a full disk ends goes on "
-                    "with raykd sweep --resume"
+                    f"are free in {place}; free some space. raykd sweep --resume continues a sweep "
+                    "that a full disk ended"
                 )
 
 

@@ -55,7 +55,7 @@ _WORDS = {SILENT: "gives no sign of life", HUNG: "does not come back and is star
 """What to say of a slot."""
 
 HALT_S = 60.0
-"""Work that was told to end has this long to record how its trials ended."""
+"""Work that is to end has this long to record how its trials ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +130,7 @@ class Driver:
             check: Called again and again; raises where the cluster is lost.
 
         Raises:
-            SpecError: No node can hold what a trial asks for.
+            SpecError: No node can hold what a trial requests.
             TeacherError: A teacher could not be prepared.
             SetupError: The disk is full.
             KeyboardInterrupt: The user stopped it.

@@ -113,7 +113,7 @@ def prepare_task(
     Args:
         spec: The sweep.
         task: Task name.
-        folder: The cache, None for the usual place; without one that can be written it goes on.
+        folder: The cache, None for the usual place; without one that can be written it runs, too.
         progress: Told how far it is.
         note: Told what is worth knowing.
         name: The teacher among several; empty: the first, or the only one.
@@ -272,8 +272,8 @@ def run_in_process(
 ) -> TrialOutcome:
     """Run a trial in this process."""
 
-    def go_on(evaluation: Evaluation) -> bool:
+    def is_stopped(evaluation: Evaluation) -> bool:
         on_evaluation(evaluation)
         return False
 
-    return run_trial(config, prepared, task, DistributedContext(), go_on)
+    return run_trial(config, prepared, task, DistributedContext(), is_stopped)

@@ -19,7 +19,7 @@ InputHashes = Mapping[str, str]
 
 
 def hash_inputs(setup: TaskSetup) -> InputHashes:
-    """Hashes of what lies outside of the search space and decides the results of a task.
+    """Hashes of what is outside the search space and decides the results of a task.
 
     Settings are not among it: a resumed run keeps those it began with.
     """
@@ -40,7 +40,7 @@ def hash_inputs(setup: TaskSetup) -> InputHashes:
 
 
 def _of_model(factory: ModelFactory) -> str:
-    """Weights and configuration; where the files lie and who wrote them does not matter.
+    """Weights and configuration; where the files are and who wrote them does not matter.
 
     A model that begins from sizes is a setting.
     """
@@ -95,7 +95,7 @@ def refuse_changed_inputs(changed: tuple[str, ...], run: str) -> None:
     raise SpecError(
         f"{run} began with other inputs: {', '.join(changed)} changed since, and results of before "
         "and after would be one comparison",
-        hint="bring back what it began with, begin a new sweep, or go on all the same with "
+        hint="bring back what it began with, begin a new sweep, or continue all the same with "
         "--allow-changes",
     )
 

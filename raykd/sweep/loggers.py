@@ -1,4 +1,4 @@
-"""The loggers of a sweep: what they are, when they are told, and what is said where one fails."""
+"""The loggers of a sweep: which there are, when they get events, and what one that fails does."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ class Loggers:
 
     def _off(self, log: EventLog, name: str, why: str) -> None:
         message = (
-            f"logger {name} is switched off: {why}; the sweep goes on, and what it was not sent is "
-            f"handed on by raykd sweep --resume {self._run}"
+            f"logger {name} is switched off: {why}; the sweep continues, and raykd sweep --resume "
+            f"{self._run} sends the logger what it missed"
         )
         log.emit("note", message=message, about=LOGGER_NOTE)
 

@@ -46,7 +46,7 @@ class TaskPreflight:
 def preflight(spec: SweepSpec) -> tuple[list[TaskPreflight], list[RaykdError]]:
     """Set up every task as a sweep does, and continue after a task that cannot be set up.
 
-    What lies on a hub that cannot be reached is no fault of the search space.
+    A model or data set on a hub that cannot be reached is no fault of the search space.
 
     Returns:
         What was found of each task, and every error.
@@ -72,7 +72,7 @@ def _check_task(spec: SweepSpec, task: str) -> TaskPreflight:
     try:
         setups = [set_up_named(spec, task, name) for name in teacher_names(spec)]
         for setup in setups:
-            # Nothing is known of what was not asked or combined yet.
+            # Nothing is known of what was not queried or combined yet.
             if setup.questions is None and not setup.spec.teacher.members:
                 plan_teacher(setup.spec, setup, ASSUMED_STORE_BYTES)
         check_same_students(task, setups)

@@ -95,7 +95,7 @@ def cut_short(run: Path) -> frozenset[str]:
 def finished_confirmations(run: Path) -> Mapping[str, Mapping[str, Scalar]]:
     """Parameters of the completed confirm trials, by trial id.
 
-    After a search that went on, another configuration may be the best: its trials bear the same
+    After a resumed search, another configuration may be the best: its trials have the same
     ids, and have to run. So has one whose student was to be kept and is not there, or is that of
     another configuration, whose own end was not recorded.
     """

@@ -156,7 +156,7 @@ def reopen(run: Path) -> tuple[SweepSpec, Mapping[str, Any]]:
     """The search space and environment of a run folder; nothing is written.
 
     Raises:
-        SpecError: It is not a run folder, or one that this raykd cannot go on with.
+        SpecError: It is not a run folder, or one that this raykd cannot continue.
     """
     try:
         plain = json.loads((run / "resolved.json").read_text(encoding="utf-8"))
@@ -168,8 +168,8 @@ def reopen(run: Path) -> tuple[SweepSpec, Mapping[str, Any]]:
         ) from exc
     if (wrong := other_version(env)) is not None:
         raise SpecError(
-            f"{run} is a run folder {wrong}, this raykd goes on with {VERSION}",
-            hint="go on with the version of raykd that its env.json names",
+            f"{run} is a run folder {wrong}, this raykd continues {VERSION}",
+            hint="resume it with the version of raykd that its env.json names",
         )
     try:
         return spec_from_dict(plain), env

@@ -101,7 +101,7 @@ def make_arm(
     study.control = ControlGroup(
         share=float(spec.search.control) if stops else 0.0,
         seed=derive_seed(spec.search.seed, arm_study.study_name, "control"),
-        first=0 if study.lag is None else study.lag + 1,  # of a study that goes on, as it began
+        first=0 if study.lag is None else study.lag + 1,  # of a resumed study, as it began
     )
     return Arm(study=study, metrics=arm_study.metrics, constraints=arm_study.constraints)
 

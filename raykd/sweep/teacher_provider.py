@@ -48,7 +48,7 @@ class TeacherProvider:
     """Has all teachers prepared at once and publishes them task by task.
 
     What a slot made is written to the cache as soon as it is there, in a thread, so that another
-    sweep that waits for the same teacher goes on.
+    sweep that waits for the same teacher continues.
 
     Args:
         setups: Tasks with their teachers, by `raykd.task_setup.named_teachers.teacher_key`, which
@@ -252,7 +252,7 @@ class TeacherProvider:
             work.over.set()
 
     def _keep(self, task: str, work: TeacherWork) -> None:
-        """Write what a slot made to the cache, block by block; the sweep goes on without it."""
+        """Write what a slot made to the cache, block by block; the sweep does not wait for it."""
         assert work.made is not None
         try:
             work.store.rest(work.made, work.block)

@@ -95,7 +95,7 @@ class TrialRecorder:
     def _resolved(self, config: TrialConfig) -> TrialConfig:
         """The configuration with the number format that ``precision: auto`` means in this sweep.
 
-        What a trial goes on from is that of one format: another one begins anew.
+        The saved state of a trial is of one format; where that differs, it starts again.
         """
         wanted = str(config.train.get("precision", "auto"))
         precision = self.precision(wanted, config.task)
@@ -290,7 +290,7 @@ class SearchRecorder(ArmsRecorder):
 
 
 def _drop_states(path: Path) -> None:
-    """Delete what the attempts of a trial that is over kept to go on from."""
+    """Delete the states that the attempts of a trial that is over kept to continue from."""
     for file in path.parent.glob(f"{glob.escape(path.stem)}.*"):
         file.unlink(missing_ok=True)
 

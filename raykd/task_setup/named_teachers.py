@@ -138,7 +138,7 @@ def _check_combination(task: Task, name: str) -> None:
 
 
 def _check_member(teacher: TeacherSpec, task: Task, name: str) -> None:
-    """Refuse a teacher to combine that says nothing of whole rows, before it is asked.
+    """Refuse a teacher to combine that says nothing of whole rows, before it is queried.
 
     Raises:
         DataError: With the reason.

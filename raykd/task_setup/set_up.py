@@ -1,7 +1,7 @@
 """Sets up a task: reads its rows and models, and checks that they fit together.
 
-Runs in the driver, before anything is started: what is wrong with data, models or methods is said
-before the first second of training.
+Runs in the driver, before anything is started: what is wrong with data, models or methods is
+reported before the first second of training.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class TaskSetup:
         named: The name of the teacher, empty where the file has one alone.
         is_member: Whether other teachers are combinations of it.
         given: All that there is of a teacher that is no model here, or None.
-        questions: What a teacher behind an address is asked, None for another one.
+        questions: Those to a teacher behind an address, None for another one.
         usage: What asking it took, see `raykd.teachers.endpoint.asking.Usage`.
         data_fingerprint: Hash of the rows.
         shared: How many rows of a split occur elsewhere, and of how many.

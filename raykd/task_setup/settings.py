@@ -1,4 +1,4 @@
-"""What the other rooms need of a search space, as plain settings of theirs."""
+"""What the other rooms need of a search space, as their plain settings."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def _check_costs(spec: SweepSpec) -> None:
     metrics = [o.metric for o in search.objective] + [c.metric for c in search.constraints]
     if MEMORY in metrics:
         raise RefusedSetting("train.sharding", FULL).refused(
-            f"and search asks for {MEMORY}: a worker has a part of the student, and gathers the "
+            f"and search measures {MEMORY}: a worker has a part of the student, and gathers the "
             "rest block by block",
             hint=f"bound parameters in place of {MEMORY}, or leave train.sharding out",
         )

@@ -1,4 +1,4 @@
-"""Students of several sizes in one sweep: what arms are told of each, and what they cannot do."""
+"""Students of several sizes in one sweep: what arms know of each, and what they cannot do."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from raykd.spec.size_section import size_infos, size_paths, sizes_of
 from raykd.training.settings import SizeSettings
 
 Contexts = Mapping[SizeSettings, DistillationContext]
-"""What arms are told, by the size of the student."""
+"""What arms know, by the size of the student."""
 
 
 def contexts_of(spec: SweepSpec, context: DistillationContext) -> Contexts:
-    """What arms are told of every size of the student.
+    """What arms know of every size of the student.
 
     Args:
         spec: The sweep.

@@ -46,7 +46,7 @@ def given_outputs(
 
     Raises:
         DataError: The rows of the task are not those of a file, are read in parts, or do not fit
-            what is said of them.
+            what the file has of them.
     """
     train = rows["train"]
     if not {SCORES, TEXTS, LOGPROBS} & train.fields.keys():
@@ -129,7 +129,7 @@ def _check_parts(task: Task, rows: Examples, encoded: TokenizedDataset, key: str
 def scores_of_roles(
     task: Task, rows: Mapping[str, Examples], splits: Mapping[str, TokenizedDataset]
 ) -> dict[str, Mapping[str, float]]:
-    """The metrics of what is said, of every role that it is said of."""
+    """The metrics of the given outputs, of every role that has some."""
     metrics = {}
     for role in scored_roles(splits):
         logits = scores_of(rows[role])

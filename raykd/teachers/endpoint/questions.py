@@ -1,4 +1,4 @@
-"""What a teacher behind an address is asked about the rows of a task."""
+"""The questions to a teacher behind an address about the rows of a task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from raykd.teachers.endpoint.token_places import sequences
 from raykd.teachers.inputs import scored_roles
 
 CLASSES, TOKENS, RESPONSES, RATIONALES = "classes", "tokens", "responses", "rationales"
-"""What may be asked for."""
+"""What may be requested."""
 _CLASS_PROMPT = "{text}\n\nAnswer with one of: {choices}.\nAnswer:"
 _EXPLAIN = "Explain in a few sentences how to come to the answer."
 _EXPLAIN_POSTHOC = "The answer is: {response}\nExplain in a few sentences why."
@@ -35,7 +35,7 @@ Messages = list[dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Questions:
-    """What is asked about one task.
+    """The questions about one task.
 
     Attributes:
         requests: By what it is for and the role of the rows; several a row where choices are scored
