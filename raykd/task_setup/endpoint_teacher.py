@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def ask_spec(teacher: TeacherSpec) -> AskSpec:
-    """How a teacher is asked."""
+    """How a teacher is queried."""
     return teacher.ask or AskSpec()
 
 

@@ -1,4 +1,4 @@
-"""What a teacher behind an address will cost, said before it is asked."""
+"""What a teacher behind an address will cost, reported before it is queried."""
 
 from __future__ import annotations
 

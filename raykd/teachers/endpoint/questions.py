@@ -60,7 +60,7 @@ class Questions:
 
 
 def askable(interface: str, task: Task) -> tuple[str, ...]:
-    """Kinds of signal that a server can be asked for on a task."""
+    """Kinds of signal that a server can give on a task."""
     if not task.task_kind.generates:
         return (Logits().kind,) if task.has_row_classes else ()
     decoder = task.task_kind.is_joined
@@ -110,7 +110,7 @@ def way_of(ask: AskSettings) -> str:
 
 
 def class_messages(ask: AskSettings, task: Task, rows: Examples, row: int) -> Messages:
-    """What is said to ask for the class of a row."""
+    """The prompt for the class of a row."""
     texts = [column[row] for column in rows.texts]
     wording = ask.prompt or _CLASS_PROMPT
     text = wording.format(
@@ -168,7 +168,7 @@ def _worded(ask: AskSettings, text: str) -> str:
 
 
 def _explained(ask: AskSettings, rows: Examples, row: int) -> Messages:
-    """The turns that ask for the rationale of a row."""
+    """The turns that request the rationale of a row."""
     turns = _turns(ask, rows, row)
     wording = ask.explain or (_EXPLAIN_POSTHOC if ask.posthoc else _EXPLAIN)
     more = wording.format(
