@@ -46,7 +46,7 @@ for _ in range(150):
 sys.exit("raykd: machines of the allocation did not join within five minutes")
 P
 
-# `sbatch cluster/slurm.sh --resume runs/RUN` goes on where this job ends.
+# `sbatch cluster/slurm.sh --resume runs/RUN` continues where this job ends.
 raykd sweep "$@" --address auto --out runs --format plain &
 sweep=$!
 trap 'kill -INT "$sweep"' INT

@@ -1,4 +1,4 @@
-"""The generated pages of the documentation, and what the site build needs beside MkDocs.
+"""The generated pages of the documentation, and what the site build needs besides MkDocs.
 
 ``python -m docs_pages`` writes the generated pages, ``python -m docs_pages --check`` fails where
 one is stale. Each module that defines ``PATH`` and ``text()`` is one page.

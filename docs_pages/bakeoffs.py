@@ -22,7 +22,7 @@ Methods against each other at an equal budget, at a size that two cores do. Gene
 files under [reports/](../../reports) by `make docs-pages`; do not edit this page. Each folder there
 holds the table of trials (`trials.parquet`), the report (`report.html`), the verdicts with the
 tables behind them (`verdict.json`) and the environment (`env.json`), all of them anonymous. The
-report's charts need `plotly.min.js` of the package plotly beside it; their numbers are there
+report's charts need `plotly.min.js` of the package plotly next to it; their numbers are there
 without it.
 
 ```bash
@@ -32,7 +32,7 @@ raykd report runs/RUN --anonymous            # the report of a run of your own
 
 `DATA` is a folder with `glue/` and `dolly/`; without it, rows are read from the hub. The same
 versions, rows and seeds give the same numbers on the same kind of processor. Times are those of a
-machine that did much else beside it.
+machine that did much else meanwhile.
 
 What they say holds for students, teachers and budgets of this size. [Statistics](statistics.md)
 explains the sentences, [Read the report](../how-to/report.md) the columns.

@@ -17,13 +17,13 @@ GIB = 2**30
 CARDS = (16, 24, 40, 80, 141)
 """Memory of cards in GiB, as they are sold."""
 USABLE = 0.9
-"""Share of a card that is not taken by the driver, its libraries and what lies between tensors."""
+"""Share of a card that is not taken by the driver, its libraries and gaps between tensors."""
 TOKENS = 4096
 """Of a micro batch: 8 rows of 512 tokens, 32 of 128."""
 LEAST_8BIT, BLOCK_8BIT = 4096, 256
 """Numbers of a parameter from which bitsandbytes keeps bytes, and those that share a scale."""
 RANK = 16
-"""Of adapters, beside all linear layers."""
+"""Of adapters, next to all linear layers."""
 _QWEN: Mapping[str, Any] = {
     "model_type": "qwen3", "vocab_size": 151936, "num_key_value_heads": 8, "head_dim": 128,
     "tie_word_embeddings": True,
@@ -75,7 +75,7 @@ class Sizes:
 
     Attributes:
         shapes: Shapes of the parameters, those that are tied once.
-        adapters: Parameters of adapters of `RANK` beside all linear layers but those of the head.
+        adapters: Parameters of adapters of `RANK` next to all linear layers but those of the head.
         blocks: Number of blocks.
         width: Numbers of a token between blocks, or within attention where that is wider.
         intermediate: Neurons of a feed-forward layer.
@@ -216,12 +216,12 @@ def lines() -> Iterator[str]:
         needed = [student(sizes, way) for way in ways]
         rows.append((name, f"{sizes.parameters / 1e6:,.0f} M", *map(_gib, needed),
                      *map(smallest_card, needed)))  # fmt: skip
-    yield "### Students, beside a recorded teacher"
+    yield "### Students, with a recorded teacher"
     yield ""
     yield from table(("student", "weights", *(f"`{w}`, GiB" for w in ways),
                       *(f"`{w}`, card" for w in ways)), rows)  # fmt: skip
     yield ""
-    yield "### Students trained with `adamw`, beside a live teacher in bf16"
+    yield "### Students trained with `adamw`, next to an online teacher in bf16"
     yield ""
     pairs = [
         (f"{name} ({_gib(live_teacher(sizes))} GiB)",
@@ -239,7 +239,7 @@ optimizers really keep.
 
 Students are trained in float32 with products in bf16 (`train.precision: bf16`): 4 bytes of weight,
 4 of gradient, 8 of `adamw` (2 of `adamw_8bit`; for `adafactor` a row and a column of each matrix),
-2 of the copy that autocast keeps; adapters (LoRA) of rank {RANK} beside all linear layers cost 16
+2 of the copy that autocast keeps; adapters (LoRA) of rank {RANK} next to all linear layers cost 16
 bytes each, and 4 for every weight that stays. Added to it is what the backward pass reads of
 {TOKENS:,} tokens a pass (`train.micro_batch: 8` with rows of 512) with
 `train.gradient_checkpointing: true`: 4 bytes a token and number between blocks, and the inside of

@@ -30,7 +30,7 @@ class Bakeoff:
         teacher: Weights of the teacher outside of the embeddings, with the output matrix where text
             is written.
         student: Those of the student.
-        trial_s: Seconds of a trial beside its steps: building the student, evaluations.
+        trial_s: Seconds of a trial besides its steps: building the student, evaluations.
         factors: Arms whose steps cost more or less than plain fine-tuning, by how much.
         live: Arms that run the teacher in every step.
     """
@@ -122,7 +122,7 @@ people publish. They have not been run: **their cost here is arithmetic, not a m
 token costs two operations for each weight that it is multiplied with, and three times as many to
 train; an {CARD} has {PEAK / 1e12:.0f} TFLOP/s in bf16, of which {SHARE:.0%} are counted on; early
 stopping lets {STOPPED_SHARE:.0%} of the steps of search trials run; a trial takes
-{GLUE.trial_s:.0f} s (GLUE) or {LM.trial_s:.0f} s (language models) beside its steps. Steps of
+{GLUE.trial_s:.0f} s (GLUE) or {LM.trial_s:.0f} s (language models) besides its steps. Steps of
 methods on text cost what they cost in the benchmark `text_arms` against fine-tuning, and `gkd` and
 `minillm` run the teacher in every step.
 """

@@ -1,6 +1,6 @@
 """What the build of the site adds to MkDocs: pages of source files, and a Mermaid of its own.
 
-Documents link to files of the repository beside them. On the site, each of these files is a page:
+Documents link to files of the repository next to them. On the site, each of these files is a page:
 Markdown as it is, other text as a listing. A link to a file that does not exist is a warning, and
 warnings fail a strict build.
 
@@ -102,7 +102,7 @@ def _targets(path: Path) -> list[Path]:
 
 
 def _uri(path: Path) -> str:
-    """Where the page of a file of the repository lies on the site."""
+    """Where the page of a file of the repository is on the site."""
     if DOCS in path.parents:
         return path.relative_to(DOCS).as_posix()
     name = path.relative_to(ROOT).as_posix()

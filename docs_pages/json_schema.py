@@ -1,4 +1,4 @@
-"""The JSON schema of search-space files, beside the shipped ones."""
+"""The JSON schema of search-space files, next to the shipped ones."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ heads. An encoder serves `classification`, `regression`, `span` and `masked_lm`;
 Before a model is used, a small copy of it (same switches, few blocks, narrow layers) is held
 against the library: the weights survive being taken apart, the logits are those of the library, a
 padded row is the row without padding, a decoder does not see the tokens to come and writes the same
-beside longer prompts. What fails there is refused with the reason, before the first trial. Then
+next to longer prompts. What fails there is refused with the reason, before the first trial. Then
 hidden states, attention maps and students of some layers are checked, and a method that needs one
 of those that are not right is refused. Code from a model's repository (`auto_map`) is never run: a
 type that Transformers has is read as the library's, with a note, and any other is refused.

@@ -98,10 +98,10 @@ switches one off. A file without an arm that learns from no teacher (`none`, `sf
 
 ## `loggers` and `log_every`
 
-`loggers: [csv, {mlflow: {uri: http://localhost:5000}}]` names what is told of trials, scores and
+`loggers: [csv, {mlflow: {uri: http://localhost:5000}}]` names what receives trials, scores and
 verdicts while the sweep runs: a list of names, or of `{NAME: {parameters}}` with those of
 [Loggers](loggers.md).
-`log_every` (default 50) is how many optimizer steps lie between two of the step metrics that they
+`log_every` (default 50) is how many optimizer steps pass between two of the step metrics that they
 get; `null` stands for none. Neither changes a result.
 """
 

@@ -9,7 +9,7 @@ RaykdError
     Unreachable      the hub cannot be reached, and what was named is not on disk
   DataError          rows, columns or labels are not what the task needs: exit code 2
   TeacherError       preparing or serving the teacher failed: exit code 1
-  TrialError         one trial failed; the sweep goes on
+  TrialError         one trial failed; the sweep continues
   SweepFailed        nothing usable came out: exit code 1
 Stopped              Ctrl-C or a request to end: exit code 130 or 143; a KeyboardInterrupt
 """

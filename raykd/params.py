@@ -145,7 +145,7 @@ def param(
 
 
 _DECLARED: dict[type[Any], tuple[ParamInfo, ...]] = {}
-"""What was described before: an arm with thousands of combinations asks for each."""
+"""What was described before: an arm with thousands of combinations needs each."""
 
 
 def describe(cls: type[Any]) -> tuple[ParamInfo, ...]:

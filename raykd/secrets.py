@@ -19,7 +19,7 @@ def without_secrets(text: str) -> str:
     """A text whose addresses have neither user and password nor keys: ``http://***@host``.
 
     A password that holds an ``@`` after a ``/``, ``?`` or ``#``, or begins like a port and a path,
-    is not told from the rest of an address: a URL has to write these as ``%40``, ``%2F`` and so on.
+    looks like the rest of an address: a URL has to write these as ``%40``, ``%2F`` and so on.
     """
     if "://" not in text and "=" not in text:
         return text

@@ -30,7 +30,7 @@ class Waiting:
         self._next = FIRST_S
 
     def still(self) -> bool:
-        """Say that it goes on, when it is time; False where it has lasted too long."""
+        """Say that it still waits, when it is time; False where it has lasted too long."""
         lasted = time.monotonic() - self._began
         if lasted >= self._next:
             self._next = 2 * lasted

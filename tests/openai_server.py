@@ -1,4 +1,4 @@
-"""A server with OpenAI's interface around a real small model, which fails when it is told to."""
+"""A server with OpenAI's interface around a real small model, which fails on request."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_a_live_teacher_and_more_seeds_cost_more():
     cheap = gpu_hours.Bakeoff(name=lm.name, rows=lm.rows, teacher=lm.teacher, student=lm.student,
                               trial_s=lm.trial_s)  # fmt: skip
     assert gpu_hours.hours(cheap, task) < gpu_hours.hours(lm, task)
-    # By hand: one arm of GLUE's nine, without what a trial takes beside its steps.
+    # By hand: one arm of GLUE's nine, without what a trial takes besides its steps.
     none = 14 * 5 * 2_490 * 72 * 6 * 42.5e6
     teacher = 2_490 * 72 * 85e6 * (6 * 3 + 2)
     by_hand = (none * (8 + 1.075) + teacher) / (312e12 * 0.3) / 3600 + 9 * 25 * 3 / 3600

@@ -122,7 +122,7 @@ LAYERS = {
     ),
     "spec": Layer(
         # The settings of training are a declaration without heavy imports. What methods read is
-        # put together in a type of theirs, which costs torch, hence inside a function. Names of
+        # put together in their type, which costs torch, hence inside a function. Names of
         # classes are compared as the values of a column are; templates and metrics have names.
         raykd={"errors", "params", "registry", "secrets", "training.settings",
                "methods.base", "models.signals", "data.chat_templates", "data.text_scores",
@@ -138,7 +138,7 @@ LAYERS = {
                "training.settings"},
     ),
     "search": Layer(
-        # What records a search is told the status of a trial.
+        # What records a search receives the status of a trial.
         raykd={"errors", "params", "private_api", "spec.domains", "spec.schema",
                "spec.schema_stages", "results.records", "whole_file"},
         packages={"cmaes", "numpy", "optuna", "ray.tune"},
@@ -240,7 +240,7 @@ class Import:
         return ".".join(parts[:2]) if self.name.startswith(("ray.train", "ray.tune")) else parts[0]
 
     def is_in(self, modules: set[str]) -> bool:
-        """Whether it is one of raykd's modules, or lies within one."""
+        """Whether it is one of raykd's modules, or is within one."""
         inside = self.name.removeprefix("raykd").removeprefix(".") or "__init__"
         return any(inside == m or inside.startswith(m + ".") for m in modules)
 

@@ -1,8 +1,9 @@
-"""Names that raykd no longer uses, as the field has a name for the thing, and those of one file."""
+"""Names and idioms that raykd no longer uses, and names that belong in one file."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -90,3 +91,38 @@ def test_the_name_of_a_kind_of_task_is_written_in_its_own_file():
         if written := {n.value for n in constants if isinstance(n.value, str)} & names:
             uses[place] = written
     assert {*uses} == {KEYS_OF_YAML}, uses
+
+
+TRANSLATED = re.compile(
+    r"\b(?:go|goes|gone|going|went) on\b|\b(?:is|are|was|were)\s+(?:said|told)\b(?! apart)"
+    r"|\bof (?:ours|theirs)\b|\bwhere (?:it|they|one|those) lies?\b|\bbeside\b",
+    re.IGNORECASE,
+)
+"""Idioms that read as translated: continue, be reported, receive, their own, is, next to."""
+WRITTEN = ("raykd/**/*.py", "docs_pages/*.py", "docs/**/*.md", "*.md", "search_spaces/*.yaml",
+           "cluster/**/*", "raykd/report/templates/*")  # fmt: skip
+NAMES_OF_THE_PAST = {"CHANGELOG.md"}
+
+
+def test_no_translated_idiom_comes_back():
+    uses = []
+    for path in (p for of in WRITTEN for p in PACKAGE.parent.glob(of) if p.is_file()):
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(r"`[^`\n]+`", "", text) if path.name in NAMES_OF_THE_PAST else text
+        place = path.relative_to(PACKAGE.parent).as_posix()
+        uses += [f"{place}:{text.count(chr(10), 0, m.start()) + 1} {m[0]}"
+                 for m in TRANSLATED.finditer(text)]  # fmt: skip
+    assert not uses
+
+
+@pytest.mark.parametrize(
+    ("text", "is_seen"),
+    [
+        ("the sweep goes on", True), ("a note is\nsaid", True), ("a child of theirs", True),
+        ("where it lies", True), ("beside the file", True), ("Who was told?", True),
+        ("values lie in [0, 2]", False), ("they are told apart", False), ("goes online", False),
+        ("besides", False),
+    ],
+)  # fmt: skip
+def test_a_translated_idiom_is_seen(text, is_seen):
+    assert bool(TRANSLATED.search(text)) == is_seen

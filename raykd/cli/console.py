@@ -298,7 +298,7 @@ def announced(state: Progress, event: Event) -> Iterator[str]:
 
 
 def open_console(output: Output) -> Console:
-    """The console that suits the format asked for and the terminal."""
+    """The console that suits the format requested and the terminal."""
     console = _console(output)
     return Logged(console) if output.has_log_file else console
 

@@ -11,7 +11,7 @@ from raykd import user_code
 
 AllowImports = Annotated[
     bool,
-    typer.Option(user_code.ALLOW, help="Run code that the file names, wherever it lies."),
+    typer.Option(user_code.ALLOW, help="Run code that the file names, wherever it is."),
 ]
 
 

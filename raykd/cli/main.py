@@ -111,7 +111,7 @@ def _end_now(code: int) -> NoReturn:
 
 
 def _format_in(arguments: Sequence[str]) -> Format | None:
-    """The format asked for, read early so that a wrong option is answered in it."""
+    """The format requested, read early so that a wrong option is answered in it."""
     for k, argument in enumerate(arguments):
         value = argument.partition("=")[2]
         if argument == "--format" and k + 1 < len(arguments):

@@ -1,4 +1,4 @@
-"""Where a command prints: results on stdout, everything else on stderr, in the format asked for."""
+"""Where a command prints: results on stdout, everything else on stderr, in the format requested."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Output:
     """The streams of one command line.
 
     Attributes:
-        format: What was asked for; None chooses by the terminal.
+        format: What was requested; None chooses by the terminal.
         quiet: Errors only.
         verbose: Tracebacks and more messages.
         has_log_file: Whether what is shown is written to a file, too.
@@ -96,7 +96,7 @@ class Output:
         self._handlers.clear()
 
     def style(self, stream: Any) -> Format:  # any text stream
-        """The format for a stream: what was asked for, else rich on a terminal and plain off it."""
+        """The format for a stream: what was requested, else rich on a terminal and plain off it."""
         if self.format is not None:
             return self.format
         return Format.RICH if stream.isatty() else Format.PLAIN

@@ -95,7 +95,7 @@ class SweepArguments:
     ] = False
     allow_changes: Annotated[
         bool,
-        typer.Option("--allow-changes", help="With --resume: go on with other data or models."),
+        typer.Option("--allow-changes", help="With --resume: continue with other data or models."),
     ] = False
 
     def overrides(self) -> list[str]:
@@ -198,7 +198,7 @@ def _run(typed: SweepArguments, spec: SweepSpec, source: str, output: Output) ->
 
 
 class _Where:
-    """Where run and report are, and what there is to say about going on.
+    """Where run and report are, and how to continue.
 
     Attributes:
         run: The run folder, empty before it is made.
@@ -232,7 +232,7 @@ class _Where:
             self.report = event["report"]
 
     def tell(self) -> None:
-        """Say how to go on, once."""
+        """Say how to continue, once."""
         if self.run and not self._shown:
             self._shown = True
             self._output.note(f"stopped; {self._to_continue()}")

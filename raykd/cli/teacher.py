@@ -43,7 +43,7 @@ def teacher(
 
 
 def _list_cache(output: Output, prune: float | None) -> None:
-    """List the cache, after deleting what was asked for."""
+    """List the cache, after deleting what was requested."""
     from raykd.teachers.user_cache import (
         cache_folder,
         cached_extras,

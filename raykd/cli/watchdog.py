@@ -17,7 +17,7 @@ if not os.read(0, 1):
 
 
 class Watchdog:
-    """Prints last words unless it is told, before this process ends, that there is no need.
+    """Prints last words unless it is dismissed before this process ends.
 
     It is there for ends that nothing in this process can see: the memory of the machine ran out, or
     Ray, whose own processes died, ended this one. It waits on a pipe that the kernel closes with
@@ -44,7 +44,7 @@ class Watchdog:
             )
 
     def dismiss(self) -> None:
-        """There is no need any more."""
+        """End it: it is no longer needed."""
         if self._process is None or self._process.stdin is None:
             return
         try:

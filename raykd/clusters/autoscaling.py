@@ -188,8 +188,8 @@ class SlotAutoscaler:
         if self._waiting is None or self._waits_for_any != (count == 0):
             self._waits_for_any = count == 0
             hint = (
-                "ray status says what the autoscaler does; ask for less with search.max_concurrent"
-                " or resources, or go on later with raykd sweep --resume"
+                "ray status says what the autoscaler does; request less with search.max_concurrent"
+                " or resources, or continue later with raykd sweep --resume"
             )
             what = "nodes for slots that are missing"
             limit_s = NODES_S if self._waits_for_any else None

@@ -49,7 +49,7 @@ class NodeType:
         min_workers: How many run at all times.
         max_workers: How many may run.
         resources: What Ray schedules on, e.g. ``{"CPU": 4, "GPU": 1}``; empty if not stated.
-        node_config: What the provider is asked for.
+        node_config: What is requested of the provider.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Rule:
     """One thing that is looked at; a file in ``rules/`` holds one as ``RULE``.
 
     Attributes:
-        help: What it asks for, in one sentence.
+        help: What it requires, in one sentence.
         check: Gives a problem for every place that breaks it.
     """
 

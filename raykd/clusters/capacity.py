@@ -42,7 +42,7 @@ def survey(spec: SweepSpec, *, elastic: bool = False) -> Cluster:
         elastic: Whether nodes may come and go, which those of a local cluster do not.
 
     Raises:
-        SpecError: No node can hold what a trial asks for.
+        SpecError: No node can hold what a trial requests.
         SetupError: What an autoscaler could add cannot be read.
     """
     labels = spec.resources.labels
@@ -66,7 +66,7 @@ def survey(spec: SweepSpec, *, elastic: bool = False) -> Cluster:
         raise SpecError(problems=[problem])
     fitting = max(1, sum(n.ranks(shape) for n in could_hold) // shape.workers)
     if wanted != "auto":
-        # On a cluster that grows, more may be asked for than it holds now.
+        # On a cluster that grows, more may be requested than it holds now.
         fitting = wanted if elastic else min(fitting, wanted)
     runs = max(spec.search_trials * len(spec.methods), len(spec.tasks))
     return Cluster(
@@ -85,7 +85,7 @@ def slot_shape(resources: ResourceSpec, nodes: Sequence[Node]) -> SlotShape:
     not PyTorch can use them; if it was built for them here, it was on every node.
 
     Raises:
-        SpecError: GPUs are asked for, and PyTorch was built without.
+        SpecError: GPUs are requested, and PyTorch was built without.
     """
     built = built_for_gpus()
     gpus = resources.gpus_per_worker
@@ -94,7 +94,7 @@ def slot_shape(resources: ResourceSpec, nodes: Sequence[Node]) -> SlotShape:
     if gpus and not built:
         problem = Problem(
             path="resources.gpus_per_worker",
-            message=f"{gpus:g} asked for, but torch was built without CUDA",
+            message=f"{gpus:g} requested, but torch was built without CUDA",
             hint="install a torch with CUDA on every node, or set gpus_per_worker: 0",
         )
         raise SpecError(problems=[problem])

@@ -1,4 +1,4 @@
-"""Everything that is said about a cluster file before money is spent on it."""
+"""All findings on a cluster file, before money is spent on it."""
 
 from __future__ import annotations
 

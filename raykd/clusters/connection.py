@@ -235,13 +235,13 @@ def _connect(address: str) -> None:
 
 
 def _about_the_token() -> str:
-    """What to do where a cluster wants a token, and this process was not told to show one.
+    """What to do where a cluster wants a token, and this process is not set to send one.
 
     Ray starts a cluster with it wherever there is one, and shows it only where the mode is set.
     """
     if "RAY_AUTH_MODE" in os.environ or not read_token():
         return ""
-    return "; if it asks for a token: export RAY_AUTH_MODE=token"
+    return "; if it wants a token: export RAY_AUTH_MODE=token"
 
 
 def _disconnect(patience_s: float) -> None:

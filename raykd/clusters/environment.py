@@ -15,19 +15,19 @@ _QUIET = {
     # trial meanwhile; how many there are at a time is bounded by the searcher.
     "TUNE_MAX_PENDING_TRIALS_PG": "64",
     "RAY_AIR_NEW_OUTPUT": "0",
-    # What becomes of a trial is told by raykd.
+    # raykd reports what becomes of a trial.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # Train: a slot reports to the coordinator; its own health is polled rarely.
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    # Its controllers run in this process, whose logging is not theirs.
+    # Its controllers run in this process, and must not configure its logging.
     "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     # A slot is several small processes; Ray warns when more than this start at once.
     "RAY_worker_maximum_startup_concurrency": "8",
     # On a busy machine Ray's own processes take longer to find each other.
     "RAY_raylet_start_wait_time_s": "180",
-    # A cluster whose head is lost ends the driver after so long, with the command that goes on.
+    # A lost head ends the driver after so long, with the command that continues the sweep.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "45",
     # Do not let Ray hide the GPUs from tasks that asked for none.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

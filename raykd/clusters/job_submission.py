@@ -209,7 +209,7 @@ def submit(
     Raises:
         SetupError: The cluster does not answer, or is reached without encryption, or what it sent
             cannot be written.
-        KeyboardInterrupt: The user stopped following; the sweep goes on.
+        KeyboardInterrupt: The user stopped following; the sweep continues.
     """
     submission = Submission(address, insecure)
     job = submission.send(text, arguments, str(out) if out.is_absolute() else None)
@@ -218,7 +218,7 @@ def submit(
         run = submission.follow(job, listener, note)
     except KeyboardInterrupt:
         note(
-            f"not followed any more; it goes on. To stop it: ray job stop {job} --address {address}"
+            f"no longer followed; it continues. To stop it: ray job stop {job} --address {address}"
         )
         raise
     code = submission.exit_code(job)

@@ -1,4 +1,4 @@
-"""Files for KubeRay: what can be said without the schema, which the operator in the cluster has."""
+"""Files for KubeRay: checks without the schema, which the operator in the cluster has."""
 
 from __future__ import annotations
 

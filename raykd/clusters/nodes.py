@@ -71,7 +71,7 @@ def alive() -> tuple[Node, ...]:
 def addable(config: Path = BOOTSTRAP) -> tuple[Node, ...]:
     """Nodes that the autoscaler could add, from the cluster file that ``ray up`` left on the head.
 
-    Ray's own state does not tell: it knows which nodes are asked for, not which there could be.
+    Ray's own state does not tell: it knows which nodes are requested, not which there could be.
 
     Raises:
         SetupError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""Versions that a cluster file asks for, wherever they are written."""
+"""Versions that a cluster file names, wherever they are written."""
 
 from __future__ import annotations
 

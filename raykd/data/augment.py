@@ -119,7 +119,7 @@ def _varied(
     how: Augmentation,
     rng: np.random.Generator,
 ) -> Iterable[str]:
-    """Distinct variants of a text, at most as many as asked for."""
+    """Distinct variants of a text, at most as many as requested."""
     words = words_of(text)
     seen = {" ".join(words)}
     for _ in range(how.copies):

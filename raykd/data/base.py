@@ -116,7 +116,7 @@ class TokenizedDataset:
         references: What predictions are compared with, where the labels do not say it.
         token_labels: Whether there is a label for every token.
         label_offsets: int64 ``[N + 1]``, where the labels of a row begin, when they are those of
-            another text than `input_ids` (what a decoder writes); None when they lie alike.
+            another text than `input_ids` (what a decoder writes); None when they are aligned.
         views: Prompt views of the same rows, by name.
         columns: Further arrays with one entry per row, ``[N, ...]``, by name; batches carry them.
     """

@@ -149,7 +149,7 @@ class ChatTemplate:
         return response.rstrip()
 
     def _place(self, turns: Sequence[Turn], mark: int, prompt: str) -> tuple[int, int]:
-        """Where a turn is in the prompt; an empty place at its end where that cannot be told."""
+        """Where a turn is in the prompt; an empty place at its end where that is unknown."""
         with_mark = [*turns[:mark], turns[mark].with_content(_MARK), *turns[mark + 1 :]]
         before, _, after = self.prompt(with_mark).partition(_MARK)
         if prompt.startswith(before) and prompt.endswith(after):

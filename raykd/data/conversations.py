@@ -26,7 +26,7 @@ class Turn:
 
     Attributes:
         role: Who says it, one of `ROLES`.
-        content: What is said.
+        content: Its text.
         more: Further entries of the message (names, calls of tools), as JSON; mostly empty.
     """
 

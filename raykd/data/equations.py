@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Mapping
 
 LONGEST = 200
-"""Characters; longer texts are no equation that a student is asked for."""
+"""Characters; longer texts are no equation that a student has to write."""
 LARGEST_EXPONENT = 64
 
 _BINARY: Mapping[type[ast.operator], Callable[[float, float], float]] = {

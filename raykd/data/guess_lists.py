@@ -88,7 +88,7 @@ def _of_tags(splits: Splits, words: str, tags: str) -> TaskGuess:
     members = {k: _members(_lists(table, tags) or []) for k, table in labelled.items()}
     names = class_names(distinct([item for of in members.values() for item in of]))
     if any(number(name) is None for name in names):  # numbers are in their order already
-        # What begins and what goes on with an entity stand together.
+        # The tags that begin and that continue an entity are next to each other.
         names.sort(key=lambda name: (name != _OUTSIDE, name.partition("-")[2], name))
     why = [
         f"columns '{words}' and '{tags}' hold lists of equal length: words and {len(names)} tags"

@@ -42,7 +42,7 @@ class OwnText(GenerationTask, UserRows):
     """Conversations in columns that the user names.
 
     Attributes:
-        prompt: Column of what is asked; empty with `messages`.
+        prompt: Column of the prompt; empty with `messages`.
         context: Column of a text that is read with it, and cut first; empty: none.
         response: Column of the response, or of a list of accepted ones.
         messages: Column of whole conversations; empty with `prompt`.

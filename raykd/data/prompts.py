@@ -308,7 +308,7 @@ def token_counts(texts: Sequence[str], tokenizer: Any) -> Array:
 def following(
     prompts: Sequence[Array], texts: Sequence[str], tokens: PlainTokenizer, *, joined: bool
 ) -> list[Array]:
-    """Token ids of texts that go on with prompts, without a token that ends them.
+    """Token ids of texts that continue prompts, without a token that ends them.
 
     As those of a task's own responses: where a decoder reads both, a text is split together with
     its prompt if the tokens of the prompt stay what they are, and alone otherwise.

@@ -1,7 +1,7 @@
 """Cuts the raw output of a prompted language model into a rationale and a label.
 
 The formats are those of "Distilling step-by-step" (Hsieh et al., 2023,
-https://arxiv.org/abs/2305.02301), whose models were shown a few examples and went on with further
+https://arxiv.org/abs/2305.02301), whose models were shown a few examples and continued with further
 ones of their own. What cannot be found is an empty text, and such rows are counted and left out of
 the term that needs it.
 """

@@ -165,7 +165,7 @@ def _by_class(
 
 
 def _impossible(numbers: Sequence[float], form: str, kind: TaskKind) -> tuple[str, str]:
-    """How numbers cannot be what they are said to be: such rows, and this one."""
+    """Why numbers cannot be what the file says: such rows, and this one."""
     if form == "logits":
         return "", ""
     outside = [value for value in numbers if not 0 <= value <= 1]

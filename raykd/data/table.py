@@ -215,7 +215,7 @@ def whole_characters(value: Any) -> Any:
 
 
 class Faults:
-    """Rows or lines that cannot be used, gathered so that all of them are told at once.
+    """Rows or lines that cannot be used, gathered so that all of them are reported at once.
 
     Args:
         origin: File or data set, as it appears in messages.
@@ -244,7 +244,7 @@ class Faults:
         self._hints.setdefault(kind, hint)
 
     def check(self) -> None:
-        """Go on if there were none.
+        """Return if there were none.
 
         Raises:
             DataError: How many there are of each kind, and the first one.

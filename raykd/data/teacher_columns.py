@@ -66,7 +66,7 @@ class TeacherColumns:
     def add_to(self, rows: Examples, table: Table, split: str, task: Task) -> Examples:
         """The rows with what the teacher said of them as fields.
 
-        A split of which nothing is said is left as it is, unless students train on it.
+        A split without teacher columns is left as it is, unless students train on it.
 
         Args:
             rows: As the task read them.
@@ -112,7 +112,7 @@ class TeacherColumns:
                 ).at(f"{KEY}.{key}")
 
     def _table(self, table: Table, split: str) -> Table | None:
-        """The raw columns, in the order of the rows; None where nothing is said of the split."""
+        """The raw columns, in the order of the rows; None for a split without them."""
         if self.path is None:
             there = [name for name, _ in self.columns() if name in table.columns]
             if split not in WANTED and not there:

@@ -33,7 +33,7 @@ class Example:
         accepted: Everything that is accepted as a response; the response alone when empty.
         prefix_at: Character of the prompt before which the name of a task is put, where a student
             learns several.
-        rationale: Why the response is right; empty where nobody said.
+        rationale: Why the response is right; empty where there is none.
         choices: What the response is chosen from, itself among them; empty for free text.
         row: What the data calls this row; empty where it says nothing.
         llm_label: The label from a language model; empty where there is none.
@@ -221,7 +221,7 @@ class GenerationTask(TokenTask):
     def teacher_prompts(
         self, rows: Examples, tokenizer: Any, max_length: int, *, with_response: bool = False
     ) -> TokenizedDataset:
-        """Prompts that begin with ``explain``, followed by the response if asked for."""
+        """Prompts that begin with ``explain``, followed by the response if requested."""
         prompts = with_task_prefix(self.rendered(rows, tokenizer, max_length), EXPLAIN)
         if with_response:
             with_responses = replace(

@@ -148,10 +148,10 @@ def aligned(
     """Ids and log-probabilities for the tokens with a label of every row, ``[M, K]`` each.
 
     K is the same for all; alternatives that do not exist have the log-probability `PADDED`. Where a
-    row ends with a token of which nothing is said, as servers leave it out, it is certain.
+    row ends with a token without numbers, as servers leave it out, it is certain.
 
     Args:
-        rows: What is said of each row.
+        rows: The numbers of each row.
         encoded: The rows, with token labels.
         tokens: Of the model that reads them.
         places: Where each row stands, in words.

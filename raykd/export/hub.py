@@ -1,4 +1,4 @@
-"""Puts an exported student on the model hub: a new repository, private unless it is said otherwise.
+"""Puts an exported student on the model hub: a new repository, private by default.
 
 What goes wrong there is one message each: no token, no network, a name that is taken or is none, no
 right to write.
@@ -44,7 +44,7 @@ def check_name(name: str) -> None:
 
 
 def check_access(name: str) -> None:
-    """Refuse to go on without a free name, a token or a network, before anything is written.
+    """Refuse to continue without a free name, a token or a network, before anything is written.
 
     Raises:
         SpecError: The name is none, or taken.

@@ -1,4 +1,4 @@
-"""The contract of a logger, and what it is told: trials, scores, the verdict; one file each."""
+"""The contract of a logger, and what it receives: trials, scores, the verdict; one file each."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class SweepEnd:
 
 
 Message = LoggedTrial | Scores | TrialEnd | SweepEnd
-"""What a logger is told, in the order in which it happened."""
+"""What a logger receives, in the order in which it happened."""
 
 
 class Logger(ABC, Generic[P]):
@@ -123,7 +123,7 @@ class Logger(ABC, Generic[P]):
 
     All calls come from one thread, which nothing waits for. A call that raises is made again after
     a pause, so that it may be made twice: what it does should be the same then. After some failures
-    the logger is switched off, and is told the rest when the sweep is resumed.
+    the logger is switched off, and receives the rest when the sweep is resumed.
 
     Args:
         params: The parameters of the file.
@@ -157,7 +157,7 @@ class Logger(ABC, Generic[P]):
 
     @abstractmethod
     def connect(self, memory: Memory) -> None:
-        """Connect; on a resumption, go on where an earlier driver stopped.
+        """Connect; on a resumption, continue where an earlier driver stopped.
 
         Args:
             memory: What `memory` gave at the last `flush` of that driver; empty at first.
@@ -184,13 +184,13 @@ class Logger(ABC, Generic[P]):
         """The sweep ends; the verdicts take the place of earlier ones."""
 
     def flush(self) -> None:
-        """Bring what was told to where it survives a kill; called every few seconds."""
+        """Write what was received to where it survives a kill; called every few seconds."""
 
     def close(self) -> None:
         """Release what is open."""
 
     def memory(self) -> Memory:
-        """What `connect` wants to find; asked for after each `flush`."""
+        """What `connect` wants to find; taken after each `flush`."""
         return {}
 
     @property

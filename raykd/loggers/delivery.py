@@ -1,8 +1,8 @@
 """Hands the events of a sweep to one logger, in a thread of its own that nothing waits for.
 
-The event log is the queue: a logger is told what the log holds from where it last was, so that
+The event log is the queue: a logger receives what the log holds from where it last was, so that
 memory is bounded however slow it is, and nothing is lost where it is down. How far it came is kept
-next to its files; a resumed sweep goes on from there.
+next to its files; a resumed sweep continues from there.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """How long to wait after each failure in a row; after one more, a logger is switched off."""
 
 KEEP_EVERY_S = 2.0
-"""How often it is kept how far a logger came; what it was told since may be told again."""
+"""How often a logger's place is saved; what it received since may be sent again."""
 
 LAST_WORDS_S = 2.0
-"""How long a call of a logger may still take that is told to stop."""
+"""How long a call of a logger may still take after it is to stop."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -99,12 +99,12 @@ class LoggerDelivery:
         self._new.set()
 
     def end(self) -> None:
-        """Nothing comes any more; it is told the rest and closed."""
+        """Nothing comes any more; it receives the rest and is closed."""
         self._closing.set()
         self._new.set()
 
     def finish(self, limit_s: float) -> LoggerRecord:
-        """Wait until it was told everything, for at most so long; called once, after `end`.
+        """Wait until it received everything, for at most so long; called once, after `end`.
 
         Args:
             limit_s: Seconds.
@@ -122,7 +122,7 @@ class LoggerDelivery:
         )  # fmt: skip
 
     def _unsent(self) -> int:
-        """How many messages are left; of the first event, the feed may have been told before."""
+        """How many messages are left; of the first event, the feed may know it already."""
         rest = (event for event, _ in self._unread())
         held = int(self._holds and next(rest, None) is not None)
         return held + sum(self._feed.of(event) is not None for event in rest)
@@ -193,7 +193,7 @@ class LoggerDelivery:
         self._logger = logger
 
     def _keep(self) -> None:
-        """Bring what it was told to where it survives, and note how far that is."""
+        """Flush what it received, and note how far that is."""
         assert self._logger is not None
         self._logger.flush()
         self._reached.memory = dict(self._logger.memory())
@@ -206,7 +206,7 @@ class LoggerDelivery:
         self._logger.close()
 
     def _restore(self) -> None:
-        """Go to where an earlier driver was; the feed is told what that one had read."""
+        """Go to where an earlier driver was; the feed receives what that one had read."""
         try:
             plain = json.loads(self._state.read_text(encoding="utf-8"))
             sent = plain["sent"] if "sent" in plain else plain["told"]  # by an earlier raykd

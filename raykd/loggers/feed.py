@@ -1,4 +1,4 @@
-"""Turns the events of a sweep into what loggers are told; repeated evaluations are told once."""
+"""Turns the events of a sweep into messages for loggers; a repeated evaluation makes one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Event = Mapping[str, Any]  # one line of events.jsonl
 
 @dataclass(slots=True)
 class _TrialState:
-    """A trial as far as it was told.
+    """A trial as far as it was sent.
 
     Attributes:
         trial: What it is.
         evaluated: The step of its last evaluation.
         stepped: The step of its last step metrics.
-        ended: Whether its end was told.
+        ended: Whether its end was sent.
     """
 
     trial: LoggedTrial
@@ -55,7 +55,7 @@ class LoggerFeed:
         }
 
     def of(self, event: Event) -> Message | None:
-        """What is told of an event; None where it is nothing, or cannot be understood."""
+        """The message of an event; None where it has none, or cannot be understood."""
         handler = self._handlers.get(str(event.get("event")))
         try:
             return None if handler is None else handler(event)
@@ -76,7 +76,7 @@ class LoggerFeed:
         if state is None or _text(event["params"]) != _text(state.trial.params):
             state = self._new(event)
         elif not state.ended:
-            return None  # another slot goes on with it
+            return None  # another slot continues it
         state.ended = False
         return state.trial
 

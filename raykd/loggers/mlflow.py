@@ -40,7 +40,7 @@ class Params:
 class MlflowLogger(Logger[Params]):
     """Scores are metrics of the trial's run, by step; the verdicts are the note of the sweep's run.
 
-    A resumed sweep goes on in the same runs. What is logged twice is there once: a metric is
+    A resumed sweep continues in the same runs. What is logged twice is there once: a metric is
     identified by its step and its time, which are those of the event.
     """
 
@@ -48,7 +48,7 @@ class MlflowLogger(Logger[Params]):
     extra = "mlflow"
 
     def connect(self, memory: Memory) -> None:
-        """Make the run of the sweep, or go on with it."""
+        """Make the run of the sweep, or continue it."""
         # One try a call is enough, as a call that failed is made again; its own tries take minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

@@ -46,7 +46,7 @@ class Params:
 class WandbLogger(Logger[Params]):
     """Scores by step in the run of the trial; the verdicts in the summary of the run ``sweep``.
 
-    A resumed sweep goes on in the same runs, whose ids are kept in the run folder. W&B's own step
+    A resumed sweep continues in the same runs, whose ids are kept in the run folder. W&B's own step
     counts what was logged, so that it drops what a driver that was killed had logged before.
     """
 

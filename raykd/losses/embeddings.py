@@ -34,7 +34,7 @@ def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def info_nce(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """How badly a text is told by its vector among all texts of the batch, ``[B]``.
+    """How badly a text is recognised by its vector among all texts of the batch, ``[B]``.
 
     The cross-entropy of choosing the teacher's vector of the same text by the cosine, mean over the
     texts of a row. Texts that occur twice are not held against each other. (van den Oord et al.,

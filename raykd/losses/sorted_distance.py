@@ -16,7 +16,7 @@ def sorted_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
     .. math:: \sum_i |q_{\sigma(i)} - p_{\tau(i)}|
 
-    The shorter one goes on with zeros. It lies in [0, 2].
+    The shorter one is padded with zeros. It lies in [0, 2].
 
     Args:
         student: Logits, ``[..., V]``.

@@ -1,4 +1,4 @@
-"""What a method is told of teacher, student and task."""
+"""What a method knows of teacher, student and task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raykd.models.packing import PACKING
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DistillationContext:
-    """What a method is told of teacher, student and task.
+    """What a method knows of teacher, student and task.
 
     Attributes:
         teacher: Sizes of the teacher.

@@ -158,7 +158,7 @@ class Method(ABC, Generic[P]):
     def unused(self) -> Mapping[str, str]:
         """Parameters that change nothing with these values on this pair and task, with the reason.
 
-        A user who gives one is told so, and one who searches it is stopped. The reason is a clause
+        Giving one is a warning, searching one an error. The reason is a clause
         such as ``alpha is 0``.
         """
         return {}
@@ -257,18 +257,18 @@ class Method(ABC, Generic[P]):
     def at_epoch(self, epoch: int, epochs: int) -> None:
         """Told before each pass: its number, from 0, and how many there are.
 
-        Told again when a training goes on in the middle of a pass.
+        Called again when a training is continued in the middle of a pass.
         """
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """What it remembers from one step to the next, besides `modules`, of this rank.
 
-        A training that was cut off goes on with it; what follows from `at_epoch` is no part of it.
+        An interrupted training continues with it; what follows from `at_epoch` is no part of it.
         """
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` gave: the same names and values, which are on the CPU."""
+        """Continue from what `state_dict` gave: the same names and values, on the CPU."""
 
     def prepare(
         self, batches: Sequence[Batch], student: StudentFn, teacher: TeacherOutputsFn

@@ -215,7 +215,7 @@ class ContextualKD(Method[Params]):
         return {name: why for holds, why, names in nothing if holds for name in names}
 
     def teacher_outputs(self) -> OutputSpec:
-        """The teacher's logits and matched layers, as far as a weight asks for them."""
+        """The teacher's logits and matched layers, as far as a weight needs them."""
         return OutputSpec(
             Logits() if self.params.alpha > 0 else None,
             *hidden_states(self._layers_read(teacher=True)),

@@ -26,7 +26,7 @@ class Params(EmbeddingParams):
 class EmbeddingInfoNCE(EmbeddingMethod[Params]):
     """The task loss and telling texts of a batch apart by the teacher's vectors.
 
-    With several ranks the texts of all of them are told apart; of micro batches those of each.
+    The texts of all ranks are told apart together; those of each micro batch separately.
     """
 
     title = "telling texts of a batch apart by the teacher's vectors"

@@ -1,6 +1,6 @@
 """MiniLLM: the reverse divergence of whole responses, by policy gradient on the student's own text.
 
-Every `ppo_epochs` steps the student goes on with the prompts of a batch, mixed with the teacher;
+Every `ppo_epochs` steps the student continues the prompts of a batch, mixed with the teacher;
 these responses are learnt from in that many steps. The responses of the task are the text that
 keeps the student a language model (`lm_coef`).
 
@@ -145,7 +145,7 @@ class MiniLLM(Method[Params]):
         return {"left": torch.tensor(self._left), **self._rollout.tensors()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with responses that were sampled before."""
+        """Continue with responses that were sampled before."""
         self._rollout, self._left = None, 0
         if "left" in state:
             self._left = int(state["left"])
@@ -158,7 +158,7 @@ class MiniLLM(Method[Params]):
         if self._rollout is None or self._left == 0:
             self._rollout = self._sample(batches, student, teacher)
             self._left = self.params.ppo_epochs
-        # One that goes on from a saved state is still on the CPU.
+        # One that was loaded from a saved state is still on the CPU.
         self._rollout = self._rollout.to(batches[0].labels.device)
         self._left -= 1
         self._parts = self._rollout.split(len(batches))

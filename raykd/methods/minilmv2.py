@@ -93,7 +93,7 @@ class MiniLMv2(Method[Params]):
         return {**of_relations, **unused_temperature(self.params.alpha, self.context.task_kind)}
 
     def teacher_outputs(self) -> OutputSpec:
-        """The teacher's logits and projections, as far as a weight asks for them."""
+        """The teacher's logits and projections, as far as a weight needs them."""
         return self._read(self._block, logits=self.params.alpha > 0)
 
     def student_outputs(self) -> OutputSpec:

@@ -68,7 +68,7 @@ class PatientKD(Method[Params]):
         return {**of_hidden, **unused_temperature(self.params.alpha, self.context.task_kind)}
 
     def teacher_outputs(self) -> OutputSpec:
-        """The teacher's logits and matched layers, as far as a weight asks for them."""
+        """The teacher's logits and matched layers, as far as a weight needs them."""
         layers = self._pairs.teacher if self.params.beta else ()
         return OutputSpec(Logits() if self.params.alpha > 0 else None, *hidden_states(layers))
 

@@ -1,7 +1,7 @@
 """Distilling step-by-step: the student learns to answer, and to say why.
 
 Two examples per row share the student: `predict` asks for the label, `explain` for the rationale.
-At test time only the first is asked. With a teacher, its distributions over the tokens of labels
+At test time only the first is used. With a teacher, its distributions over the tokens of labels
 and rationales are further things to learn.
 """
 

@@ -90,7 +90,7 @@ class TinyBert(Method[Params]):
         return {**of_hidden, **unused_temperature(self.params.alpha, self.context.task_kind)}
 
     def teacher_outputs(self) -> OutputSpec:
-        """The teacher's logits, layers and attentions, as far as a weight asks for them."""
+        """The teacher's logits, layers and attentions, as far as a weight needs them."""
         return self._read(self._pairs.teacher, self._maps.teacher, logits=self.params.alpha > 0)
 
     def student_outputs(self) -> OutputSpec:

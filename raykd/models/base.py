@@ -79,7 +79,7 @@ class Subnet:
 
 
 class Outputs:
-    """What one model says about one batch; reading a signal that was not asked for is an error.
+    """What one model says about one batch; reading a signal that was not requested is an error.
 
     Args:
         logits: ``[B, C]`` or None.

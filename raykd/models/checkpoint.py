@@ -44,7 +44,7 @@ class Checkpoint:
     """A model as it was read.
 
     Attributes:
-        state: Its weights, in the types of numbers of its files and lying there; without a head
+        state: Its weights, in the types of numbers of its files, and stored there; without a head
             where it has none that fits.
         classes: How the classes of its head go with those of the task; None without such a head.
         fresh: Names of weights that it lacks; they are drawn at random.
@@ -192,7 +192,7 @@ def _fitting(
     kind: str,
 ) -> dict[str, Tensor]:
     """The weights, those of the head only where all of it fits."""
-    needs_head = task_kind(kind).generates  # what it writes is said by the head it was trained with
+    needs_head = task_kind(kind).generates  # it writes with the head that it was trained with
     kept: dict[str, Tensor] = {}
     missing = []
     for tensor_name, expected in shapes.items():
@@ -208,7 +208,7 @@ def _fitting(
         elif needs_head or not family.is_head(tensor_name):
             raise DataError(
                 f"the checkpoint '{name}': weight '{tensor_name}' has shape {list(tensor.shape)}, "
-                f"config.json asks for {list(expected.shape)}",
+                f"config.json says {list(expected.shape)}",
                 hint="does config.json belong to these weights?",
             )
     if missing:

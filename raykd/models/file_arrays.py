@@ -1,4 +1,4 @@
-"""Arrays that lie in files: mapped into memory when they are read, pickled as where they lie.
+"""Arrays stored in files: mapped into memory when they are read, pickled as their place there.
 
 A process that only passes a model on, or hashes or copies it, never holds it: it reads the file in
 chunks. Processes that read the same arrays share the pages of the file.
@@ -158,12 +158,12 @@ def _not_finite(array: Array, *, bf16: bool) -> int:
 
 
 class FileArrays(Mapping[str, Array]):
-    """Arrays by name, some or all of which lie in files.
+    """Arrays by name, some or all of which are stored in files.
 
     What is read of them is private to the process: writing to it changes no file.
 
     Args:
-        entries: Arrays, and where those lie that are in files.
+        entries: Arrays, and the places of those that are in files.
     """
 
     def __init__(self, entries: Mapping[str, FilePart | Array]) -> None:
@@ -188,7 +188,7 @@ class FileArrays(Mapping[str, Array]):
         self._maps = {}
 
     def where(self, name: str) -> FilePart | Array:
-        """An array in memory, or where it lies."""
+        """An array in memory, or its place in a file."""
         return self._entries[name]
 
     def _mapped(self, part: FilePart) -> Array:
@@ -202,23 +202,23 @@ class FileArrays(Mapping[str, Array]):
 
 
 def where(arrays: Mapping[str, Array | FilePart], name: str) -> FilePart | Array:
-    """An array of a mapping, or where it lies in a file."""
+    """An array of a mapping, or its place in a file."""
     return arrays.where(name) if isinstance(arrays, FileArrays) else arrays[name]
 
 
 def in_memory(arrays: Mapping[str, Array]) -> Iterator[Array]:
-    """The arrays that lie in no file."""
+    """The arrays that are in no file."""
     parts = (where(arrays, name) for name in arrays)
     yield from (array for array in parts if not isinstance(array, FilePart))
 
 
 def mapped(arrays: Mapping[str, Array]) -> Iterator[Array]:
-    """The arrays that lie in files, as they are in memory now."""
+    """The arrays that are in files, as they are in memory now."""
     yield from (arrays[name] for name in arrays if isinstance(where(arrays, name), FilePart))
 
 
 def renamed_arrays(arrays: Mapping[str, Array], names: Mapping[str, str]) -> Mapping[str, Array]:
-    """Some of the arrays under other names; what lies in files stays there.
+    """Some of the arrays under other names; what is in files stays there.
 
     Args:
         arrays: By name.

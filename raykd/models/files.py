@@ -1,8 +1,8 @@
 """Writes files of tensors that others may read, as far as the user's umask lets them.
 
-The weights of a model are written in a layout of their own: where a tensor lies in memory decides
+The weights of a model are written in a layout of their own: the place of a tensor in memory decides
 in which order a processor adds numbers up, so that a model opened from a file says the same as the
-one that was saved, to the last bit, only if its tensors lie as they do in memory of their own.
+one that was saved, to the last bit, only if its tensors are aligned as in memory of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from raykd.models.file_arrays import FilePart, where
 from raykd.whole_file import whole_file
 
 ALIGNED = 64
-"""Bytes; memory that is asked for begins at a multiple of it."""
+"""Bytes; memory that is requested begins at a multiple of it."""
 
 _NAMES = {
     "float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32",
@@ -52,7 +52,7 @@ def write_aligned(path: Path, arrays: Mapping[str, Array | FilePart], bf16: froz
 
     Args:
         path: The file.
-        arrays: By name; those that lie in files are read piece by piece.
+        arrays: By name; those that are in files are read piece by piece.
         bf16: Names of those that hold bf16 numbers in int16.
 
     Raises:
@@ -65,7 +65,7 @@ def write_aligned(path: Path, arrays: Mapping[str, Array | FilePart], bf16: froz
 
 
 def aligned_size(arrays: Mapping[str, FilePart], bf16: frozenset[str]) -> int:
-    """Bytes of the file that `write_aligned` writes of arrays that lie in files."""
+    """Bytes of the file that `write_aligned` writes of arrays that are in files."""
     _, text = _laid_out(arrays, bf16)
     return 8 + len(text) + sum(part.nbytes for part in arrays.values())
 

@@ -1,4 +1,4 @@
-"""Runs a model on a batch and keeps only what was asked for."""
+"""Runs a model on a batch and keeps only what was requested."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def forward(
     subnet: Subnet | None = None,
     packing: bool = False,
 ) -> Outputs:
-    """Logits, and what else is asked for.
+    """Logits, and what else is requested.
 
     Args:
         model: The model, on the device of `batch`.
@@ -112,7 +112,7 @@ def _kind(config: Any) -> TaskKind:
 
 
 def can_pack(model: Any) -> bool:
-    """Whether a model can be told where texts begin: of their positions, and by its masks."""
+    """Whether a model can be given where texts begin: as positions, and by its masks."""
     config = model.config
     can_tell = takes(type(model), "position_ids") and makes_masks(attention_of(config))
     return can_tell and not family_of(config).takes_token_types(config)

@@ -150,9 +150,9 @@ def generate(
 
 @contextmanager
 def _plain_generation(model: Any) -> Iterator[None]:
-    """Without what a configuration asks for: beams, lengths, tokens that are forced.
+    """Without what a configuration sets: beams, lengths, tokens that are forced.
 
-    A saved model is said to write like this, see `raykd.models.weights.save`.
+    A saved model has it as its generation config, see `raykd.models.weights.save`.
     """
     own = model.generation_config
     begin = {n: getattr(own, n) for n in ("bos_token_id", "decoder_start_token_id")}

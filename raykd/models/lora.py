@@ -66,7 +66,7 @@ class LoraSizes:
 
 
 def check_installed() -> None:
-    """Refuse to go on without the library.
+    """Refuse to continue without the library.
 
     Raises:
         SetupError: It is not installed.

@@ -74,7 +74,7 @@ class ModelFactory:
     def frozen(self, dtype: torch.dtype = torch.float32) -> nn.Module:
         """A read-only model in evaluation mode, without gradients.
 
-        It shares the weights of `state` that are of the type asked for: many processes of a node
+        It shares the weights of `state` that are of the type requested: many processes of a node
         hold them once, as long as they stay on the CPU. Writing to them would change all of them.
 
         Args:

@@ -239,7 +239,7 @@ def _student(
     if isinstance(student, RandomInitConfig):
         notes += unused_vocabulary(student, settings.teacher, id_count(teacher_tokens))
     with under(STUDENT_KEY):
-        family_in(student)  # what cannot be used at all is said before its tokenizer
+        family_in(student)  # an unusable model is refused before its tokenizer
         own = load_tokenizer(student) if isinstance(student, str) else teacher_tokens
         factory, _ = _factory(student, task, own, notes)
         if isinstance(student, RandomInitConfig):

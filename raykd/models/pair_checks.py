@@ -194,7 +194,7 @@ def check_checkpoint(
             f"{key}: its config.json names no classes (id2label), so its outputs were taken as "
             f"those of the task in their order: {format_names(labels)}"
         )
-    return ""  # The names that differ are told with the checkpoint's other notes.
+    return ""  # The names that differ are among the checkpoint's notes.
 
 
 def check_from_teacher(teacher: ModelFactory, student: StudentFromTeacher) -> None:
@@ -227,7 +227,7 @@ def check_from_teacher(teacher: ModelFactory, student: StudentFromTeacher) -> No
     if student.weights == "pretrained" and teacher.state is None:
         raise _wrong_from_teacher(
             "weights",
-            "'pretrained' weights of the teacher were asked for, but it begins with random ones",
+            "'pretrained' weights of the teacher were requested, but it begins with random ones",
             "set student.from_teacher.weights: finetuned",
         )
 

@@ -90,7 +90,7 @@ def _modules(file: Path) -> list[tuple[str, str]]:
 
 
 def _pooled_by(config: Mapping[str, Any]) -> set[str]:
-    """The ways to pool that a configuration asks for; the library's own where it names none."""
+    """The ways to pool that a configuration names; the library's own where it names none."""
     stated = config.get(_MODE)
     if stated:
         return set(map(str, stated)) if isinstance(stated, list) else {str(stated)}

@@ -70,7 +70,7 @@ def _place(name: str) -> Path:
     if folder.is_file():
         raise SpecError(
             f"'{name}' is a file, not the folder of a model",
-            hint=f"name the folder that it lies in: {folder.parent}",
+            hint=f"name the folder that it is in: {folder.parent}",
         )
     if _means_folder(name.partition("@")[0], folder):
         raise SpecError(
@@ -275,7 +275,7 @@ def _from_hub(named: str) -> Path:
 
 
 def _cached_revisions(name: str, revision: str) -> str:
-    """Which revisions of a model are in the local cache instead of the one asked for."""
+    """Which revisions of a model are in the local cache instead of the one requested."""
     folder = hub.model_cache() / f"models--{name.replace('/', '--')}"
     if not revision or not (folder / _SNAPSHOTS).is_dir():
         return ""

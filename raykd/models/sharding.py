@@ -1,7 +1,7 @@
 """Models whose weights are spread over ranks (FSDP2): how they are, and how they are put together.
 
 A sharded model has of each weight the rows of one rank. Each block gathers its weights before it
-runs, forward and backward, and lets them go after; what lies outside of the blocks (embeddings,
+runs, forward and backward, and frees them after; what is outside the blocks (embeddings,
 head, last normalisation) is gathered with the first forward pass and stays until the gradients are
 there, so that a loss can read the matrix of the head. All ranks must run its passes together.
 """
@@ -79,7 +79,7 @@ def run_on(model: nn.Module, count: int | None) -> Iterator[None]:
 
     Args:
         model: Sharded or not.
-        count: Positions of the model; None: as many as are asked for.
+        count: Positions of the model; None: as many as are requested.
     """
     if count is None or not runs_together(model):
         yield
@@ -152,7 +152,7 @@ def whole(local: Tensor, like: Tensor) -> Tensor:
 
     Args:
         local: The part of this rank.
-        like: A tensor that is spread in the same way, or lies whole on every rank.
+        like: A tensor that is spread in the same way, or is whole on every rank.
     """
     from torch.distributed.tensor import DTensor
 

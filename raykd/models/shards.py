@@ -1,6 +1,6 @@
 """Splits the weights of a saved model into several files with an index, as Transformers reads them.
 
-Tensors lie in each file as `raykd.models.files` puts them, so that the model says the same, and are
+Tensors are in each file as `raykd.models.files` puts them, so that the model says the same, and are
 copied from file to file piece by piece: no model is in memory.
 """
 

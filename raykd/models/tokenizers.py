@@ -59,7 +59,7 @@ def load_tokenizer(name: str) -> Any:  # a fast PreTrainedTokenizerBase
         )
     tokenizer = _opened(folder, name, (*words, *pieces))
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
-        # Decoders have none; what is padding is said by masks, so any token will do.
+        # Decoders have none; masks mark the padding, so any token will do.
         tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise SpecError(

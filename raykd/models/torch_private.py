@@ -12,7 +12,7 @@ from raykd.private_api import Library, PrivateName
 TORCH = Library("torch", "PyTorch", "2.13")
 
 FAKE_TENSORS = PrivateName(
-    "torch._subclasses.fake_tensor", "FakeTensorMode", "finding out where weights lie in a file"
+    "torch._subclasses.fake_tensor", "FakeTensorMode", "finding where weights are in a file"
 )
 
 SHARDED_STATE = PrivateName(
@@ -61,6 +61,6 @@ def offset_of(tensor: torch.Tensor) -> int:
     """
     storage = tensor.untyped_storage()
     if not hasattr(storage, "_checkpoint_offset"):
-        raise TORCH.lacks("UntypedStorage._checkpoint_offset (where weights lie in a file)")
+        raise TORCH.lacks("UntypedStorage._checkpoint_offset (where weights are in a file)")
     begin = int(storage._checkpoint_offset or 0)
     return begin + int(tensor.storage_offset()) * tensor.element_size()

@@ -63,7 +63,7 @@ class FileTensor:
 
     Attributes:
         tensor: The tensor, mapped into memory.
-        part: Where it lies, None where it had to be read.
+        part: Where it is stored, None where it had to be read.
     """
 
     tensor: Tensor
@@ -82,7 +82,7 @@ class FileTensors:
         self._parts = {id(one.tensor): one.part for one in files.values()}
 
     def part(self, tensor: Tensor) -> FilePart | None:
-        """Where one of the tensors lies; None for one that was made of them."""
+        """Where one of the tensors is stored; None for one that was computed."""
         return self._parts.get(id(tensor))
 
 
@@ -270,7 +270,7 @@ def _torch(path: Path) -> dict[str, FileTensor]:
 
 
 def _part(path: Path, tensor: Tensor, offset: int | None) -> FilePart | None:
-    """Where a tensor lies; None where it is not one piece of a file, or of a rare type."""
+    """Where a tensor is stored; None where it is not one piece of a file, or of a rare type."""
     kind = _NUMPY.get(tensor.dtype)
     if offset is None or kind is None or not tensor.is_contiguous():
         return None

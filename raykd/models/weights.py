@@ -1,8 +1,8 @@
 """A model as plain data: configuration and NumPy arrays; taken, given back, saved and read.
 
 `ModelState` pickles without PyTorch's own format: arrays in memory travel through an object store
-that gives out read-only arrays, those in files as where they lie. They keep the type of number that
-they have; `restore` copies them into weights of the model's own, unless told to share.
+that gives out read-only arrays, those in files as their place. They keep their type of number;
+`restore` copies them into weights of the model's own, unless they are to be shared.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ def from_tensors(
     """A state from tensors; the configuration says what type they are of.
 
     Args:
-        tensors: By name. They are copied, but for those that lie in a file.
+        tensors: By name. They are copied, but for those that are in a file.
         config: Of the model.
-        part: Says where a tensor lies.
+        part: Says where a tensor is stored.
     """
     bf16 = tuple(name for name, tensor in tensors.items() if tensor.dtype == torch.bfloat16)
     arrays = {name: part(tensor) or _array(tensor) for name, tensor in tensors.items()}
@@ -122,8 +122,8 @@ def restore(
         state: Its weights, which are copied.
         seed: Draws the weights that the state lacks. The global generator is left as it was.
         shared: Use the arrays themselves instead of copies, for a model that is only read; those
-            of another type are copied all the same, and those that do not lie as memory of their
-            own does, as sums would be rounded in another way.
+            of another type are copied all the same, and those that are not aligned like memory of
+            their own, as sums would be rounded in another way.
         dtype: Type of all weights that are no integers; None keeps those of the state.
 
     Raises:
@@ -253,7 +253,7 @@ def load(folder: Path) -> ModelState:
 
 
 def _array(tensor: Tensor) -> Array:
-    # A copy, also of a tensor on the CPU: training goes on in the original.
+    # A copy, also of a tensor on the CPU: training continues in the original.
     own = tensor.detach().cpu().contiguous().clone()
     array: Array = (own.view(torch.int16) if own.dtype == torch.bfloat16 else own).numpy()
     return array

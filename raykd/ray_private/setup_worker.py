@@ -3,7 +3,7 @@
 Ray's file imports Ray, only to become a process that imports it again. This one imports nothing:
 it sets the environment, and becomes the worker, or asks the fork server
 (`raykd.clusters.fork_server`) for one that has imported the libraries. It stays as long as that
-worker does, and ends as it ended. What is asked for besides environment variables is left to Ray's
+worker does, and ends as it ended. What is requested besides environment variables is left to Ray's
 file. Ray leaves both out for workers without an environment of their own, and knows a file that it
 may leave out by this one's name.
 """

@@ -44,7 +44,7 @@ class EndableTrainer:
     Its controller runs in the thread of `fit`. Ray Train would give it a process, which imports for
     seconds before it asks for a worker. Left out is also one that, on the head, asks the dashboard
     every second whether the controller of a trainer is alive: where its own cluster has no
-    dashboard, it asks that of any other cluster on the machine, is told that nobody knows the
+    dashboard, it asks that of any other cluster on the machine, learns that nobody knows the
     controller, and takes the workers away in the middle of a trial. Another one hands out shards of
     Ray Data's datasets, of which a slot has none. The next asks the autoscaler for nodes in the
     name of all trainers: raykd asks itself (`raykd.clusters.nodes`), Ray keeps the last of both

@@ -68,7 +68,7 @@ def _fenced(text: str, language: str) -> markupsafe.Markup:
 
 
 def _arm_cells(row: Any) -> tuple[Any, ...]:  # a row of the table of arms
-    """The cells of an arm with what is said next to its name."""
+    """The cells of an arm with the remark next to its name."""
     first = f"{row.cells[0]} ({row.mark})" if row.mark else row.cells[0]
     return (first, *row.cells[1:])
 

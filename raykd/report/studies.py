@@ -84,7 +84,7 @@ def num_completed(study: optuna.Study) -> int:
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """Importance by Optuna's default evaluator, largest first; empty when nothing can be told.
+    """Importance by Optuna's default evaluator, largest first; empty when it cannot be estimated.
 
     That is with fewer than `MIN_TRIALS_FOR_IMPORTANCE` completed trials, with equal objectives, or
     when no parameter took two values.

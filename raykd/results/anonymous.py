@@ -72,7 +72,7 @@ MIN_WORD = 3
 def anonymous(result: SweepResult) -> SweepResult:
     """The records without hosts, users, paths, addresses, command lines and commits.
 
-    The run is named as its search space, trials name no run folder and no file of theirs, and nodes
+    The run is named as its search space, trials name no run folder and none of its files, and nodes
     are numbered.
     """
     known = _Known.of(result)

@@ -36,7 +36,7 @@ class Confirmed:
 
 
 def configuration_key(params: Mapping[str, Any]) -> str:
-    """Eight digits that tell configurations apart that bear the same trial id."""
+    """Eight digits that tell configurations apart that have the same trial id."""
     plain = json.dumps(dict(params), sort_keys=True, default=str)
     return hashlib.sha256(plain.encode()).hexdigest()[:8]
 
@@ -56,7 +56,7 @@ def confirmed(
 ) -> Confirmed:
     """The confirm runs that represent an arm.
 
-    Runs of different parameters are never put together, even where they bear the same number: a
+    Runs of different parameters are never put together, even where they have the same number: a
     resumed search may find a better configuration after the first one was confirmed. Of each
     number the newest configuration counts that has all of its runs, or else the one with most.
     Among numbers, the best mean on the *validation* split decides: choosing by the test split would

@@ -1,4 +1,4 @@
-"""What a logger was told of a sweep and what it was not."""
+"""What a logger received of a sweep and what it did not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LoggerRecord:
     Attributes:
         name: As the file names it.
         place: Where what was logged is looked at; empty where it was never opened.
-        sent: How much it was told, over all sessions: beginnings, scores and ends.
+        sent: How much it received, over all sessions: beginnings, scores and ends.
         unsent: What was not handed on.
         why: Why not, or empty.
     """

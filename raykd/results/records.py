@@ -277,7 +277,7 @@ class SweepResult:
         outside: Scores of confirmed students on tasks of an evaluation harness.
         lags: Of each task that was searched, how many of the trials before it a trial did without
             the results of; None where it knew what had ended, or where nothing reads results.
-        loggers: What each logger was told, by its name; those without an end on record are absent.
+        loggers: What each logger received, by its name; those without an end on record are absent.
     """
 
     name: str

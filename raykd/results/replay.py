@@ -43,7 +43,7 @@ class Replay:
         spans: Timeline entries besides trials.
         seed_plans: Task name to the plan by which confirm seeds are added.
         lags: Task name to the lag of its search, where it is on record.
-        loggers: Name to what a logger was told, as its last session recorded it.
+        loggers: Name to what a logger received, as its last session recorded it.
         started: Time of the first event of the sweep.
         finished: Time of the last ``sweep_finished``, 0 when it is still open.
         interrupted: Whether the user stopped it.
@@ -139,7 +139,7 @@ class Replay:
         self.finished = float(event["time"])
         self.interrupted = event.get("status") == "interrupted"
         if event.get("status") == "failed":
-            _add(self.notes, "the sweep ended with an error; --resume goes on with it")
+            _add(self.notes, "the sweep ended with an error; --resume continues it")
 
     def _teacher_ready(self, event: Event) -> None:
         task, made = str(event["task"]), from_dict(TeacherRecord, event["teacher"])
@@ -174,7 +174,7 @@ class Replay:
         trial = str(event["trial_id"])
         before = self._open.get(trial) or self._cut.get(trial)
         if before is None or before["params"] != event["params"]:
-            # A confirm trial of another configuration bears the same id.
+            # A confirm trial of another configuration has the same id.
             self._reports[trial] = []
         self._open[trial] = event
         self.finished_trials.pop(_place(event), None)
@@ -275,7 +275,7 @@ def _add(notes: list[str], message: str) -> None:
 def _place(trial: Mapping[str, Any]) -> tuple[str, str]:
     """What a later record of a trial replaces: the same trial, begun again.
 
-    After a search that went on, the confirm runs of another configuration bear the same ids. They
+    After a resumed search, the confirm runs of another configuration have the same ids. They
     replace nothing: the first ones were measured, too.
     """
     is_confirm = trial["stage"] == "confirm"

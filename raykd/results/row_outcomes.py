@@ -35,7 +35,7 @@ def write_row_outcomes(
 
     Args:
         run: The run folder.
-        trial_id: The run; another configuration may bear the same id after a search that went on.
+        trial_id: The run; another configuration may have the same id after a resumed search.
         params: Its configuration.
         values: What each test row adds to the metric, ``[N]``.
         predictions: What is predicted for each of them, in words, N of them.

@@ -103,7 +103,7 @@ KNOWN: Mapping[str, str] = {
 
 
 def unit_of(metric: str, units: Mapping[str, str] = KNOWN) -> str:
-    """The key of `UNITS` that belongs to a metric, empty when nobody said what it is.
+    """The key of `UNITS` that belongs to a metric, empty when it is unknown.
 
     A metric keeps its unit in another split or part: ``test/accuracy_mismatched``, ``f1@w0.5d1``.
 

@@ -16,7 +16,7 @@ LEAST_CHANCE = 0.05
 
 
 def why_to_end(result: SweepResult, task: str, plan: SeedPlanRecord, look: int) -> str:
-    """Why the confirm stage of a task ends at a look; empty where it goes on.
+    """Why the confirm stage of a task ends at a look; empty where it continues.
 
     Args:
         result: The sweep with the runs of this look.

@@ -1,8 +1,8 @@
 """Confirm seeds by a plan: looks at the runs so far, each at a level of its own.
 
 Adding seeds until an interval excludes zero finds differences that are not there: two equal arms
-are told apart in 13 % of cases if they are compared at 5, 10, 15 and 20 seeds at 5 % each. A plan
-that is written beforehand spends the 5 % over its looks instead (Lan and DeMets, 1983).
+differ significantly in 13 % of cases if they are compared at 5, 10, 15 and 20 seeds at 5 % each. A
+plan that is written beforehand spends the 5 % over its looks instead (Lan and DeMets, 1983).
 """
 
 from __future__ import annotations

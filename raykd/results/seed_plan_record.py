@@ -13,7 +13,7 @@ class SeedPlanRecord:
         task: Task name.
         looks: Confirm seeds of an arm at each look.
         levels: The level at which each look tests, so that all of them together keep the usual one.
-        ended: Why the confirm stage ended, empty while it goes on: ``decided``, ``futile`` or
+        ended: Why the confirm stage ended, empty while it runs: ``decided``, ``futile`` or
             ``last``.
         seeds: Confirm seeds of an arm at the last look that was taken.
     """

@@ -99,7 +99,7 @@ def about(measure: TaskMetric, d: PairedDifference | None) -> str:
 
 
 def beaten(measure: TaskMetric, leader: ArmSummary, other: str, d: PairedDifference) -> str:
-    """The leader is better than another arm, corrected for all that could have been said so."""
+    """The leader is better than another arm, corrected for all comparisons."""
     by = f"{_size(measure.scale, d.mean)} {measure.scale.unit}"
     first = named(leader.name, first=True)
     return f"{first} beats {named(other)} by {by} ({_printed(measure, d, d.corrected_alpha)})."

@@ -116,7 +116,7 @@ def _beginning(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def read_events(path: Path) -> tuple[list[Event], int]:
     """The events of a log, and how many lines were torn by a kill or a full disk and left out.
 
-    A torn line is usually the last one, but a resumed sweep goes on after it.
+    A torn line is usually the last one, but a resumed sweep writes on after it.
 
     Raises:
         RaykdError: If a line is no torn event but something else.
@@ -207,7 +207,7 @@ def _dump(values: Mapping[str, Any]) -> str:
 
 
 def text_hash(text: str) -> str:
-    """What `env.json` has of ``resolved.yaml``, so that one that was cut can be told."""
+    """What `env.json` has of ``resolved.yaml``, so that a truncated one is noticed."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -217,7 +217,7 @@ def _damaged(
     row_outcomes: Mapping[str, Any],
     trials: Iterable[TrialResult],
 ) -> Iterator[str]:
-    """Files that are not what the sweep wrote, as far as that can be told."""
+    """Files that are not what the sweep wrote, as far as that can be seen."""
     if env.get(SPEC_HASH, text_hash(spec_text)) != text_hash(spec_text):
         yield "resolved.yaml was cut or changed since the sweep wrote it; resolved.json counts"
     lost = {t.row_outcomes for t in trials if t.row_outcomes} - set(row_outcomes)

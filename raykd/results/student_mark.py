@@ -1,4 +1,4 @@
-"""Whose student lies in a folder: a mark in it, which appears and goes with its weights.
+"""Whose student is in a folder: a mark in it, which appears and goes with its weights.
 
 A driver that is killed between giving a student its folder and recording the end of its confirm run
 leaves a record of an earlier configuration next to the weights of a later one.

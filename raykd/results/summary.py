@@ -122,7 +122,7 @@ class TaskMetric:
         scale: How its values are written, and what they can be.
         min_sd: The least spread over seeds that the test split can tell from none.
         alpha: The level of the comparison; less than usual at an early look of a plan of seeds.
-        margin: The least difference that matters to the reader, 0 where nothing was said.
+        margin: The least difference that matters to the reader, 0 where none was given.
         counted: What arms are compared over: ``seed`` of one configuration each, or ``search``.
     """
 

@@ -186,7 +186,7 @@ def _beaten(
     rival: ArmSummary,
     baseline: str,
 ) -> list[str]:
-    """The leader against the baseline and no teacher, where that is sure and not said yet.
+    """The leader against the baseline and no teacher, where that is sure and not in the headline.
 
     The leader is the best of several arms, so each is corrected over all of them: where nothing is
     decided, the best of ten equal arms would beat one of these two in every sixth sweep.

@@ -45,7 +45,7 @@ class ArmsRecorder(ABC):
     def finished(
         self, arm: str, number: int, status: Status, event: Mapping[str, Any] | None
     ) -> float:
-        """Record the end of a trial, before the study is told; returns its device seconds."""
+        """Record the end of a trial, before the study does; returns its device seconds."""
 
     @abstractmethod
     def cancel(self, arm: str, number: int) -> None:
@@ -154,7 +154,7 @@ class ArmsSearch(Searcher):
         self._ahead.append((live, config))
 
     def _next_arm(self) -> str | None:
-        """The arm furthest behind of those that may go on; None: all of them wait for a trial."""
+        """The arm furthest behind of those that may continue; None: all of them await a trial."""
         names = self._open()
         least = min(self._started[name] for name in names)
         for name in names:
@@ -240,7 +240,7 @@ class ArmsScheduler(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Record an evaluation and ask the arm's study whether to go on."""
+        """Record an evaluation and ask the arm's study whether to continue."""
         if result.get("done") or "event" not in result:
             return str(TrialScheduler.CONTINUE)
         event = json.loads(result["event"])

@@ -63,9 +63,9 @@ def put_back(study: optuna.Study, number: int) -> None:
 
 
 def set_constraints(study: optuna.Study, number: int, excess: Mapping[str, float]) -> None:
-    """Set the constraints of a trial that is open but was asked for by another driver.
+    """Set the constraints of a trial that is open but was requested by another driver.
 
-    Optuna's own way, `optuna.Trial.set_constraint`, needs the trial that was asked for.
+    Optuna's own way, `optuna.Trial.set_constraint`, needs the trial that was requested.
 
     Args:
         study: Its study.

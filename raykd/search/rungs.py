@@ -21,7 +21,7 @@ class RungPruner(optuna.pruners.BasePruner):
     """Successive halving that compares a trial with those that were at the same rung.
 
     A trial has the value of its first evaluation at or after a rung. Of those of other trials, a
-    share of 1 - 1/reduction_factor is to be reached; the first at a rung goes on. Asynchronous
+    share of 1 - 1/reduction_factor is to be reached; the first at a rung continues. Asynchronous
     successive halving (Li et al. 2018, https://arxiv.org/abs/1810.05934), as Ray Tune has it.
 
     Args:
@@ -93,7 +93,7 @@ class BracketPruner(optuna.pruners.BasePruner):
 
 
 class MedianPruner(optuna.pruners.BasePruner):
-    """The median rule: a trial goes on while it is no worse than half of those that completed.
+    """The median rule: a trial continues while it is no worse than half of those that completed.
 
     Its best evaluation so far is compared with the last one of each other trial up to that epoch,
     so that trials that are evaluated at other epochs (their batches are larger) count, too; where

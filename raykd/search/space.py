@@ -35,7 +35,7 @@ def suggest(
     """Draw the searched parameters whose conditions hold.
 
     Args:
-        trial: An Optuna trial that was asked for.
+        trial: An Optuna trial that was requested.
         domains: What to search.
         fixed: Constants of the arm, which conditions may refer to.
 
@@ -56,7 +56,7 @@ def redraw(trial: optuna.Trial, study: optuna.Study) -> None:
     So the sampler's generators stand where they would, and what is missing can be drawn.
 
     Args:
-        trial: The trial, asked for again.
+        trial: The trial, requested again.
         study: Its study.
     """
     frozen = study.get_trials(deepcopy=False)[trial.number]

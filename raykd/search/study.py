@@ -34,7 +34,7 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 RETRY_OF = "retry_of"
 """User attribute of a trial that repeats an interrupted one, whose number it holds.
 
-Only in studies that an earlier raykd wrote: now the trial itself is asked for again.
+Only in studies that an earlier raykd wrote: now the trial itself is requested again.
 """
 
 
@@ -50,7 +50,7 @@ class StudySpace:
         start: Points to try first; searched names only, what they lack is drawn.
         budget: Trials that have to finish.
         metrics: What each objective is called where others look at the study.
-        about: What others who open the storage are told of the study, as its user attributes.
+        about: The user attributes of the study, for others who open the storage.
     """
 
     study_name: str
@@ -69,7 +69,7 @@ class StudySearch:
     Args:
         space: What to search.
         storage: Where the study lives.
-        sampler: Made with 0 for a search that begins, and for one that goes on where
+        sampler: Made with 0 for a search that begins, and for one that continues where
             `sampler_state` knows how. Else it is made with the number of trials that exist, so that
             it does not replay the random stream of the first driver.
         sampler_state: Where the sampler's generators stood when an earlier driver ended.
@@ -185,7 +185,7 @@ class StudySearch:
 
         Args:
             trial_id: An open trial.
-            epoch: Of the evaluation that is judged. A trial that goes on after a driver died has
+            epoch: Of the evaluation that is judged. A trial that continues after a driver died has
                 reported later ones, which count for nothing.
         """
         if self._pruner is None or len(self.space.directions) > 1:

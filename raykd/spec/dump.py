@@ -91,7 +91,7 @@ def _task(spec: SweepSpec, name: str) -> Any:
 
 
 def _section(section: SpecSection) -> dict[str, Any]:
-    """A section without what is null; nested ones go on one line."""
+    """A section without what is null; nested ones are written on one line."""
     plain = section.model_dump(exclude_none=True)
     return {key: _flow(value) for key, value in plain.items() if value != {}}
 

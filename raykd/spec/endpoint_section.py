@@ -47,7 +47,7 @@ def check_endpoint(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> N
     entries = entry.node.entries
     if made.endpoint is None:
         if made.ask is not None:
-            message = "'ask' says how a teacher behind an address is asked, and there is none"
+            message = "'ask' says how a teacher behind an address is queried, and there is none"
             findings.add(entries["ask"].mark, WHERE, message, "add endpoint: URL, or remove ask")
         return
     place = entries["endpoint"].node.mark

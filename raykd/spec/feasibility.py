@@ -109,7 +109,7 @@ def _contradiction(arm: ParameterSpec, name: str, through: str) -> tuple[str, st
         for other, wanted in arm.domains[waiting.pop()].when.items():
             if not same_value(conditions.setdefault(other, wanted), wanted):
                 both = f"{show(conditions[other])} and {show(wanted)}"
-                why = f"with the conditions of '{through}' it asks for {both} of '{other}'"
+                why = f"with the conditions of '{through}' it requires {both} of '{other}'"
                 return why, "leave one of the conditions out"
             if other in arm.domains and other not in seen:
                 seen.add(other)

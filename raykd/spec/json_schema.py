@@ -58,7 +58,7 @@ _ABOUT = {
     "confirm": "The best configurations again, on fresh seeds.",
     "resources": "What one trial runs on.",
     "report": "Where the report goes, and what arms are compared with.",
-    "loggers": "What is told of trials, scores and verdicts: names, or {NAME: {parameters}}.",
+    "loggers": "What receives trials, scores and verdicts: names, or {NAME: {parameters}}.",
     "log_every": interval_info().help,
 }
 

@@ -25,7 +25,7 @@ class _Interval:
         50,
         low=1,
         high=1_000_000,
-        help="Optimizer steps between two step metrics that loggers are told: loss terms, learning "
+        help="Optimizer steps between two step metrics that loggers receive: loss terms, learning "
         "rate, gradient norm, tokens per second, memory; null = none.",
     )
 

@@ -56,7 +56,7 @@ def check_alone(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> None
 def _instead(made: TeacherSpec) -> str:
     """What there is in place of a model."""
     if made.endpoint is not None:
-        return "teacher.endpoint is asked for its answers"
+        return "teacher.endpoint is queried for its answers"
     if made.members:
         return "this one is a combination of others"
     return "teacher.outputs is read from columns"

@@ -34,7 +34,7 @@ def path_problem(template: str) -> tuple[str, str]:
             return "must name a file, and there is a folder", f"for example {path / 'report.html'}"
         above = next((p for p in path.parents if p.exists()), None)
         if above is not None and not above.is_dir():
-            return f"lies below {above}, which is a file", _EXAMPLE
+            return f"is below {above}, which is a file", _EXAMPLE
     except OSError as exc:  # a name that the file system refuses
         return f"cannot be used: {exc.strerror or exc}", _EXAMPLE
     return "", ""

@@ -17,7 +17,7 @@ def check_resources(resources: ResourceSpec, nodes: Sequence[YamlNode]) -> Probl
     The workers of a trial may stand on several nodes; a worker stands on one.
 
     Args:
-        resources: What a trial asks for; ``gpus_per_worker: auto`` asks for none.
+        resources: What a trial requests; ``gpus_per_worker: auto`` requests none.
         nodes: ``cpus`` and ``gpus`` of every node.
 
     Returns:
@@ -45,7 +45,7 @@ def _shortage(
     spread = ", or raise workers to spread a trial over nodes" if largest > 0 else ""
     return Problem(
         path=path,
-        message=f"a trial asks for {_times(workers, each, unit)}, "
+        message=f"a trial requests {_times(workers, each, unit)}, "
         f"the largest node has {show(largest)}",
         hint=f"lower {key}{spread}" if largest > 0 else f"set {key}: 0, or add a node with GPUs",
     )
@@ -63,7 +63,7 @@ def _joint_shortage(
     words = "worker" if workers == 1 else "workers"
     return Problem(
         path="resources.workers",
-        message=f"a trial asks for {workers} {words} x ({both}), "
+        message=f"a trial requests {workers} {words} x ({both}), "
         f"the cluster has room for {room} (nodes: {held})",
         hint="lower workers, cpus_per_worker or gpus_per_worker, or add nodes",
     )

@@ -230,7 +230,7 @@ class SweepSpec(SpecSection):
 
     `train` is what all arms share: settings of training, and those of the student's adapter. Where
     there are `teachers`, `teacher` is the first of them. `log_every` is how many optimizer steps
-    lie between two step metrics that `loggers` are told.
+    pass between two step metrics that `loggers` receive.
     """
 
     name: str
@@ -252,7 +252,7 @@ class SweepSpec(SpecSection):
 
     @property
     def step_interval(self) -> int:
-        """Optimizer steps between two step metrics; 0 where nobody is told of any."""
+        """Optimizer steps between two step metrics; 0 where nobody receives them."""
         return (self.log_every or 0) if self.loggers else 0
 
     @property

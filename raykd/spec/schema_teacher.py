@@ -51,7 +51,7 @@ class OutputsSpec(SpecSection):
 
 
 class AskSpec(SpecSection):
-    """How a teacher behind an address is asked.
+    """How a teacher behind an address is queried.
 
     `key` is the name of an environment variable. `prompt` and `explain` are texts with places in
     braces; empty ones have a wording of their own.
@@ -114,7 +114,7 @@ class TeacherSpec(SpecSection):
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """Teachers by name, with their share of a mean of theirs; they add up to 1."""
+        """Teachers by name, with their weight in the mean; the weights add up to 1."""
         given = self.mean or {}
         parts = given if isinstance(given, Mapping) else dict.fromkeys(given, 1)
         return {name: float(part) / sum(parts.values()) for name, part in parts.items()}

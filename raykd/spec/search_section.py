@@ -68,7 +68,7 @@ def _read_named(kind: str, key: str, entry: YamlEntry, findings: Findings) -> Na
     if named is None or not isinstance(named.node.value, str):
         got = "a mapping without 'name'" if named is None else entry.node.typed()
         message = f"'{key}' must be a name, or {{name: ..., parameters}}, got {got}"
-        hint = f"what there is: raykd ls {kind}"
+        hint = f"raykd ls {kind} lists them"
         findings.add(entry.node.mark, path, message, hint)
         return None
     given = {name: value for name, value in entry.node.entries.items() if name != "name"}

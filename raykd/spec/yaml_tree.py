@@ -100,7 +100,7 @@ class TreeBuilder:
                              "one search space is one file")  # fmt: skip
         version = event.version
         if version is not None and tuple(version) != (1, 2):
-            message = f"the file asks for YAML {'.'.join(map(str, version))}, raykd reads YAML 1.2"
+            message = f"the file declares YAML {'.'.join(map(str, version))}, raykd reads YAML 1.2"
             hint = "remove the line %YAML: 'no' is text in 1.2, and 010 is ten"
             self.findings.add(Mark(self.source, 1, 1), "", message, hint)
 

@@ -51,7 +51,7 @@ class CacheItem:
     """Something in the cache that can be deleted by itself.
 
     Attributes:
-        path: Where it lies.
+        path: Where it is.
         name: What it is.
         nbytes: Bytes on disk.
         used: When it was made or read last, seconds since the epoch.
@@ -68,7 +68,7 @@ class CacheEntry:
     """One teacher.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it is.
         about: What it is.
         weights: Bytes of its weights; 0 where it was not trained here.
         parts: What was made of it: scores, recorded signals, texts, analyses.

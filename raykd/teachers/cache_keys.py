@@ -239,7 +239,7 @@ def _analysis(inputs: TaskInputs, analysis: TeacherAnalysis) -> list[str]:
 
 
 def factory_identity(factory: ModelFactory) -> Mapping[str, Any]:
-    """How a model begins, wherever its files lie."""
+    """How a model begins, wherever its files are."""
     state = factory.state
     config = dict(state.config) if state is not None else {}
     return {

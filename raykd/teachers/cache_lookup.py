@@ -60,7 +60,7 @@ def look_up_parts(
         entry: The folder, which need not be there.
         inputs: What is prepared.
         keys: Its names.
-        wanted: What is asked for, by the names of `CacheKeys.parts`, and `WEIGHTS`.
+        wanted: What is requested, by the names of `CacheKeys.parts`, and `WEIGHTS`.
     """
     trained = cache.read_teacher(entry)
     if trained is None or (WEIGHTS in wanted and trained.state is None):

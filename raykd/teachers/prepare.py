@@ -51,7 +51,7 @@ to call with the number of rows done."""
 
 
 Keep = Callable[[PreparedParts], PreparedParts]
-"""Keeps a teacher that was fine-tuned; gives it back with its weights where they lie then."""
+"""Keeps a teacher that was fine-tuned; gives it back with its weights where they are then."""
 
 TEST_OUTPUT_SPEC = OutputSpec(VocabularyScores(HiddenCache().name))
 """What is recorded of the text of the test split."""

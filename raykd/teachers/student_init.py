@@ -28,7 +28,7 @@ def student_init(
         device: Where it is.
 
     Raises:
-        TeacherError: The weights from before fine-tuning are asked for, and they are random.
+        TeacherError: The weights from before fine-tuning are requested, and they are random.
     """
     if isinstance(inputs.student, ModelFactory):
         return inputs.student

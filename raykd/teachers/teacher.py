@@ -96,7 +96,7 @@ class OfflineTeacher(Teacher):
 
     def _outputs_fn(self, output_spec: OutputSpec, packing: bool) -> TeacherOutputsFn:
         if needs_running_model(output_spec):
-            raise LookupError("what the teacher says of text that is not recorded was asked for")
+            raise LookupError("what the teacher says of text that is not recorded was requested")
         return lambda batch: self._outputs(batch, output_spec)
 
     def _outputs(self, batch: Batch, output_spec: OutputSpec) -> Outputs:

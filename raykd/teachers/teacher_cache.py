@@ -73,7 +73,7 @@ class TeacherCache:
         try:
             hold = self._locks.claim(keys.teacher)
         except OSError:
-            return True  # the cache is gone: what is made is not kept, which is said then
+            return True  # the cache is gone: what is made is not kept, with a note
         if hold is not None:
             self._claims[keys.teacher] = hold
         return hold is not None

@@ -59,7 +59,7 @@ def open_cache(folder: Path | None = None) -> tuple[TeacherCache, SetupError | N
 
 
 def without_cache(cache: TeacherCache, why: SetupError) -> str:
-    """What to say where a sweep goes on with a cache that cannot be written, or with none."""
+    """What to say where a sweep continues with a cache that cannot be written, or with none."""
     kept = "not kept" if cache.folder is None else "read from it, and new ones are not kept"
     return f"{why}; teachers are {kept} ({why.hint})"
 
@@ -117,7 +117,7 @@ def cached_teachers() -> tuple[CacheEntry, ...]:
 
 
 def cached_extras() -> tuple[CacheItem, ...]:
-    """What lies in the cache besides teachers: answers, augmented rows, what was left half written.
+    """What is in the cache besides teachers: answers, augmented rows, what was left half written.
 
     Raises:
         SetupError: There is no place for them.

@@ -1,4 +1,4 @@
-"""What each term of a loss asks of the student, looked at in a few steps of a training."""
+"""Sizes and gradients of the terms of a loss, in a few steps of a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a training in the middle, in one safetensors file, so that it goes on bit for bit.
+"""The state of a training in the middle, in one safetensors file, to continue it bit for bit.
 
 Tensors are stored as such, everything else as JSON in the header of the file; nothing is pickled. A
 file appears whole under its name or not at all.
@@ -29,10 +29,10 @@ ANEW = "delete it; the training then begins anew"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainState:
-    """What a training needs to go on.
+    """What a training needs to continue.
 
     Attributes:
-        identity: Hash of what decides the training; a state goes on only where it was made.
+        identity: Hash of what decides the training; a state continues no other one.
         step: Optimizer steps done; epoch and position in it follow.
         micro_batch: Most rows of a pass on a rank; 0 = the whole batch.
         seconds: Time spent so far.

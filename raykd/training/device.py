@@ -271,7 +271,7 @@ def choose_precision(wanted: str, device: torch.device, model: nn.Module) -> Pre
         model: The model; only its width matters.
 
     Raises:
-        SetupError: bf16 was asked for and the device has no instructions for it.
+        SetupError: bf16 was requested and the device has no instructions for it.
     """
     if wanted == "fp32":
         return Precision("fp32", device.type)

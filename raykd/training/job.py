@@ -1,4 +1,4 @@
-"""What one training is told, and how it ended."""
+"""The inputs of one training, and how it ended."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TrainJob:
             training first calls it with the evaluations before the saved state, as the callback of
             this process may not have seen them.
         end_id: The token that ends a text, for methods that let the student write.
-        state_path: Where the state to go on from is kept, or None. A state found there is used;
+        state_path: Where the state to continue from is kept, or None. A state found there is used;
             when the training ends by itself or by `on_evaluation` the file is deleted.
         state_every_s: Least time between two saved states; they are saved after evaluations.
         note: Hears of a state that cannot be used.

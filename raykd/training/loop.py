@@ -217,7 +217,7 @@ class _Training:
             return False
         if save and not stop:
             self._save()
-        self.metrics.go_on()
+        self.metrics.resume()
         return stop
 
     def _decide(self, evaluation: Evaluation) -> tuple[bool, bool]:
@@ -285,7 +285,7 @@ class _Training:
             return
         self.plan.restore(whole, self.optimizer.trained, self.optimizer.restore)
         self.step = state.step
-        self.micro_batches.go_on_with(state.micro_batch)
+        self.micro_batches.resume_with(state.micro_batch)
         self.history = list(state.history)
         self.began = time.monotonic() - state.seconds
         if len(state.random) == self.world.size:
@@ -293,7 +293,7 @@ class _Training:
             self.job.method.load_state_dict(state.methods[self.world.rank])
         else:
             # Made by another number of ranks: neither the generators nor what each rank's method
-            # remembers can go on; a fixed seed can.
+            # remembers can continue; a fixed seed can.
             seed_everything(derive_seed(self.job.seed, "train", self.world.rank, self.step))
 
 

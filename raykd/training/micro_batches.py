@@ -65,8 +65,8 @@ class MicroBatches:
         """Most rows of a pass on a rank; 0 where that is the whole batch."""
         return self._rows if self._rows < self._whole else 0
 
-    def go_on_with(self, rows: int) -> None:
-        """Cut as a training did that goes on here; `rows` is what `rows` was."""
+    def resume_with(self, rows: int) -> None:
+        """Cut as the training that is resumed did; `rows` is what `rows` was."""
         if self._auto and rows:
             self._rows = min(rows, self._whole)
 

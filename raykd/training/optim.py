@@ -147,7 +147,7 @@ class Optimizer:
         return states
 
     def restore(self, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
-        """Go on from what `moments` gave."""
+        """Continue from what `moments` gave."""
         begin = 0
         for part in self.parts:
             end = begin + _size(part)

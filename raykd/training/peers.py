@@ -20,7 +20,7 @@ SILENCE = (
     f"another worker of the slot did not answer for {COLLECTIVE_TIMEOUT_S / 3600:g} hours, in "
     "which a worker waits for the others"
 )
-"""What to say where a rank was waited for in vain."""
+"""The message where waiting for a rank timed out."""
 
 SILENCE_HINT = (
     "one of them hangs, or computes alone for longer than that: smaller data.limit or "

@@ -1,4 +1,4 @@
-"""How a training lies on its ranks: weights, gradients and moments, whole or in parts.
+"""How ranks hold a training: weights, gradients and moments, whole or in parts.
 
 =============  =====================================  ==========================================
 ..             replicated (``sharding: none``)        sharded (``sharding: full``)
@@ -106,7 +106,7 @@ class Plan(ABC):
         parameters: Sequence[nn.Parameter],
         remember: Callable[[Moments], None],
     ) -> None:
-        """Go on from a state, which travels from rank 0 tensor by tensor.
+        """Continue from a state, which travels from rank 0 tensor by tensor.
 
         Args:
             state: On rank 0; what the others pass is ignored.
@@ -149,7 +149,7 @@ class Plan(ABC):
         return full
 
     def _like(self, shape: torch.Size, parameter: nn.Parameter) -> Tensor:
-        """The tensor of the module that one of a shape, which belongs to a parameter, lies as."""
+        """The tensor of the module that is spread like one of a shape, of a parameter."""
         return parameter
 
     def _kept(self, local: Tensor, like: Tensor) -> Tensor:
@@ -191,7 +191,7 @@ class Sharded(Plan):
 
     The optimizer sees plain tensors: parameters that have their memory in common with the parts of
     this rank. So it costs what it does elsewhere, and need not know of ranks. What a method trains
-    along is small, and lies whole on every rank.
+    along is small, and is whole on every rank.
 
     Args:
         module: Everything that is trained; its ``model`` is sharded.
@@ -214,7 +214,7 @@ class Sharded(Plan):
     def connected(self, loss: Tensor) -> Tensor:
         """The loss, with 0 times what the model returned where it does not reach all blocks.
 
-        Ranks wait for each other in every block, so that all of them must come by there.
+        Ranks wait for each other in every block, so that all of them must run it.
         """
         return self._reach.connected(loss)
 
@@ -241,7 +241,7 @@ class Sharded(Plan):
         return (squared + others**2).sqrt()
 
     def _like(self, shape: torch.Size, parameter: nn.Parameter) -> Tensor:
-        """A tensor of the shape of the part, or of the whole, lies as that does; others do not."""
+        """One of the shape of the part, or of the whole, is spread likewise; others are not."""
         full = self._whole_of.get(id(parameter))
         if full is None or shape not in (parameter.shape, full.shape):
             return parameter

@@ -1,4 +1,4 @@
-"""What a loss reaches in a sharded model, and how it comes by every block on every rank.
+"""What a loss reaches in a sharded model, and how every rank runs every block.
 
 In a backward pass ranks gather the weights of a block when the gradient arrives at it, and average
 its gradients when it leaves: a rank whose loss does not reach a block that others reach would let
@@ -46,7 +46,7 @@ class Reach:
         Args:
             loss: A scalar.
         """
-        # What lies outside of the blocks is whole since the forward pass.
+        # What is outside the blocks is whole since the forward pass.
         outside = {id(p): n for n, p in self._module.named_parameters() if not is_part(p)}
         names = self._names | outside
         reached = {names[id(leaf)] for leaf in _leaves(loss) if id(leaf) in names}

@@ -10,7 +10,7 @@ from raykd.params import param
 
 FLOAT32_PRODUCTS = "highest"
 """How float32 matrices are multiplied (`torch.set_float32_matmul_precision`): in float32, without
-TF32. Who wants speed asks for bf16, which has as few bits and is recorded with every trial."""
+TF32. For speed there is bf16, which has as few bits and is recorded with every trial."""
 AUTO = "auto"
 """What a setting is called that is decided where the training runs."""
 FULL = "full"

@@ -65,11 +65,11 @@ class StepMetrics:
             self._tokens += int(self._lengths[rows].sum())
 
     def pause(self) -> None:
-        """Training waits: for an evaluation, until `go_on`."""
+        """Training waits: for an evaluation, until `resume`."""
         self._seconds += time.monotonic() - self._began
 
-    def go_on(self) -> None:
-        """Training goes on."""
+    def resume(self) -> None:
+        """Training continues."""
         self._began = time.monotonic()
 
     def point(
@@ -92,7 +92,7 @@ class StepMetrics:
         if norm is not None:
             values["gradient_norm"] = float(norm)
         self._tokens, self._seconds = 0, 0.0
-        self.go_on()
+        self.resume()
         return StepPoint(step=step, terms=terms, values=values)
 
 

@@ -72,7 +72,7 @@ class StudentRunner:
         loss = self._task.loss(outputs.logits.float(), batch)
         compared = self._context.compared_vocabulary
         if compared is not None:
-            # Labels are told from all token ids, teachers compare those that they have, too.
+            # Labels are compared with all token ids; teachers compare those that they have, too.
             outputs = outputs.within(compared)
         return outputs.scored(loss)
 

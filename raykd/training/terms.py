@@ -250,7 +250,7 @@ class LossTracker:
         return taken.means()
 
     def recent(self, number: int) -> dict[str, float]:
-        """The same since the last call of this method, whatever `means` was asked for.
+        """The same since the last call of this method, independent of calls of `means`.
 
         Args:
             number: Steps done.

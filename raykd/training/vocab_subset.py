@@ -27,7 +27,7 @@ class SubsetEmbedding(nn.Module):
 
     Args:
         embedding: The embedding; it keeps its weights as they are.
-        used: Row numbers that may be asked for, rising, int64 ``[K]``.
+        used: Row numbers that may be looked up, rising, int64 ``[K]``.
     """
 
     row_index: Tensor

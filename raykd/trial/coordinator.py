@@ -1,7 +1,7 @@
 """The coordinator of a sweep: a queue of jobs leased to slots, heartbeats and stop flags.
 
 Drivers submit a job and pull its events; the rank-0 worker of a slot takes a job, pushes events and
-learns from every answer whether to go on. Nothing here waits without a limit: a worker that falls
+learns from every answer whether to continue. Nothing here waits for ever: a worker that falls
 silent loses its lease and what it claimed, and the job goes to another slot. The loss counts once
 the worker was heard of; before, it may have died while the coordinator still waited with its
 question.
@@ -34,7 +34,7 @@ LEASE_SILENCE_S = 30.0
 """A leased job whose worker has not been heard of for this long goes to another slot."""
 
 UNHEARD_LOSSES = 3
-"""Times in a row that a job may be lost before its worker is heard of; then it counts as failed."""
+"""Times in a row that a job may be lost before its worker reports; then it counts as failed."""
 
 CLOSE, IDLE, GO, STOP = "close", "idle", "go", "stop"
 READY, MINE, WAIT = shared_objects.READY, shared_objects.MINE, shared_objects.WAIT
@@ -135,7 +135,7 @@ class CoordinatorState(SharedObjects):
         self._refuse({"kind": "cancelled"})
 
     async def is_closed(self) -> bool:
-        """Whether the workers are told to stop."""
+        """Whether the workers are to stop."""
         return self._closed
 
     async def slot_failed(self, slot: int, reason: str) -> bool:

@@ -10,7 +10,7 @@ from raykd.errors import RaykdError, TrialError
 from raykd.training.peers import SILENCE, SILENCE_HINT, is_silent
 
 Push = Callable[[dict[str, Any]], str]
-"""Sends an event of a job to the coordinator; its answer is whether to go on."""
+"""Sends an event of a job to the coordinator; its answer is whether to continue."""
 
 
 def too_long(push: Push, limit_s: float | None, stack: str) -> None:

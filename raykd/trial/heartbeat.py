@@ -29,7 +29,7 @@ UNANSWERED = 6
 """Signs of life in a row that may fail."""
 
 _STACK = 12
-"""Calls of a stack that are told, the innermost ones."""
+"""Calls of a stack that are reported, the innermost ones."""
 
 
 class JobLost(BaseException):
@@ -47,7 +47,7 @@ class TimeLimit:
         seconds: From its beginning in this process; None for any time.
         passed: Called with the stack of the code when it took longer; ends the job.
         hung: Called with the stack where the code cannot be interrupted, before its process ends.
-        hung_s: How long code may go on that was interrupted.
+        hung_s: How long code may keep running after it was interrupted.
     """
 
     seconds: float | None

@@ -74,7 +74,7 @@ class MemoryWatch:
         while not self._end.wait(EVERY_S):
             if why := too_much(self._most):
                 self.over = True
-                with contextlib.suppress(Exception):  # nobody has heard it: it is said again
+                with contextlib.suppress(Exception):  # nobody received it: it is sent again
                     self._passed(why)
                     return
 

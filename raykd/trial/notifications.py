@@ -1,4 +1,4 @@
-"""What the driver is notified of, in order: it asks for what came after what it knows."""
+"""What the driver is notified of, in order: it fetches what came after what it knows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from raykd.trial.shared_objects import wait
 
 
 class Notifications:
-    """A list that one reader waits on; what lies before the place it asks for is dropped."""
+    """A list that one reader waits on; what is before the place that it names is dropped."""
 
     def __init__(self) -> None:
         self._kept: list[dict[str, Any]] = []

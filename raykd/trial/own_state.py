@@ -15,7 +15,7 @@ def with_own_state(config: TrialConfig, attempt: int, *, takes_over: bool) -> Tr
     """The trial with a state file of this attempt, copied from an earlier one if there is any.
 
     A worker that lost its job may still be at it: two writers of one file would mix their states.
-    Where the run folder is not on this machine there is no state to go on from.
+    Where the run folder is not on this machine there is no state to continue from.
     """
     if config.state_path is None:
         return config

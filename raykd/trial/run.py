@@ -116,7 +116,7 @@ class TrialOutcome:
         stopped: Whether `on_evaluation` asked to stop.
         student: The trained student, where it is to be saved.
         row_outcomes: What each test row adds to `TrialConfig.row_metric`, float32 ``[N]``; None
-            where that was not asked for, or the task does not say.
+            where that was not requested, or the task does not say.
         row_predictions: What is predicted for each of them, in words.
         confusion: Test rows by class and answer; empty where they have none.
     """

@@ -166,7 +166,7 @@ class SlotPool:
                 self._trainers[slot] = self._trainer(slot, node)
                 self._trainers[slot].fit()
                 if answer(self._coordinator.is_closed.remote()):
-                    return  # its workers were told to stop; others go for new ones
+                    return  # its workers are to stop; others start new ones
                 fruitless = 0
             except Exception as exc:
                 # fit() raises whatever ended the controller; the slot starts anew.

@@ -1,4 +1,4 @@
-"""Brings weights that lie in files of the driver's machine to nodes that do not reach these files.
+"""Brings weights in files of the driver's machine to nodes that do not reach these files.
 
 They go into the object store once. A process next to the driver reads them, so that the driver does
 not hold them.

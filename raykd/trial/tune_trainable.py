@@ -22,7 +22,7 @@ def tune_trainable(config: dict[str, Any]) -> None:
     """Follow one job until it is over; each event is reported as one JSON text.
 
     A process of Tune that dies is started again and follows the job from its first event on: what
-    comes twice changes nothing. The job goes on meanwhile.
+    comes twice changes nothing. The job continues meanwhile.
 
     Args:
         config: ``coordinator`` and ``namespace`` of the actor, ``job`` (its id).

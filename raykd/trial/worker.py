@@ -159,7 +159,7 @@ class SlotWorker:
                     raise TrialError("the job was taken from this slot") from exc
                 end = None
             except (Exception, SystemExit, KeyboardInterrupt) as exc:
-                # Whatever a trial dies of is its failure; the slot goes on. Others may wait in a
+                # Whatever a trial dies of is its failure; the slot continues. Others may wait in a
                 # collective call and cannot name what one alone ran into: it does, and the group
                 # starts afresh. Who only finds that another is lost says nothing: if that one has
                 # said nothing either, its process was killed, and the job is run again.

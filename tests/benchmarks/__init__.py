@@ -1,1 +1,1 @@
-"""Benchmarks: each module has a `main` that prints a ratio against a baseline run beside it."""
+"""Benchmarks: each module has a `main` that prints a ratio against a baseline run next to it."""

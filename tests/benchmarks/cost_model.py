@@ -22,7 +22,7 @@ OPERATIONS_PER_S = 125e12 * 0.30
 """An A10G in bf16, and the share of it that a step of this size reaches."""
 GPU_HOUR, HEAD_HOUR, SLOTS = 0.50, 0.12, 8
 TRIAL_S = 3.0
-"""Of a trial beside its steps: building the student, evaluations, handing over."""
+"""Of a trial besides its steps: building the student, evaluations, handing over."""
 NODE_START_S = 300.0
 
 

@@ -88,7 +88,7 @@ def loss_cost(method: Method[Any], rows: Batch, device: str) -> tuple[float, int
 
 
 def main() -> None:
-    """Print a line per method; goals stand beside those that have one."""
+    """Print a line per method; goals stand next to those that have one."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""A sweep with raykd beside the sweeps that people write by hand: throughput, CPU, memory, score.
+"""A sweep with raykd next to the sweeps that people write by hand: throughput, CPU, memory, score.
 
 ``python -m tests.benchmarks.naive_sweep [--only glue/rte:3x384] [--rows 500]``. Real rows of SST-2
 and RTE (``RAYKD_DATA``), a fine-tuned MiniLM (6x384) as the teacher, soft targets, and two

@@ -4,7 +4,7 @@
 student learns the rows of Dolly (``RAYKD_DATA``) with and without `train.packing`, with and without
 `train.length_grouping`; steps of the two forms alternate on the same batches. For each batch size:
 positions that are computed for a token, tokens per second, and the ratio of packed to not packed
-(median of the ratios of each pair of steps). ``--teacher`` lets a teacher run beside the student
+(median of the ratios of each pair of steps). ``--teacher`` lets a teacher run next to the student
 (kd), which packs, too.
 """
 

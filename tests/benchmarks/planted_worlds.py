@@ -3,8 +3,8 @@
 A world is a table of confirm scores, arm by seed, drawn around planted means; where rows count, a
 table of right and wrong answers, arm by seed by row. Nothing is trained. Every line gives, in % of
 worlds: a wrong "Take A" (A is not better than every other arm), a worse arm that is taken, the
-right one that is taken, any wrong mark in the table against the baseline, a leader that is said to
-beat the baseline or no teacher and does not, and how many 95 % intervals hold the truth.
+right one that is taken, any wrong mark in the table against the baseline, a leader that is declared
+to beat the baseline or no teacher and does not, and how many 95 % intervals hold the truth.
 
     python -m tests.benchmarks.planted_worlds [--worlds 2000] [--tables summary seeds rows ...]
 """
@@ -180,7 +180,7 @@ def marks(of: World, together: Comparison, other: str = BASELINE) -> dict[str, P
 
 
 def beaten(of: World, together: Comparison, leader: str, truth: Scores) -> bool:
-    """Whether the leader is said to beat the baseline or no teacher, and is no better."""
+    """Whether the leader is declared to beat the baseline or no teacher, and is no better."""
     names = of.names()
     own = truth[names.index(leader)]
     against = {other: marks(of, together, other).get(leader) for other in names[:2]}

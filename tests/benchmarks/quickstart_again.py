@@ -5,7 +5,7 @@
 One line per sweep: confirmed means, the difference of kd and ckd with its interval, what the
 heading says. Then whether the sweeps contradict each other: two intervals of the same difference
 that share no value, and arms that one sweep takes and another one finds behind. A sweep of a seed
-that lies in ``--out`` already is read, not run.
+that is in ``--out`` already is read, not run.
 """
 
 from __future__ import annotations

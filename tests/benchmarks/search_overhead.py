@@ -1,4 +1,4 @@
-"""What a long search costs beside its trials: suggestions, driver memory, run folder, report.
+"""What a long search costs besides its trials: suggestions, driver memory, run folder, report.
 
 ``python -m tests.benchmarks.search_overhead [TRIALS]`` (10,000 unless given). The CKD arm of
 `search_spaces/ckd_glue.yaml` is searched through the driver's own parts: study on disk, scheduler,

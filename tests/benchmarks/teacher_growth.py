@@ -4,7 +4,7 @@
 file, read as any task of one's own; a teacher 3x96 whose logits and inner products (for CKD) are
 recorded by two slots, written to the cache and published; then the same from the cache. Each size
 runs in a process of its own. Driver memory is what is private to the driver (USS), at its peak,
-over what it held before reading the first row. The outputs lie in shared memory: if the driver held
+over what it held before reading the first row. The outputs are in shared memory: if the driver held
 them once more, the ratio at the end would be 1.
 """
 

@@ -1,4 +1,4 @@
-"""What a trial costs beside its training: trials leased to slots against a TorchTrainer per trial.
+"""What a trial costs besides its training: trials leased to slots against a TorchTrainer per trial.
 
 ``python -m tests.benchmarks.trial_overhead`` runs two sweeps of tiny trials, of 20 and of 100; what
 80 trials more take is the marginal cost of a trial. The baseline starts a nested `TorchTrainer`

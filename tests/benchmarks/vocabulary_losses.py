@@ -56,7 +56,7 @@ class Measured:
 
     Attributes:
         ms: Least time of a run.
-        mib: Most memory at a time: on CUDA all of it, on the CPU what is there beside the inputs.
+        mib: Most memory at a time: on CUDA all of it, on the CPU what is there besides the inputs.
         gradients: Of states and matrix.
     """
 

@@ -37,7 +37,7 @@ class Read:
 
     Attributes:
         labels: Class ids or scores.
-        texts: The first texts; those of `NEG_POS` where nothing is said.
+        texts: The first texts; those of `NEG_POS` by default.
     """
 
     labels: Sequence[float]

@@ -93,7 +93,7 @@ def trained(message: str) -> bool:
 
 
 @pytest.mark.parametrize("place", ["/proc/nope", "file/cache"])
-def test_a_cache_that_cannot_be_written_is_told_before_the_work_whose_purpose_it_is(
+def test_a_cache_that_cannot_be_written_is_reported_before_the_work_whose_purpose_it_is(
     folder, capsys, monkeypatch, place
 ):
     monkeypatch.setenv("RAYKD_CACHE", place)
@@ -106,7 +106,7 @@ def test_a_cache_that_cannot_be_written_is_told_before_the_work_whose_purpose_it
 
 
 @pytest.mark.parametrize("place", ["/proc/nope", "file/cache"])
-def test_a_trial_goes_on_without_a_cache_and_says_so_first(folder, capsys, monkeypatch, place):
+def test_a_trial_continues_without_a_cache_and_says_so_first(folder, capsys, monkeypatch, place):
     monkeypatch.setenv("RAYKD_CACHE", place)
     code, message = raykd(capsys, "trial", "base.yaml", "--arm", "kd")
     assert code == 0
@@ -115,7 +115,7 @@ def test_a_trial_goes_on_without_a_cache_and_says_so_first(folder, capsys, monke
     assert "test/accuracy" in message
 
 
-def test_without_a_home_the_teachers_are_not_kept_and_that_is_said(folder, capsys, homeless):
+def test_without_a_home_the_teachers_are_not_kept_and_that_is_reported(folder, capsys, homeless):
     code, message = raykd(capsys, "trial", "base.yaml", "--arm", "none")
     assert code == 0
     assert "there is no home folder to keep prepared teachers in; teachers are not kept" in message

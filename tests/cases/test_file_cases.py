@@ -147,10 +147,10 @@ def test_seeds_are_what_every_generator_takes(folder, key, value):
                  .replace("99999999999", "7").replace("-3", "3"))  # fmt: skip
 
 
-def test_a_file_of_yaml_1_1_is_told_so_since_it_would_mean_something_else(folder):
+def test_a_file_of_yaml_1_1_is_refused_as_such_since_it_would_mean_something_else(folder):
     text = "%YAML 1.1\n---\n" + changed("[neg, pos]", "[no, yes]")
     _, message, hint, line, _ = refused(folder, text)
-    assert message == "the file asks for YAML 1.1, raykd reads YAML 1.2"
+    assert message == "the file declares YAML 1.1, raykd reads YAML 1.2"
     assert "'no' is text in 1.2" in hint
     assert line == 1
     assert meant(folder, text.replace("1.1", "1.2")).own_tasks["own"].labels == ("no", "yes")
@@ -260,7 +260,7 @@ def test_a_long_line_is_cut_around_the_place(folder):
          "data", "for example data/report.html"),
         (BASE + "report: {path: reports/}\n", "'path' must name a file, got reports/",
          "for example reports/{name}.html"),
-        (BASE + "report: {path: data/train.csv/x.html}\n", "'path' lies below data/train.csv, "
+        (BASE + "report: {path: data/train.csv/x.html}\n", "'path' is below data/train.csv, "
          "which is a file, got data/train.csv/x.html", "for example reports/{name}.html"),
         (BASE + "report: {path: 'a{name.__class__}'}\n", "'path' may hold {name} and no other "
          "braces, got \"a{name.__class__}\"", "for example reports/{name}.html"),
@@ -278,7 +278,7 @@ def test_a_long_line_is_cut_around_the_place(folder):
          "give epochs one value, or use search.scheduler: none"),
     ],
 )  # fmt: skip
-def test_wrong_values_are_told_with_the_right_form(folder, text, message, hint):
+def test_wrong_values_are_reported_with_the_right_form(folder, text, message, hint):
     if message is None:  # one message for each of them
         with pytest.raises(SpecError) as caught:
             meant(folder, text)
@@ -351,7 +351,7 @@ CONDITION = "methods: {none: {}, ckd: {wrangle: {uniform: [0, 1], when: {%s}}, %
          "in quniform [0, 1, 0.1]", ""),
         ("angles: true, alpha: 0.5",
          "alpha: {choice: [0.5, 1], when: {angles: false}}, angles: {choice: [true, false]}",
-         "'wrangle' is never searched: with the conditions of 'angles' it asks for true and false "
+         "'wrangle' is never searched: with the conditions of 'angles' it requires true and false "
          "of 'angles'", "leave one of the conditions out"),
     ],
 )  # fmt: skip
@@ -501,7 +501,7 @@ def test_a_key_of_the_data_that_does_not_fit_is_shown_where_it_stands(folder, ca
         assert line[int(actual[2]) - 1 :].startswith(key.rpartition(".")[2])
 
 
-def test_a_split_that_nothing_reads_is_said(folder, capsys):
+def test_a_split_that_nothing_reads_is_reported(folder, capsys):
     output = "splits of task 'own' that nothing reads: holdout"
     text = changed(
         "path: data", "path: data, splits: {validation: validation, holdout: validation}"
@@ -520,7 +520,7 @@ def test_a_number_as_others_write_it_gets_a_hint(folder, written, hint):
     assert refused(folder, rate(written))[2] == hint
 
 
-def test_a_root_that_no_task_reads_is_said(folder, capsys):
+def test_a_root_that_no_task_reads_is_reported(folder, capsys):
     where = str(folder / "data")
     text = changed("{max_length: 32}", f"{{max_length: 32, root: {where}}}")
     output = "no task of this file has rows under data.root"
@@ -529,7 +529,7 @@ def test_a_root_that_no_task_reads_is_said(folder, capsys):
     assert output in run(folder, text.replace(TASK, "toy/sentiment"), capsys)[2]
 
 
-def test_what_lies_on_a_hub_out_of_reach_is_said_and_is_no_error(folder, capsys, monkeypatch):
+def test_what_is_on_a_hub_out_of_reach_is_noted_and_is_no_error(folder, capsys, monkeypatch):
     monkeypatch.setattr("raykd.hub.reachable", lambda: False)
     code, out, err = run(folder, changed(TASK, "glue/rte"), capsys)
     assert (code, err) == (0, "")
@@ -555,7 +555,7 @@ def test_data_are_looked_at_where_models_cannot_be(folder, capsys, monkeypatch):
     assert ": tasks[0].texts[0]: " in err
 
 
-def test_a_package_that_is_not_there_is_told(folder, capsys):
+def test_a_package_that_is_not_there_is_reported(folder, capsys):
     teacher = "teacher: {model: 'package:sentence-transformers', finetune: {epochs: 1, lr: 1e-3}}\n"
     begin, end = BASE.index("teacher:"), BASE.index("train:")
     student = "student: {from_teacher: {layers: [0], weights: finetuned}}\n"
@@ -584,7 +584,7 @@ def test_a_package_that_is_not_there_is_told(folder, capsys):
          "parameter 'a' of mine.m must be float, int, bool or str, or None"),
     ],
 )  # fmt: skip
-def test_a_module_of_the_users_that_is_no_method_is_told(folder, monkeypatch, module, message):
+def test_a_module_of_the_users_that_is_no_method_is_reported(folder, monkeypatch, module, message):
     (folder / "mine").mkdir()
     (folder / "mine" / "m.py").write_text(module)
     monkeypatch.syspath_prepend(str(folder))

@@ -144,7 +144,7 @@ class CutOff(Exception):
 
 
 @pytest.mark.parametrize("name", ["kd", "minillm"])
-def test_a_training_that_was_cut_off_within_a_rollout_goes_on_bit_for_bit(name, tmp_path):
+def test_a_training_that_was_cut_off_within_a_rollout_continues_bit_for_bit(name, tmp_path):
     pair = SmallPair.of("causal_lm", dropout=0.1)
     values = {"ppo_epochs": 4, "max_new_tokens": 4} if name == "minillm" else {}
 

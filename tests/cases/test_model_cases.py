@@ -85,7 +85,7 @@ def reviews(
 
 
 def refused(call: Any, kind: type[RaykdError] = RaykdError) -> tuple[str, str]:
-    """What is said in a refusal: places and messages, and hints."""
+    """What a refusal says: places and messages, and hints."""
     with pytest.raises(kind) as caught:
         call()
     problems = caught.value.problems()
@@ -224,7 +224,7 @@ def test_weights_that_the_model_has_no_place_for(place):
     assert "bert.encoder.layer.1." in output
 
 
-def test_weights_beside_the_model_are_named_in_a_note(place):
+def test_weights_next_to_the_model_are_named_in_a_note(place):
     model = write_encoder(place / "m")
     change_weights(place / "m", lambda given: given | {"fit_denses.0.weight": torch.ones(3, 3)})
     actual = reviews(place)
@@ -239,7 +239,7 @@ def test_weights_beside_the_model_are_named_in_a_note(place):
 
 @dataclass(frozen=True)
 class Names:
-    """Names of a head's outputs, what they should be read as, and what is told."""
+    """Names of a head's outputs, what they should be read as, and the message."""
 
     given: tuple[str, str]
     order: tuple[int, int]
@@ -430,7 +430,7 @@ def test_91_to_96_files_of_another_architecture_are_refused(place, model_type):
 
 
 @pytest.mark.parametrize("model_type", ["xlm-roberta", "camembert"])
-def test_91_to_96_files_that_fit_under_another_name_are_said(place, model_type):
+def test_91_to_96_files_that_fit_under_another_name_are_reported(place, model_type):
     write_encoder(place / "m")
     change_config(place / "m", model_type=model_type)
     assert any("begin with 'bert.', taken off" in note for note in reviews(place).notes)
@@ -463,7 +463,7 @@ def test_97_an_adapter_within_the_weights(place):
 
 
 @pytest.mark.parametrize("key", ["teacher", "student"])
-def test_code_beside_a_model_is_never_run_and_the_first_thing_that_is_said(place, key):
+def test_code_next_to_a_model_is_never_run_and_the_first_thing_that_is_reported(place, key):
     write_encoder(place / "whole")
     write_encoder(place / "m")
     change_config(place / "m", model_type="mine", auto_map={"AutoModel": "modeling.Mine"})
@@ -487,7 +487,7 @@ def test_a_known_type_with_code_of_its_own_is_read_as_the_librarys_and_says_so(p
     )
 
 
-def test_code_beside_a_tokenizer_is_never_run(place):
+def test_code_next_to_a_tokenizer_is_never_run(place):
     write_encoder(place / "m")
     own = {"tokenizer_class": "Mine", "auto_map": {"AutoTokenizer": ["tokens.Mine", None]}}
     (place / "m/tokenizer_config.json").write_text(json.dumps(own))

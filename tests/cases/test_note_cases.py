@@ -1,4 +1,4 @@
-"""What is worth knowing of data is said as a note, wherever the data are read."""
+"""What is worth knowing of data is a note, wherever the data are read."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def test_a_sweep_keeps_them_among_its_events(folder):
     assert all(event["event"] == "note" for event in log)
 
 
-def test_rows_of_train_that_are_scored_are_told_before_a_sweep(folder):
+def test_rows_of_train_that_are_scored_are_reported_before_a_sweep(folder):
     text = (folder / "data/train.jsonl").read_text()
     (folder / "data/validation.jsonl").write_text(text)
     reported = setup_notes(set_up_task(load_spec("f.yaml"), "own"))
     assert any("11 of 12 test rows (92 %) occur among" in m for m, caveat in reported if caveat)
 
 
-def test_a_column_of_one_score_is_told(folder):
+def test_a_column_of_one_score_is_reported(folder):
     space = SPACE.replace("labels: [no, yes]", "kind: regression")
     (folder / "f.yaml").write_text(space)
     for split in ("train", "validation"):
@@ -90,7 +90,7 @@ def test_a_column_of_one_score_is_told(folder):
     ) in notes
 
 
-def test_quotes_around_fields_of_a_tsv_are_told(folder):
+def test_quotes_around_fields_of_a_tsv_are_reported(folder):
     for split in ("train", "validation"):
         (folder / f"data/{split}.jsonl").unlink()
         rows = [(f'"he said ""{split} {k}"""', ("no", "yes")[k % 2]) for k in range(9)]
@@ -151,7 +151,7 @@ def test_a_version_of_yaml_that_does_not_exist(folder, capsys, version):
     assert "bug" not in err
 
 
-def test_metrics_are_beside_the_one_that_decides(folder):
+def test_metrics_are_next_to_the_one_that_decides(folder):
     spec = load_spec("f.yaml", ["tasks[0].metrics=[f1_macro]"])
     assert spec.own_tasks["own"].all_metrics() == ("accuracy", "f1_macro")
 

@@ -147,12 +147,12 @@ def test_what_is_proposed_of_other_kinds_is_valid(desk, capsys, kind):
         (["--teacher", "teacher"], "--teacher and --label need --from"),
     ],
 )
-def test_what_cannot_be_proposed_is_told(desk, capsys, arguments, words):
+def test_what_cannot_be_proposed_is_reported(desk, capsys, arguments, words):
     assert main(["init", *arguments]) == 2
     assert words in capsys.readouterr().err
 
 
-def test_without_a_teacher_lengths_are_estimated_and_it_is_said(desk, capsys):
+def test_without_a_teacher_lengths_are_estimated_and_it_is_reported(desk, capsys):
     assert main(["init", "--from", "my reviews.csv"]) == 0
     out = capsys.readouterr().out
     assert "no teacher was named" in out

@@ -127,7 +127,7 @@ def test_two_searches_decide_nothing():
     assert heading(result) == "No winner yet; kd is ahead, but few searches"
 
 
-def test_rows_count_beside_searches_where_their_outcomes_were_kept():
+def test_rows_count_next_to_searches_where_their_outcomes_were_kept():
     rng = np.random.default_rng(0)
     result = searches(AHEAD)
     kept, trials = {}, []

@@ -171,7 +171,7 @@ def test_a_value_of_a_run_folder_that_cannot_be_read_is_named(
     assert "bug" not in message
 
 
-def test_a_run_folder_that_is_something_else_altogether_is_told(tmp_path, capsys):
+def test_a_run_folder_that_is_something_else_altogether_is_reported(tmp_path, capsys):
     run = new_run(tmp_path)
     for content in ("[]", "3", '{"name": 1}'):
         (run / "resolved.json").write_text(content)
@@ -179,7 +179,7 @@ def test_a_run_folder_that_is_something_else_altogether_is_told(tmp_path, capsys
         assert "bug" not in capsys.readouterr().err
 
 
-def test_an_event_log_that_cannot_be_read_is_told_before_anything_is_written(tmp_path):
+def test_an_event_log_that_cannot_be_read_is_reported_before_anything_is_written(tmp_path):
     run = new_run(tmp_path)
     (run / "events.jsonl").write_text("something else\n")
     before = written(run)
@@ -228,7 +228,7 @@ def change_a_row(data, split="train", row=3, column=0, to="other words"):
         csv.writer(file).writerows(table)
 
 
-def test_a_resumption_on_the_same_data_goes_on(tmp_path, own, monkeypatch):
+def test_a_resumption_on_the_same_data_continues(tmp_path, own, monkeypatch):
     sweep, run, _ = own
     monkeypatch.setattr("raykd.sweep.run.connected", no_ray)
     with pytest.raises(SetupError, match="here Ray would start"):
@@ -255,7 +255,7 @@ def test_a_resumption_on_changed_rows_is_refused(tmp_path, own, monkeypatch, spl
     assert {k: v for k, v in written(run).items() if k != "lock"} == before
 
 
-def test_a_resumption_on_changed_rows_goes_on_where_the_user_says_so(tmp_path, own, monkeypatch):
+def test_a_resumption_on_changed_rows_continues_where_the_user_says_so(tmp_path, own, monkeypatch):
     sweep, run, data = own
     monkeypatch.setattr("raykd.sweep.run.connected", no_ray)
     change_a_row(data)
@@ -266,7 +266,7 @@ def test_a_resumption_on_changed_rows_goes_on_where_the_user_says_so(tmp_path, o
     assert not list((run / "state").iterdir())
     notes = load_results(run).notes
     assert any("although inputs changed: data rows of mood" in note for note in notes)
-    # From now on these are the rows that it goes on with.
+    # From now on these are the rows that it continues with.
     with pytest.raises(SetupError, match="here Ray would start"):
         run_sweep(sweep, "", options(tmp_path, run), lambda event: None)
 
@@ -338,7 +338,7 @@ def test_a_trial_that_was_cut_twice_keeps_the_evaluations_of_both(tmp_path):
     assert [e.epoch for e in trial.history] == [1, 2, 3]
 
 
-def test_what_was_said_of_an_end_is_not_said_of_a_run_that_went_on(tmp_path):
+def test_what_was_said_of_an_end_is_not_said_of_a_run_that_continued(tmp_path):
     run = new_run(tmp_path)
     log = EventLog(run / "events.jsonl", lambda event: None)
     Conclusion(spec(), run, log, Loggers(spec(), run)).write(SetupError("no room\nfor anything"))
@@ -433,7 +433,7 @@ def test_a_first_signal_raises_and_lets_the_sweep_end(number, code):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_ends_everything_at_once_and_says_how_to_go_on(number):
+def test_a_second_signal_ends_everything_at_once_and_says_how_to_continue(number):
     process, child, temporary = held("twice")
     process.send_signal(number)
     assert process.stdout.readline().startswith("first")

@@ -1,4 +1,4 @@
-"""Models by sizes: a size that does not change the model is said, before anything runs."""
+"""Models by sizes: a size that does not change the model is reported before anything runs."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ def _labels(rows: Any) -> list[Any]:
     return [rows.labels[a:b] for a, b in itertools.pairwise(borders)]
 
 
-def test_what_another_tokenizer_rules_out_is_said_with_a_way_that_works(place):
+def test_what_another_tokenizer_rules_out_is_reported_with_a_way_that_works(place):
     teacher = place.model("qwen2-teacher")
     student = place.model("qwen2-other", pieces=290, texts=3, hidden=8)
     named = {m: v for m, v in METHODS.items() if m != "seqkd"}

@@ -41,7 +41,7 @@ def test_an_arm_that_lost_a_hard_seed_is_ranked_without_that_seed():
 
 
 def test_no_arm_wins_by_a_negative_number_whatever_is_lost():
-    """Every pattern of one lost run in one arm: who is said to win is ahead where both ran."""
+    """Every pattern of one lost run in one arm: the declared winner is ahead where both ran."""
     for gone in range(5):
         scores = {k: list(v) for k, v in HARD_SEED.items()}
         scores["arm2"][3] = 0.65
@@ -53,7 +53,7 @@ def test_no_arm_wins_by_a_negative_number_whatever_is_lost():
 
 
 def test_whatever_is_lost_who_is_taken_is_better_than_everyone():
-    """Random tables with gaps: what is said is true of the seeds that two arms share."""
+    """Random tables with gaps: the verdict is true of the seeds that two arms share."""
     rng = np.random.default_rng(5)
     taken = 0
     for _ in range(150):
@@ -336,7 +336,7 @@ def test_a_lead_below_the_margin_is_sure_and_small():
     assert heading(margin(0.05, **scores)).startswith("Take a")
 
 
-def test_equal_within_a_margin_is_said_only_where_the_interval_lies_inside():
+def test_equal_within_a_margin_is_reported_only_where_the_interval_lies_inside():
     rng = np.random.default_rng(0)
     level = rng.normal(0.7, 0.01, 12)
     scores = {

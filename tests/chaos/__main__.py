@@ -24,7 +24,7 @@ KILLS = (
     "evaluations repeated", "faults and leftovers",
 )  # fmt: skip
 SUMMARY = (
-    "killed", "kills", "in", "driver ended", "said how to go on, left nothing",
+    "killed", "kills", "in", "driver ended", "said how to continue, left nothing",
     "table equal to the bit", "trials extra or twice",
 )  # fmt: skip
 

@@ -115,7 +115,7 @@ def rows(outcome: Outcome) -> Iterator[tuple[str, ...]]:
     end = outcome.difference
     for k, kill in enumerate(outcome.kills):
         last = k == len(outcome.kills) - 1
-        code = "went on" if kill.code is None else f"{kill.code} after {kill.seconds:.0f} s"
+        code = "continued" if kill.code is None else f"{kill.code} after {kill.seconds:.0f} s"
         rest = (f"{end.equal} of {end.rows}", str(end.extra), str(outcome.repeated))
         faults = [*kill.faults, *(end.faults if last else ())]
         yield (
@@ -138,7 +138,7 @@ def summary(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, ...]]:
             target,
             str(len(kills)),
             ", ".join(f"{count} {place}" for place, count in places.items()),
-            f"at most {max(ended):.0f} s" if ended else "went on",
+            f"at most {max(ended):.0f} s" if ended else "continued",
             f"{sum(not kill.faults for kill in kills)} of {len(kills)}",
             f"{sum(end.equal == end.rows for end in ends)} of {len(ends)}",
             f"{sum(end.extra > 0 for end in ends)} of {len(ends)}",

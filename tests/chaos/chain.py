@@ -19,7 +19,7 @@ from tests.chaos.targets import TARGETS
 
 LOOK_S = 0.1
 SOON_S = 60.0
-"""A driver whose sweep was killed has this long to end, or to go on."""
+"""A driver whose sweep was killed has this long to end, or to continue."""
 GONE_S = {False: 20.0, True: 90.0}
 """Processes have this long after their driver; longer where nobody is left to end them."""
 QUIET_S = 150.0
@@ -34,7 +34,7 @@ class Kill:
     Attributes:
         target: Name of the target.
         instant: Where the sweep was.
-        code: What the driver ended with; None where it went on.
+        code: What the driver ended with; None where it continued.
         seconds: From the kill to the end of the driver.
         faults: What is wrong with that.
     """
@@ -105,7 +105,7 @@ class Chain:
                 continue  # at the next look
             self.kills.append(Kill(target=waiting.pop(0), instant=instant))
             struck, plan = time.monotonic(), None
-            if target.goes_on:
+            if target.continues:
                 plan, begun = self._plan(waiting), done
                 continue
             self._end(self.kills[-1], process, family, struck, start)
@@ -141,7 +141,7 @@ class Chain:
             at_once = target.sudden or kill.code == 1
             kill.faults += self._surroundings.left(None if at_once else self.folder)
             if TO_CONTINUE not in message:
-                kill.faults.append(f"did not say how to go on: {message[-200:]!r}")
+                kill.faults.append(f"did not say how to continue: {message[-200:]!r}")
         kill.faults += [
             f"said {words!r}" for words in ("Traceback", "core_worker") if words in message
         ]

@@ -22,9 +22,9 @@ class Target:
         number: The signal.
         times: How often it is sent.
         everything: Whether all processes get it.
-        goes_on: Whether the sweep is to go on by itself.
-        codes: Exit codes that the driver may have; none where it goes on.
-        silent: Whether nobody is left who could say how to go on, or clean up.
+        continues: Whether the sweep is to continue by itself.
+        codes: Exit codes that the driver may have; none where it continues.
+        silent: Whether nobody is left who could say how to continue, or clean up.
         sudden: Whether the driver has no time to clean its own folder; who resumes does.
     """
 
@@ -32,7 +32,7 @@ class Target:
     number: signal.Signals = signal.SIGKILL
     times: int = 1
     everything: bool = False
-    goes_on: bool = False
+    continues: bool = False
     codes: tuple[int, ...] = ()
     silent: bool = False
     sudden: bool = False
@@ -65,7 +65,7 @@ TARGETS = {
     "raylet": Target(words="raylet/raylet ", codes=(4, 1)),
     "GCS": Target(words="gcs/gcs_server ", codes=(4, 1)),
     "coordinator": Target(words="ray::CoordinatorState", codes=(4,)),
-    "worker": Target(words="ray::RayTrainWorker", goes_on=True),
-    "Tune's trial": Target(words="ray::ImplicitFunc", goes_on=True),
+    "worker": Target(words="ray::RayTrainWorker", continues=True),
+    "Tune's trial": Target(words="ray::ImplicitFunc", continues=True),
 }
 """By the names that the table has."""

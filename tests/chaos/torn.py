@@ -1,8 +1,8 @@
 """Files of a run folder, cut and spoilt: `python -m tests.chaos.torn [--every BYTES]`.
 
 Each file is cut at every so many bytes of its last 4 kB, is gone, foreign, of zeros or empty, and
-then read by the commands. They go on with what is whole or refuse with a message, and what refuses
-leaves every byte as it was. The table is that of docs/explanation/reliability.md.
+then read by the commands. They continue with what is whole or refuse with a message, and what
+refuses leaves every byte as it was. The table is that of docs/explanation/reliability.md.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def damaged(content: bytes, every: int) -> Iterator[bytes | None]:
 
 
 def outcome(run: Path, command: Sequence[str]) -> str:
-    """Whether a command goes on or refuses; what is wrong begins with ``wrong``."""
+    """Whether a command continues or refuses; what is wrong begins with ``wrong``."""
     arguments = [str(run) if part == "RUN" else part for part in command]
     before = contents(run)
     out, err = io.StringIO(), io.StringIO()
@@ -55,7 +55,7 @@ def outcome(run: Path, command: Sequence[str]) -> str:
         return "wrong: refused without a word"
     if contents(run) != before:
         return "wrong: another run folder"
-    return "refuses" if code else "goes on"
+    return "refuses" if code else "continues"
 
 
 def contents(run: Path) -> dict[str, bytes]:
@@ -82,13 +82,15 @@ def rows(whole: Path, files: Iterable[str], every: int) -> Iterator[tuple[str, .
             if state is not None:
                 (run / name).write_bytes(state)
             listed = meaning_of("runs", str(run))
-            counts["ls"]["refuses" if listed.startswith("cannot be read") else "goes on"] += 1
+            counts["ls"]["refuses" if listed.startswith("cannot be read") else "continues"] += 1
             for command, arguments in COMMANDS.items():
                 counts[command][outcome(run, arguments)] += 1
         shutil.rmtree(run)
         wrong = sorted({w for count in counts.values() for w in count if w.startswith("wrong")})
         cells = (
-            ", ".join(f"{words} {count[words]}" for words in ("goes on", "refuses") if count[words])
+            ", ".join(
+                f"{words} {count[words]}" for words in ("continues", "refuses") if count[words]
+            )
             for count in counts.values()
         )
         yield name, str(states), *cells, "; ".join(wrong) or "nothing"

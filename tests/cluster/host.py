@@ -88,7 +88,7 @@ class Host:
         return ended.stdout
 
     def start(self, command: str, log: Path) -> subprocess.Popen[bytes]:
-        """Start a command that runs beside the test; its output goes to a file."""
+        """Start a command that runs next to the test; its output goes to a file."""
         with log.open("wb") as out:
             return subprocess.Popen(
                 self._inside(["bash", "--login", "-c", command]),

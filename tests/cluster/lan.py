@@ -39,7 +39,7 @@ class Lan:
     """The hosts and the bridge between them; use it in a `with` statement."""
 
     def __init__(self) -> None:
-        # Short: below it lie unix sockets, whose paths may have 107 bytes.
+        # Short: below it are unix sockets, whose paths may have 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="lan-", dir="/tmp"))
         self.hosts: dict[str, Host] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -117,7 +117,7 @@ class Lan:
         self._at(host, f"ip route replace default dev eth0 src {addresses[0]}")
 
     def cut(self, host: Host) -> None:
-        """Unplug a host: its processes go on, and nobody hears of them."""
+        """Unplug a host: its processes continue, and nobody hears of them."""
         self._at_bridge(f"ip link set {host.port} down")
 
     def mend(self, host: Host) -> None:

@@ -107,7 +107,7 @@ class SubmittedSweep:
         return size
 
     def wait_until_finished_on(self, host: Host, trials: int) -> None:
-        """Wait until a host has finished some trials, while the sweep goes on."""
+        """Wait until a host has finished some trials, while the sweep continues."""
 
         def there() -> bool:
             if self._job.poll() is not None:
@@ -141,7 +141,7 @@ class SubmittedSweep:
 
 
 def _answers(laptop: Host, refused: list[str]) -> bool:
-    """Whether the dashboard takes a call; what is said if not is added to the list."""
+    """Whether the dashboard takes a call; its message if not is added to the list."""
     try:
         laptop.run(f"ray job list --address {DASHBOARD}")
     except CommandFailed as exc:

@@ -41,7 +41,7 @@ def test_a_host_cannot_write_to_this_machine_nor_leave_the_lan(lan, pair):
         server.run("timeout 3 bash -c 'echo > /dev/tcp/192.0.2.1/80'")
 
 
-def test_a_host_that_is_cut_off_goes_on_unheard(lan, pair):
+def test_a_host_that_is_cut_off_continues_unheard(lan, pair):
     laptop, server = pair
     lan.cut(server)
     with pytest.raises(CommandFailed):

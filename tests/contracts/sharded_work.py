@@ -66,7 +66,7 @@ SOME = [
     ("causal_lm", "gkd"), ("seq2seq", "kd"), ("causal_lm", "minillm"),
 ]  # fmt: skip
 PROMPTS = ([7, 8, 9], [11], [5, 6, 30, 31, 32], [12, 13], [*range(5, 5 + LONGEST - 2)], [9, 10])
-"""The long one has room for two tokens more; whoever writes another one meanwhile goes on."""
+"""The long one has room for two tokens more; whoever writes another one meanwhile continues."""
 LORA = (LoraPlan(targets=("all-linear",), base=""), LoraSizes(rank=2, alpha=4.0, dropout=0.0))
 
 
@@ -125,7 +125,7 @@ def outside(world: DistributedContext) -> dict[str, Any]:
     want = model(input_ids=ids).logits.detach()
     if world.size > 1:
         shard(model, world.device)
-        model(input_ids=ids)  # what lies outside of the blocks stays gathered
+        model(input_ids=ids)  # what is outside the blocks stays gathered
     lora.merge(model)
     return {"want": want, "tensors": weights.capture(model).tensors}
 
@@ -229,7 +229,7 @@ def teacher(world: DistributedContext, precision: str) -> Any:
 
 
 def beside(world: DistributedContext) -> torch.Tensor:
-    """What a checkpoint says that runs beside the student, on every rank."""
+    """What a checkpoint says that runs next to the student, on every rank."""
     given = tiny.pretrained(tiny.given().teacher)
     inputs = tiny.inputs(teacher=given, finetune=None, mode="weights")
     made = prepare(inputs, ALONE, lambda *progress: None)
@@ -297,7 +297,7 @@ def a_little(world: DistributedContext, folder: Path) -> dict[str, Any]:
 
 
 def interrupted(world: DistributedContext, folder: Path) -> dict[str, Any]:
-    """A training that others go on with."""
+    """A training that others continue."""
     return training(world, state=folder / "of_others.safetensors", interrupt=True)
 
 

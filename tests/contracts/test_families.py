@@ -175,7 +175,7 @@ def test_padding_does_not_change_a_row(random_init, batch):
     )
 
 
-def test_dropout_is_the_one_asked_for(random_init):
+def test_dropout_is_the_one_requested(random_init):
     model = build(
         RandomInitConfig(family=random_init.family, layers=1, hidden=16, heads=2, dropout=0.3)
     )

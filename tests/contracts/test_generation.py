@@ -106,7 +106,7 @@ def test_rows_do_not_see_each_other_or_their_padding(model, batch, kind):
         assert torch.allclose(got, whole[rows[k] : rows[k + 1]], atol=1e-5)
 
 
-def test_a_prompt_is_gone_on_with_alike_alone_and_among_others(model):
+def test_a_prompt_is_continued_alike_alone_and_in_a_batch(model):
     generation = GenerationSettings(max_new_tokens=6, end=END, pad=PAD)
     together = until_end(generate(model, PROMPTS, generation), END)
     for prompt, actual in zip(PROMPTS, together, strict=True):
@@ -221,14 +221,14 @@ def test_capture_restore_and_a_folder_keep_the_scores(model, batch, kind, tmp_pa
         assert torch.equal(forward(again, batch).logits, wanted)
 
 
-def test_sizes_are_told_without_building(model, random_init, kind):
+def test_sizes_are_reported_without_building(model, random_init, kind):
     made = factory_from_random_init(random_init, vocabulary=VOCABULARY, kind=kind, num_labels=1)
     assert model_dims(model) == made.dims
     assert family_of(model.config) is registry.load("families", random_init.family)
     assert positions_of(model) == positions_of(random_init) >= LENGTH
 
 
-def test_layers_can_be_taken_or_it_is_said_that_they_cannot(model, random_init, batch):
+def test_layers_can_be_taken_or_it_is_reported_that_they_cannot(model, random_init, batch):
     state = weights.capture(model)
     if not registry.load("families", random_init.family).layer_prefix:
         with pytest.raises(SpecError, match="cannot be taken"):

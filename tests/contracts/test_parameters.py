@@ -215,7 +215,7 @@ def others(names: Sequence[str]) -> Iterator[Case]:
 
 @pytest.mark.slow
 @over(METHODS, others)
-def test_a_parameter_changes_the_training_on_other_kinds_or_is_said_not_to(name, kind):
+def test_a_parameter_changes_the_training_on_other_kinds_or_is_declared_unused(name, kind):
     check_parameters(name, kind)
 
 
@@ -226,7 +226,7 @@ def test_what_is_said_to_change_nothing_changes_nothing_on_other_kinds(name, kin
 
 
 @over(METHODS, first)
-def test_a_parameter_changes_the_training_or_is_said_not_to(name, kind):
+def test_a_parameter_changes_the_training_or_is_declared_unused(name, kind):
     check_parameters(name, kind)
 
 

@@ -43,7 +43,7 @@ BATCHES = (
     ("fewer rows than ranks in a pass", np.array([3, 0, 4, 2]), ((3, 2),), ()),
 )
 assert {1, 5} <= set(UNLABELLED) and not {1, 5} & set(TEACHER_RATIONALES)  # noqa: PT018
-# Configurations beside the defaults, where a method computes something else.
+# Configurations besides the defaults, where a method computes something else.
 OTHERS: Mapping[str, tuple[dict[str, Scalar], ...]] = {
     "ckd": ({"window": None}, {"mask_neighbours": True, "alpha": 1.0},
             {"distance": "l2", "lossfunc_d": "l2loss", "distnorm": True}),

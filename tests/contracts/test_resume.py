@@ -1,4 +1,4 @@
-"""A training that was cut off and goes on equals an uninterrupted one bit for bit: every method."""
+"""A training that was cut off and resumed equals an uninterrupted one bit for bit: every method."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def bits(method: Method, model: torch.nn.Module):
 @pytest.mark.parametrize(
     ("name", "cut"), [(name, cut) for name in METHODS for cut in CUTS.get(name, (2,))]
 )
-def test_a_training_that_goes_on_equals_one_that_was_not_cut_off(name, cut, tmp_path):
+def test_a_training_that_continues_equals_one_that_was_not_cut_off(name, cut, tmp_path):
     whole, method, model = uninterrupted(name)
     assert whole.steps == 6
     path, seen = tmp_path / "state.safetensors", []
@@ -103,7 +103,7 @@ def test_a_training_that_goes_on_equals_one_that_was_not_cut_off(name, cut, tmp_
 
 
 @pytest.mark.parametrize(("name", "kind"), [("kd", "classification"), ("minillm", "causal_lm")])
-def test_another_number_of_ranks_goes_on_from_a_saved_state(name, kind, tmp_path):
+def test_another_number_of_ranks_continues_from_a_saved_state(name, kind, tmp_path):
     """Without what each rank drew or remembers: nothing else differs from an uninterrupted one."""
     pair, path = SmallPair.of(kind), tmp_path / "state.safetensors"
 

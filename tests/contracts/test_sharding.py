@@ -36,7 +36,7 @@ from tests.small_pairs import SmallPair
     scope="module", params=[pytest.param(size, marks=pytest.mark.slow) for size in (2, 4)]
 )
 def both(request, tmp_path_factory):
-    """What one process found, and several, that went on from what the other ones had left."""
+    """What one process found, and several, that continued from what the other ones had left."""
     folder = tmp_path_factory.mktemp("sharding")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(student_runner, "GenerationSettings", likeliest)
@@ -45,9 +45,9 @@ def both(request, tmp_path_factory):
         else:
             of_several(2, folder, interrupted)
         several = of_several(request.param, folder, everything)
-        shutil.copy(folder / "of_several.safetensors", folder / "to_go_on.safetensors")
+        shutil.copy(folder / "of_several.safetensors", folder / "to_continue.safetensors")
         one = everything(ALONE, folder)
-        one["resumed"] = training(ALONE, state=folder / "to_go_on.safetensors")
+        one["resumed"] = training(ALONE, state=folder / "to_continue.safetensors")
     return one, several
 
 
@@ -184,7 +184,7 @@ def test_blocks_in_lists_of_lists_are_gathered_one_by_one(both):
     check_tensors(one["gradients"], several["gradients"], 1e-6, "nested")
 
 
-def test_a_sharded_teacher_beside_the_student_says_the_same(both):
+def test_a_sharded_teacher_next_to_the_student_says_the_same(both):
     one, several = (actual["beside"] for actual in both)
     assert torch.equal(one, several)
 

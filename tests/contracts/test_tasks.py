@@ -241,7 +241,7 @@ def test_every_metric_is_the_mean_of_what_the_rows_add_to_it(task, encoded):
 
 
 @pytest.mark.parametrize("task", TASKS, indirect=True)
-def test_what_is_predicted_is_said_in_words_for_each_row_that_has_an_outcome(task, encoded):
+def test_what_is_predicted_is_reported_in_words_for_each_row_that_has_an_outcome(task, encoded):
     if encoded.token_labels:
         return  # those that write a text are asked for it, see test_text_metrics
     right = perfect(task, encoded)

@@ -419,7 +419,7 @@ class Biased(ModelFactory):
         return model.train()
 
 
-def test_the_bias_of_an_output_layer_is_kept_beside_hidden_states():
+def test_the_bias_of_an_output_layer_is_kept_next_to_hidden_states():
     of = case("gpt2", "causal_lm")
     given = of.inputs.teacher
     biased = Biased(kind=given.kind, num_labels=1, dims=given.dims, random_init=given.random_init)
@@ -533,7 +533,7 @@ def test_masked_words_are_compared_over_the_words_that_both_know(mode):
     labels = batch.labels[batch.labels != NO_LABEL]
     expected = torch.cat([of.plain(row).logits for row in batch.index.tolist()])
     q, p = ((x[:, :shared] / 3.0).log_softmax(-1) for x in (logits, expected))
-    # Labels are told from all that the student has.
+    # Labels are compared with all that the student has.
     want = 0.6 * F.cross_entropy(logits, labels) + 0.4 * 9 * (p.exp() * (p - q)).sum(-1).mean()
     assert torch.allclose(terms.total(), want, atol=1e-4)
 

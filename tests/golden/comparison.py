@@ -1,4 +1,4 @@
-"""A recomputed number beside the one from the original implementation."""
+"""A recomputed number next to the one from the original implementation."""
 
 from __future__ import annotations
 

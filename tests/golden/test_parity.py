@@ -127,7 +127,7 @@ def test_nothing_compared_fails(tmp_path, capsys):
     assert parity.main([str(tmp_path)]) == 1
 
 
-def test_a_family_without_checker_fails_only_when_asked_for(tmp_path, capsys):
+def test_a_family_without_checker_fails_only_when_requested(tmp_path, capsys):
     rewrite(tmp_path, "ckd_matching.npz")
     np.savez(tmp_path / "zzz_terms.npz", value__x=np.float32(1.0))
     assert parity.main([str(tmp_path)]) == 0

@@ -117,7 +117,7 @@ def optimizers(given: Given) -> list[str]:
 
 
 def resume(given: Given) -> list[str]:
-    """A training that was cut off and goes on gives the same weights, bit for bit."""
+    """A training that was cut off and resumed gives the same weights, bit for bit."""
     for name in given.methods:
         kind = kinds_of(name)[0]
         pair = SmallPair.of(kind, dropout=0.1)
@@ -128,7 +128,7 @@ def resume(given: Given) -> list[str]:
                 _trained(pair, name, given.device, state_path=path, on_evaluation=_cut_off)
             again = _trained(pair, name, given.device, state_path=path)
         if not all(torch.equal(a, b) for a, b in zip(whole, again, strict=True)):
-            raise CheckFailed(f"{name}: a training that went on has other weights")
+            raise CheckFailed(f"{name}: a training that was resumed has other weights")
     return [f"{len(given.methods)} methods, cut off after 2 of 6 steps"]
 
 

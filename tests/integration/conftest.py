@@ -140,7 +140,7 @@ def open_bench(
     name = f"bench-{uuid.uuid4().hex[:8]}"
     namespace = ray.get_runtime_context().namespace
     coordinator = start_coordinator(name, namespace)
-    shape = SlotShape(workers=workers, cpus=0.01, gpus=0.0)  # sweeps take the CPUs beside it
+    shape = SlotShape(workers=workers, cpus=0.01, gpus=0.0)  # sweeps take the other CPUs
     pool = SlotPool(coordinator, name, namespace, shape, None, str(folder))
     pool.start(range(slots))
     handle = object_store.publish(prepared, registry.load("tasks", prepared.task))

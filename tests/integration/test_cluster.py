@@ -85,7 +85,7 @@ def check_complete(events: list[dict[str, Any]]) -> None:
 
 
 class MoreNodes:
-    """Nodes beside that of the shared cluster: each is a raylet of its own on this machine."""
+    """Nodes besides that of the shared cluster: each is a raylet of its own on this machine."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -131,7 +131,7 @@ def wait_for(what: Callable[[], object]) -> None:
 
 @pytest.mark.slow
 def test_a_node_that_joins_and_is_lost(more_nodes: MoreNodes, tmp_path: Path) -> None:
-    """It gets a slot and the teacher once; without it the sweep goes on."""
+    """It gets a slot and the teacher once; without it the sweep continues."""
     events: list[dict[str, Any]] = []
     gate = tmp_path / "closed"
     gate.touch()

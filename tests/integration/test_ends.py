@@ -1,4 +1,4 @@
-"""Sweeps that are ended from outside: what is written, what is said, and that they can go on."""
+"""Sweeps that are ended from outside: what is written and printed, and that they can continue."""
 
 import json
 import re
@@ -84,7 +84,7 @@ def test_a_signal_while_a_slot_is_busy_ends_the_sweep_well(
 
 
 def _failed(file: Path, cache: Path) -> TrialResult:
-    """The trial of the arm that gets stuck, which failed while the other arm went on."""
+    """The trial of the arm that gets stuck, which failed while the other arm continued."""
     out = file.parent / "runs"
     driver = _command("sweep", str(file), "--out", str(out), "--allow-imports", cache=cache)
     returned, errors = _ended(driver)
@@ -99,7 +99,7 @@ def _failed(file: Path, cache: Path) -> TrialResult:
 
 
 @pytest.mark.slow
-def test_a_trial_that_never_ends_fails_with_where_it_was_and_the_sweep_goes_on(
+def test_a_trial_that_never_ends_fails_with_where_it_was_and_the_sweep_continues(
     cache_folder: Path, prepared: object, tmp_path: Path
 ) -> None:
     file = _busy(tmp_path, "loop", 1, trials=1, trial_time_limit_s=8.0)
@@ -109,7 +109,7 @@ def test_a_trial_that_never_ends_fails_with_where_it_was_and_the_sweep_goes_on(
 
 
 @pytest.mark.slow
-def test_a_trial_that_takes_all_memory_fails_with_the_figure_and_the_sweep_goes_on(
+def test_a_trial_that_takes_all_memory_fails_with_the_figure_and_the_sweep_continues(
     cache_folder: Path, prepared: object, tmp_path: Path
 ) -> None:
     limited = {**RESOURCES, "memory_gb_per_worker": 1.5}
@@ -121,7 +121,7 @@ def test_a_trial_that_takes_all_memory_fails_with_the_figure_and_the_sweep_goes_
 
 
 @pytest.mark.slow
-def test_a_second_signal_ends_at_once_and_says_how_to_go_on(
+def test_a_second_signal_ends_at_once_and_says_how_to_continue(
     cache_folder: Path, prepared: object, tmp_path: Path
 ) -> None:
     out = tmp_path / "runs"

@@ -184,7 +184,7 @@ def test_weights_of_a_file_reach_nodes_that_do_not_reach_the_file(
     spread = Spreading(needed=True).inputs(given)
     ref = ray.put(spread)
     wanted = digest_of(before.tensors)
-    # Both models have the same weights, which are one object, read beside the driver.
+    # Both models have the same weights, which are one object, read next to the driver.
     assert len({spread.teacher.state.tensors._ref, spread.student.state.tensors._ref}) == 1
     assert len(pickle.dumps(ray.get(ref).teacher.state.tensors)) < 20_000
     ray.wait([spread.teacher.state.tensors._ref])
@@ -214,7 +214,7 @@ class Owner:
 
 
 @pytest.mark.slow
-def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_goes_on(
+def test_a_teacher_whose_owner_died_is_published_again_and_the_trial_continues(
     bench: Bench, prepared: PreparedTask, cache_folder: Path
 ) -> None:
     lost = replace(prepared, fingerprint="lost")

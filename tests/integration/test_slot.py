@@ -190,7 +190,7 @@ def test_a_coordinator_that_was_stopped_counts_as_lost_in_the_end(cluster: None)
     ray.kill(coordinator)
 
 
-def test_diverged_trial_fails_with_the_reason_and_the_slot_goes_on(bench: Bench) -> None:
+def test_diverged_trial_fails_with_the_reason_and_the_slot_continues(bench: Bench) -> None:
     diverging = {"epochs": 2, "batch_size": 32, "lr": 1e30, "max_grad_norm": None}
     end = bench.run(trial_config(train=diverging))[-1]
     assert end["kind"] == "failed"

@@ -64,7 +64,7 @@ class Head(NamedTuple):
 
 @pytest.fixture(scope="module")
 def head(cluster: None) -> Iterator[Head]:
-    """A cluster with a job server, beside the one that all tests here share."""
+    """A cluster with a job server, besides the one that all tests here share."""
     process = subprocess.Popen(
         [sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         cwd=Path(__file__).parents[2],

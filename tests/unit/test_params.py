@@ -88,7 +88,7 @@ def test_values_within_bounds_are_taken(name, value):
         ("fast", "yes", "'fast' must be auto or true or false, got yes"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_told(name, value, problem):
+def test_a_value_that_cannot_be_used_is_reported(name, value, problem):
     assert INFOS[name].problem(value) == problem
 
 
@@ -99,7 +99,7 @@ def test_building_fills_in_defaults_and_makes_whole_numbers_real():
     assert type(built.every) is int
 
 
-def test_every_problem_is_told_at_once_with_its_place():
+def test_every_problem_is_reported_at_once_with_its_place():
     with pytest.raises(SpecError) as caught:
         params.build(Params, {"alpha": 2, "tempurature": 1.0, "kind": "dot", "centre": True})
     actual = {p.path: p for p in caught.value.problems()}
@@ -132,7 +132,7 @@ def test_only_scalars_can_be_declared(hint):
         params.describe(made)
 
 
-def test_a_field_that_was_not_declared_is_told():
+def test_a_field_that_was_not_declared_is_reported():
     @dataclass(frozen=True, kw_only=True)
     class Params:
         alpha: float = 0.5

@@ -60,7 +60,7 @@ def test_the_installed_versions_have_everything():
     [(library, part) for library, parts in USED.items() for part in parts],
     ids=lambda value: value.name if isinstance(value, PrivateName) else value.package,
 )
-def test_a_missing_name_is_told_with_the_version_and_the_purpose(library, part, monkeypatch):
+def test_a_missing_name_is_reported_with_the_version_and_the_purpose(library, part, monkeypatch):
     forget(monkeypatch, part)
     with pytest.raises(SetupError) as caught:
         library.require(USED[library])

@@ -69,14 +69,14 @@ def test_a_dotted_name_reaches_a_module_outside(extensions):
         ("methods", "no_such_package.kd", "unknown method 'no_such_package.kd'", ""),
     ],
 )
-def test_an_unknown_name_is_told_with_near_ones(extensions, kind, name, output, hinted):
+def test_an_unknown_name_is_reported_with_near_ones(extensions, kind, name, output, hinted):
     with pytest.raises(UnknownName) as caught:
         registry.load(kind, name)
     assert caught.value.message == output
     assert hinted in caught.value.hint
 
 
-def test_a_module_without_the_object_is_told(extensions):
+def test_a_module_without_the_object_is_reported(extensions):
     with pytest.raises(UnknownName, match=r"'my_extensions.empty' defines no METHOD"):
         registry.load("methods", "my_extensions.empty")
 

@@ -27,7 +27,7 @@ def unlimited():
 
 @pytest.fixture
 def foreign(tmp_path, monkeypatch):
-    """A file with a package beside it, another package elsewhere, and the mark both leave."""
+    """A file with a package next to it, another package elsewhere, and the mark both leave."""
     mark = tmp_path / "mark"
     names = f"beside_{tmp_path.name}", f"elsewhere_{tmp_path.name}"
     for name, folder in zip(names, ("here", "there"), strict=True):
@@ -47,26 +47,26 @@ def _written(file, method):
     return str(file)
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["beside", "elsewhere"])
+@pytest.mark.parametrize("which", [0, 1], ids=["next to it", "elsewhere"])
 @pytest.mark.parametrize("command", ["validate", "data"])
 def test_looking_at_a_file_runs_none_of_it(foreign, capsys, command, which):
     file, mark = foreign(which)
     assert main([command, file]) == 2
     assert not mark.exists()
     message = capsys.readouterr().err
-    assert "is code, which lies in" in message
+    assert "is code, which is in" in message
     assert "--allow-imports" in message
 
 
 @pytest.mark.parametrize("command", [["sweep"], ["sweep", "--dry-run"], ["trial", "--arm", "own"]])
-def test_what_lies_elsewhere_is_not_run_unasked(foreign, capsys, command):
+def test_code_from_elsewhere_is_not_run_without_permission(foreign, capsys, command):
     file, mark = foreign(1)
     assert main([command[0], file, *command[1:]]) == 2
     assert not mark.exists()
     assert "--allow-imports" in capsys.readouterr().err
 
 
-def test_what_lies_beside_the_file_is_run_by_a_sweep(foreign):
+def test_code_next_to_the_file_is_run_by_a_sweep(foreign):
     file, mark = foreign(0)
     assert main(["sweep", file, "--dry-run", "--no-data"]) == 0
     assert mark.exists()
@@ -83,7 +83,7 @@ def test_a_metric_of_the_users_is_code_too(foreign):
 
     _, mark = foreign(1)
     user_code.limit_to()
-    with pytest.raises(SpecError, match="is code, which lies in"):
+    with pytest.raises(SpecError, match="is code, which is in"):
         user_score(f"elsewhere_{mark.parent.name}.method.score")
     assert not mark.exists()
 

@@ -1,4 +1,4 @@
-"""Disks on which data and models lie in the clear; other providers than AWS encrypt all of them."""
+"""Disks on which data and models are in the clear; other providers than AWS encrypt all of them."""
 
 from __future__ import annotations
 

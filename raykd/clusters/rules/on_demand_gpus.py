@@ -21,7 +21,7 @@ def _check(cluster: ClusterFile) -> Iterator[Problem]:
     for node in cluster.node_types():
         if node.max_workers and node.gpus and not is_spot(node):
             message = f"GPU workers of type '{node.name}' are on demand; spot machines cost a third"
-            message += " to a half, and raykd goes on when one is taken away"
+            message += " to a half, and raykd continues when one is taken away"
             hint = f"in node_config: {_SPOT[cluster.provider]}"
             yield cluster.document.problem((*node.place, "node_config"), message, hint, "warning")
 

@@ -1,4 +1,4 @@
-"""CommitmentBank as a question: does what is said in a text follow, is it false, or neither?
+"""CommitmentBank as a question: does a claim in a text follow, is it false, or neither?
 
 The wording is after Brown et al., 2020, https://arxiv.org/abs/2005.14165, appendix G.
 """

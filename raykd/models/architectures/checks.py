@@ -261,7 +261,7 @@ def maps(model: Any) -> str:
 def packing(model: Any) -> str:
     """Texts that share a row are what they are in rows of their own."""
     if not can_pack(model):
-        return "it cannot be told at which position a token is, or with which attention mask"
+        return "it cannot be given the positions of tokens, or an attention mask"
     batch = sample(model)  # the two short rows fit into one
     together, want = (forward(model, batch, packing=packed).logits for packed in (True, False))
     return "" if near(together, want) else "texts that share a row see each other"

@@ -89,7 +89,7 @@ def lowered(config_class: Any, vocabulary: int, positions: int) -> dict[str, int
         config_class: A ``PreTrainedConfig`` subclass.
         vocabulary: Token ids of a tokenizer that is trained here; special tokens lie within.
         positions: Positions of a model; windows are no wider, as some architectures pad every row
-            to a multiple of theirs.
+            to a multiple of their sizes.
     """
     entries = {}
     for entry in dataclasses.fields(config_class):

@@ -54,7 +54,7 @@ class Logits(Signal):
         return list(values[:, None])
 
     def gather(self, parts: Mapping[str, Ragged], rows: Array, of: Padded) -> Tensor:
-        """One copy where rows lie in one piece, instead of one for each."""
+        """One copy where rows are in one piece, instead of one for each."""
         part = parts[self.name]
         if of.labels_of == "row" and len(part.chunks) == 1:
             return of.move(torch.from_numpy(part.chunks[0][rows]))

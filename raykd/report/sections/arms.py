@@ -121,7 +121,7 @@ def _task(result: SweepResult, task: str, index: int) -> TaskArms:
 
 
 def _marks(result: SweepResult, task: str, count: int) -> dict[str, str]:
-    """What is said next to arms: the best one, or those that no other one is ahead of."""
+    """The remark next to an arm: the best one, or one that no other is ahead of."""
     outcome = verdict(result, task)
     if outcome.decided:
         return {outcome.leader: "best"}

@@ -38,7 +38,7 @@ class ArmHyperparameters:
 
     Attributes:
         title: Arm and task.
-        finding: Which parameter mattered most, or why that cannot be told.
+        finding: Which parameter mattered most, or why that is unknown.
         figures: Importances, slices, parallel coordinates, the two most important parameters
             together; fewer when there is too little.
         columns: Head of the table of the best configurations.

@@ -84,7 +84,7 @@ def pareto(
 def _finding(result: SweepResult, task: str, price: str) -> str:
     """Whether a better arm costs more, from medians of arms: single trials differ by chance.
 
-    Costs are compared between the arm with the best score and the cheapest one, which is said only
+    Costs are compared between the arm with the best score and the cheapest one. That is done only
     of arms with enough trials, and only where the better one is sure to be better.
     """
     medians = {

@@ -162,7 +162,7 @@ def _take(v: Verdict) -> str:
 
 
 def _alone(v: Verdict) -> str:
-    """The finding on the only task: whom to take, or who cannot be told apart."""
+    """The finding on the only task: which arm to take, or which cannot be told apart."""
     if not v.leader:
         return "Nothing was measured yet"
     if v.decided:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cmaes as cmaes  # Optuna imports it at the first suggestion; that it is missing is said here
+import cmaes as cmaes  # Optuna imports it at the first suggestion; fail here where it is missing
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial

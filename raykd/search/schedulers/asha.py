@@ -1,4 +1,4 @@
-"""Asynchronous successive halving: at each rung only the best 1/reduction_factor go on."""
+"""Asynchronous successive halving: at each rung only the best 1/reduction_factor continue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Params:
 
     grace_period: int = param(1, low=1, help="Epochs before a trial may be stopped.", symbol="r")
     reduction_factor: int = param(
-        3, low=2, help="One trial in this many goes on at each rung.", symbol="eta"
+        3, low=2, help="One trial in this many continues at each rung.", symbol="eta"
     )
 
 

@@ -1,4 +1,4 @@
-"""The median rule: a trial goes on while it is not worse than half of those that ran to the end."""
+"""The median rule: a trial continues while it is no worse than half of those that completed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A teacher behind an address: what is asked of it, how, and what its answers mean."""
+"""A teacher behind an address: its questions, how they are sent, and what the answers mean."""

@@ -1,4 +1,4 @@
-"""Answers that were paid for, on disk: written one by one, and never asked for again.
+"""Answers that were paid for, on disk: written one by one, and never requested again.
 
 One file per address and model, with a line for every answer. Lines are appended whole, also by
 several processes; what a crash left half written is passed over. Nothing prunes these files.
@@ -57,7 +57,7 @@ class AnswerCache:
         self._file = None
 
     def get(self, request: Request) -> Answer | None:
-        """The answer to a request, None where it was not asked."""
+        """The answer to a request, None where there is none yet."""
         stored = self._answers.get(request.key())
         return None if stored is None else Answer(**stored)
 

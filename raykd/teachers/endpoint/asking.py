@@ -45,7 +45,7 @@ def ask_all(
 
     Args:
         requests: What to ask.
-        client: Opens the connection, where anything is left to be asked.
+        client: Opens the connection, where any question is left.
         cache: Answers from before; gets each new one at once.
         concurrency: Requests at the same time.
         progress: Called with the number of requests that are answered.
@@ -86,7 +86,7 @@ def _ask_left(
     answers: dict[str, Answer],
     progress: Callable[[int], None],
 ) -> None:
-    """Ask what was not asked before; the first failure ends it."""
+    """Send the questions without an answer; the first failure ends it."""
 
     def ask(request: Request, *, is_first: bool = False) -> tuple[Request, Answer]:
         answer = client.ask(request, is_first=is_first)
@@ -112,7 +112,7 @@ def _ask_left(
 def _first_cause(
     running: Sequence[concurrent.futures.Future[tuple[Request, Answer]]], exc: BaseException
 ) -> BaseException:
-    """Why it ended: not that others were told to stop."""
+    """Why it ended: the first failure, not that others were stopped for it."""
     if not isinstance(exc, Interrupted):
         return exc
     failed = (f.exception() for f in running if f.done() and not f.cancelled())

@@ -117,13 +117,13 @@ class EndpointClient:
         """The answer to a request, which is sent again while that may help.
 
         Args:
-            request: What is asked.
+            request: The request.
             is_first: Whether no request was sent before: a server that is not there then probably
                 does not run, and is not waited for as long.
 
         Raises:
             SetupError: The server cannot be reached, refuses the key or does not know the model.
-            TeacherError: It refuses the request, or goes on failing.
+            TeacherError: It refuses the request, or keeps failing.
             Interrupted: `stop` was called.
         """
         settings = self._settings
@@ -186,7 +186,7 @@ class EndpointClient:
         status, reply = int(exc.status_code), shortened(self._clean(_message(exc)), 200)
         if status == 429 and getattr(exc, "code", None) == _QUOTA:
             return TeacherError(
-                f"the server refuses to go on: {reply}", hint=f"pay for more; {_KEPT}"
+                f"the server refuses to continue: {reply}", hint=f"pay for more; {_KEPT}"
             )
         if status in _AGAIN or status >= 500:
             what = "limits the rate" if status == 429 else "fails"

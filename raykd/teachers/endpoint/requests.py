@@ -1,4 +1,4 @@
-"""What is asked of a server with OpenAI's interface: one request, its name, and its answer."""
+"""Requests to a server with OpenAI's interface: one request, its name, and its answer."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Answer:
     Attributes:
         text: What it wrote.
         finish: Why it stopped: ``stop``, ``length``, or something else.
-        logprobs: Of its tokens, as the server gave them; None where it was not asked, or gave none.
+        logprobs: Of its tokens, as the server gave them; None where there are none.
         read: Tokens that it read, as it counts them.
         written: Tokens that it wrote.
     """
@@ -85,7 +85,7 @@ def written(
 
     Args:
         interface: `CHAT`, or `COMPLETIONS`, where the turns are one text.
-        messages: What is said to it, turn by turn.
+        messages: The conversation so far, turn by turn.
         place: Which row it is of.
         most: Most tokens of the text.
         temperature: Of the distribution that tokens are drawn from; 0 takes the likeliest.
@@ -103,9 +103,9 @@ def first_token(messages: Sequence[Mapping[str, Any]], *, place: str, count: int
     """A request for the likeliest first tokens of an answer.
 
     Args:
-        messages: What is said, turn by turn.
+        messages: The conversation so far, turn by turn.
         place: Which row it is of.
-        count: How many of them are asked for.
+        count: How many of them are requested.
     """
     body = {
         "messages": [dict(m) for m in messages], "max_tokens": 1, "temperature": 0.0,
@@ -131,7 +131,7 @@ def scored_tokens(ids: Sequence[int], *, place: str, count: int) -> Request:
     Args:
         ids: Of the text.
         place: Which row it is of.
-        count: How many of them are asked for.
+        count: How many of them are requested.
     """
     body = {
         "prompt": list(ids), "max_tokens": 1, "temperature": 0.0, "echo": True, "logprobs": count,

@@ -77,7 +77,7 @@ def _single_step(arrays: dict[str, Array], key: str) -> float:
 
 
 def _labels(arrays: dict[str, Array]) -> tuple[Array, Array]:
-    """Labels and mask of prompts that a model went on with, in the places of the file."""
+    """Labels and mask of prompts that a model continued, in the places of the file."""
     width = arrays["op_prompt_ids"].shape[1]
     prompts = [
         ids[mask.astype(bool)]

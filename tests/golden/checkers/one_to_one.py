@@ -135,7 +135,7 @@ def _corr(case: Case, *, fixed: bool, masked: bool) -> Tensor:
 
 def _mse(case: Case, *, kept: bool = False) -> Tensor:
     actual, expected = case.pair()
-    if kept:  # the authors' code goes on with the masked neurons
+    if kept:  # the authors' code continues with the masked neurons
         actual, expected = actual[:, case.neurons], expected[:, case.neurons]
     return neuron_mse(actual, expected)
 

@@ -36,7 +36,7 @@ def test_validate_in_json(tmp_path, capsys):
     assert study["fixed"] == {"scale": "2"}
 
 
-def test_a_valid_file_is_shown_beside_a_broken_one(tmp_path, capsys):
+def test_a_valid_file_is_shown_next_to_a_broken_one(tmp_path, capsys):
     path = write(tmp_path, HEAD + ARMS)
     assert main(["validate", str(path), str(tmp_path / "absent.yaml")]) == 2
     out, err = capsys.readouterr()

@@ -142,7 +142,7 @@ def test_the_log_file_holds_what_happened_and_the_terminal_nothing_twice(tmp_pat
     assert (err.count("no room"), out.count("few seeds")) == (1, 1)
 
 
-def test_a_wait_for_slots_is_told():
+def test_a_wait_for_slots_is_reported():
     begin = [one for one in BEGIN if one["event"] != "slot"]
     starting = event("slot", 2, slot=0, state="starting", node="n1")
     lines = lines_of([*begin, starting, event("stage", 40, stage="search", task="glue/rte")])

@@ -44,7 +44,7 @@ def test_nodes_that_come_and_go(state, slots, words):
     assert words in stream.getvalue()
 
 
-def test_waiting_is_told_and_one_node_is_no_cluster():
+def test_waiting_is_reported_and_one_node_is_no_cluster():
     stream = io.StringIO()
     lines = Lines(stream)
     lines.handle({**CLUSTER, "nodes": 1})

@@ -79,7 +79,7 @@ def test_a_narrow_terminal_cuts_lines_and_never_wraps():
     assert max(map(len, narrow)) <= 60
 
 
-def test_a_lost_slot_is_told():
+def test_a_lost_slot_is_reported():
     assert "1 lost" in drawn(BEGIN, [event("slot", 5, slot=1, state="lost", node="n1")])[0]
 
 

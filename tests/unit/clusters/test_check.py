@@ -84,7 +84,7 @@ def test_two_files_in_one(checked):
 
 
 @pytest.mark.parametrize(("base", "place"), CASES)
-def test_odd_values_are_told_and_never_a_crash(checked, base, place):
+def test_odd_values_are_reported_and_never_a_crash(checked, base, place):
     """Ray does not look into `node_config` and a few others: the rules must bear anything there."""
     for odd in (None, 7, ["a"], {"a": None}, [{"Ebs": None}]):
         config = copy.deepcopy(base)

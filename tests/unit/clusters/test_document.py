@@ -56,7 +56,7 @@ def test_several_documents(read):
     assert second.problem(("b",), "wrong").line == 3
 
 
-def test_every_duplicate_is_told(read):
+def test_every_duplicate_is_reported(read):
     one, two = refused(read, "a: 1\nb: {c: 1, c: 2}\na: 3\n")
     assert (one.path, one.line, one.column) == ("b.c", 2, 11)
     assert (two.path, two.line) == ("a", 3)

@@ -342,7 +342,7 @@ class Node:
 
 
 @pytest.mark.parametrize(("word", "heard"), [(b"", b""), (cluster_process.KEEP, b"keep")])
-def test_a_process_that_dies_is_told_once_and_the_last_word_is_heard(monkeypatch, word, heard):
+def test_a_process_that_dies_is_reported_once_and_the_last_word_is_heard(monkeypatch, word, heard):
     monkeypatch.setattr(cluster_process, "LOOK_S", 0.01)
     result, expected = os.pipe()
     before = os.dup(0)

@@ -75,7 +75,7 @@ def test_one_machine_needs_no_others(tmp_path, surroundings):
     assert "srun" not in calls.read_text()
 
 
-def test_a_run_goes_on_in_a_new_job(tmp_path, surroundings):
+def test_a_run_continues_in_a_new_job(tmp_path, surroundings):
     env, calls = surroundings()
     assert run(tmp_path, env, "--resume", "runs/a").returncode == 0
     assert "raykd sweep --resume runs/a --address auto" in calls.read_text()

@@ -37,7 +37,7 @@ def test_originals_come_first_and_labels_are_kept():
     assert by_label == {0: {False}, 1: {True}}
 
 
-def test_each_side_of_a_pair_is_varied_beside_the_original_of_the_other():
+def test_each_side_of_a_pair_is_varied_next_to_the_original_of_the_other():
     actual = augment(ROWS, [SOURCE], HOW)
     for one, two in zip(*(column[2:] for column in actual.texts), strict=True):
         assert (one in ROWS.texts[0]) != (two in ROWS.texts[1])
@@ -90,7 +90,7 @@ def test_near_words_come_in_order(tmp_path):
     [("a 1 2\nb 1\n", "line 2: has 1 numbers, the first one has 2"),
      ("a x\n", "line 1: no word and its numbers"), ("", "holds no word vectors")],
 )  # fmt: skip
-def test_a_file_that_holds_none_is_told(tmp_path, text, message):
+def test_a_file_that_holds_none_is_reported(tmp_path, text, message):
     path = tmp_path / "glove.txt"
     path.write_text(text)
     with pytest.raises(DataError, match=message):

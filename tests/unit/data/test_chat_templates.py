@@ -111,7 +111,7 @@ def test_a_template_may_be_a_file(tokenizer, tmp_path):
         ("{{ messages | length }}", "in another way once the response is there"),
     ],
 )
-def test_what_a_template_may_not_do_is_told(tokenizer, template, message):
+def test_what_a_template_may_not_do_is_reported(tokenizer, template, message):
     with pytest.raises(DataError, match=message) as caught:
         render(tokenizer, template)
     assert caught.value.hint

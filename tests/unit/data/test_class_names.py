@@ -118,7 +118,7 @@ def test_rows_without_a_label_are_counted(value):
         ids([0, value, value], ["neg", "pos"])
 
 
-def test_rows_without_a_label_and_unknown_ones_are_told_together():
+def test_rows_without_a_label_and_unknown_ones_are_reported_together():
     with pytest.raises(
         DataError, match=r"2 rows have no label, first: .* row 1.*; .* row 3: .*'x'"
     ):
@@ -137,12 +137,12 @@ def test_names_that_the_data_gives_to_its_ids_count_more_than_their_order(caplog
     assert "pos is 'ham', neg is 'spam'" in caplog.text
 
 
-def test_classes_without_a_row_are_said(caplog):
+def test_classes_without_a_row_are_reported(caplog):
     ids(["a", "b"], ["a", "b", "c"])
     assert "1 of 3 classes have no row: c" in caplog.text
 
 
-def test_how_truth_values_are_taken_is_said(caplog):
+def test_how_truth_values_are_taken_is_reported(caplog):
     assert ids([True, False], ["good", "bad"]) == [1, 0]
     assert "False is taken as 'good', True as 'bad'" in caplog.text
 

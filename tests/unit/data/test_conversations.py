@@ -78,7 +78,7 @@ def test_what_follows_the_last_response_is_cut_and_counted():
         ([HI[0], {"role": "assistant", "content": "", "tool_calls": [1]}], "without text"),
     ],
 )  # fmt: skip
-def test_rows_that_are_no_conversations_are_counted_and_the_first_is_told(row, words):
+def test_rows_that_are_no_conversations_are_counted_and_the_first_is_reported(row, words):
     with pytest.raises(DataError, match=words) as caught:
         read(HI, row)
     assert "row 2: " in str(caught.value)

@@ -84,7 +84,7 @@ def test_rows_that_are_alike_go_to_one_split():
     assert split_rows(keys, [0.6, 0.4], 0)[0].tolist() == parts[0].tolist()
 
 
-def test_too_few_rows_for_all_splits_are_told(folder):
+def test_too_few_rows_for_all_splits_are_reported(folder):
     own = task("sub/c.csv", fractions={"train": 0.5, "validation": 0.3, "test": 0.2})
     with pytest.raises(DataError, match=r"c.csv has 2 rows, too few for splits of train: 0.5"):
         read(own)
@@ -131,7 +131,7 @@ def test_several_sources_are_put_together_and_their_weights_are_kept(folder):
         ("empty.csv", "empty.csv has no rows"),
     ],
 )
-def test_files_that_cannot_be_read_are_told(folder, path, words):
+def test_files_that_cannot_be_read_are_reported(folder, path, words):
     (folder / "notes.docx").write_text("x")
     (folder / "empty.csv").write_text("text,mood\n")
     with pytest.raises(DataError, match=words) as caught:
@@ -140,7 +140,7 @@ def test_files_that_cannot_be_read_are_told(folder, path, words):
     assert caught.value.problems()[0].path == ".path"
 
 
-def test_files_with_other_columns_are_told_in_one_message(folder):
+def test_files_with_other_columns_are_reported_in_one_message(folder):
     (folder / "d.csv").write_text("content,mood\nx,neg\n")
     with pytest.raises(DataError, match=r"a.csv has no column 'content', which other files of"):
         task(("a.csv", "d.csv"), texts=("content",)).load("train", WHERE)

@@ -107,7 +107,7 @@ def test_objects_know_the_line_they_begin_in(tmp_path):
         ('{"a": 1}\n7\n', 2),
     ],
 )
-def test_the_line_of_what_is_no_json_is_told(tmp_path, text, line):
+def test_the_line_of_what_is_no_json_is_reported(tmp_path, text, line):
     with pytest.raises(DataError, match=rf"t\.json line {line}: "):
         read_json_rows(write(tmp_path, "t.json", text))
 
@@ -143,7 +143,7 @@ def test_files_of_any_format_and_case_are_splits_and_others_are_not(tmp_path):
     assert sorted(FolderReader(folder=tmp_path).splits()) == [*"abcdefg"]
 
 
-def test_of_two_files_of_a_split_it_is_said_which_is_read(tmp_path, caplog):
+def test_of_two_files_of_a_split_it_is_reported_which_is_read(tmp_path, caplog):
     write(tmp_path, "train.jsonl", '{"text": "of jsonl"}\n')
     pq.write_table(pa.table({"text": ["of parquet"]}), tmp_path / "train.parquet")
     assert FolderReader(folder=tmp_path).read("train").columns["text"] == ["of parquet"]
@@ -177,7 +177,7 @@ def test_the_limit_of_other_readers_of_csv_stays(tmp_path):
     assert csv.field_size_limit() == before
 
 
-def test_a_home_that_nobody_has_is_told():
+def test_a_home_that_nobody_has_is_reported():
     with pytest.raises(DataError, match="nobody-has-this-name") as caught:
         user_path("~nobody-has-this-name/data")
     assert "without '~'" in caught.value.hint

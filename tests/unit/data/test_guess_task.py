@@ -172,7 +172,7 @@ def test_pairs_with_a_score_may_be_wanted_as_vectors():
         ),
     ],
 )
-def test_what_seems_to_be_no_task_is_told_with_the_columns(label, columns, words):
+def test_what_seems_to_be_no_task_is_reported_with_the_columns(label, columns, words):
     with pytest.raises(DataError, match=words) as caught:
         guess(label, **columns)
     assert caught.value.hint

@@ -51,7 +51,7 @@ def test_ids_count_where_no_value_is_a_name():
         ("[sport", "expected a list"),
     ],
 )
-def test_what_is_no_set_is_told(value, words):
+def test_what_is_no_set_is_reported(value, words):
     with pytest.raises(DataError, match=words) as caught:
         read(["art"], value)
     assert "row 2" in str(caught.value)

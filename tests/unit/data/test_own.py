@@ -55,7 +55,7 @@ def test_a_relative_path_may_start_at_the_root(tmp_path):
         own.load("train", DataSettings())
 
 
-def test_a_label_that_was_not_named_is_told(tmp_path):
+def test_a_label_that_was_not_named_is_reported(tmp_path):
     write(tmp_path, ".csv")
     with pytest.raises(
         DataError, match=r"line 2: column 'mood' holds 'pos', expected one of neg, good"
@@ -63,7 +63,7 @@ def test_a_label_that_was_not_named_is_told(tmp_path):
         task(tmp_path, labels=("neg", "good")).load("train", DataSettings())
 
 
-def test_a_split_that_is_not_there_is_told(tmp_path):
+def test_a_split_that_is_not_there_is_reported(tmp_path):
     write(tmp_path, ".csv")
     with pytest.raises(DataError, match=r"has no split 'validation' \(splits: train\)"):
         task(tmp_path).load("validation", DataSettings())
@@ -77,7 +77,7 @@ def test_a_split_that_is_not_there_is_told(tmp_path):
         (".jsonl", "{\n", "line 1: no JSON"),
     ],
 )
-def test_broken_files_are_told(tmp_path, suffix, text, message):
+def test_broken_files_are_reported(tmp_path, suffix, text, message):
     (tmp_path / f"train{suffix}").write_text(text)
     with pytest.raises(DataError, match=message):
         task(tmp_path).load("train", DataSettings())

@@ -196,7 +196,7 @@ def test_responses_longer_than_the_context_are_cut_at_their_end_and_counted(chat
         ({"q": ["a"], "a": [None]}, "holds nothing, expected a text"),
     ],
 )
-def test_what_is_no_text_is_told(columns, words):
+def test_what_is_no_text_is_reported(columns, words):
     with pytest.raises(DataError, match=words):
         rows_of(task(prompt="q", response="a"), **columns)
 

@@ -66,7 +66,7 @@ def test_a_long_response_is_cut_at_its_end_and_counted(tokenizer, kind):
     lengths = np.diff(offsets)
     assert lengths.max() <= 40
     labels = actual.labels[offsets[1] : offsets[2]]
-    assert labels[-1] == tokenizer.eos_token_id  # what was not cut is told to end
+    assert labels[-1] == tokenizer.eos_token_id  # what was not cut learns to end
 
 
 def test_tokens_that_grow_together_across_the_border_leave_the_response_alone():
@@ -122,7 +122,7 @@ def test_rows_without_a_rationale_have_no_label(tokenizer, kind):
     assert (actual.labels != silent.labels).any()
 
 
-def test_other_readings_come_along_when_asked_for(tokenizer):
+def test_other_readings_come_along_when_requested(tokenizer):
     given = rows(Example(before="a", response="b"), Example(before="c", response="d"))
     actual = encode_prompts(given, tokenizer, 40, "causal_lm")
     actual = replace(actual, views={"explain": actual})

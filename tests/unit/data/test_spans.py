@@ -47,7 +47,7 @@ def test_every_token_of_the_context_is_in_a_window_and_neighbours_overlap():
     assert (actual.references.groups == 0).all()
 
 
-def test_the_answer_is_labelled_where_it_lies_and_position_0_elsewhere():
+def test_the_answer_is_labelled_at_its_place_and_position_0_elsewhere():
     actual = windows()
     spans = actual.references.spans
     inside = 0

@@ -130,7 +130,7 @@ def test_scores_are_of_entities_row_by_row(tokenizer):
         ([WORDS[0], [["a"]]], [TAGS[0], ["O"]], "expected a list of words"),
     ],
 )
-def test_tags_that_do_not_match_are_told(words, tags, message):
+def test_tags_that_do_not_match_are_reported(words, tags, message):
     with pytest.raises(DataError, match=message) as caught:
         rows_of(words, tags)
     assert caught.value.hint

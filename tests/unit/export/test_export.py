@@ -149,7 +149,7 @@ def test_the_model_that_a_student_began_from_is_named_where_the_hub_has_it(spec,
     assert base_model(spec) == name
 
 
-def test_the_arm_that_the_verdict_takes_is_exported_and_without_one_it_is_asked_for(
+def test_the_arm_that_the_verdict_takes_is_exported_and_without_one_the_command_wants_a_name(
     run, tmp_path, capsys
 ):
     actual = choose(run, "glue/rte")

@@ -45,7 +45,7 @@ def test_the_files_get_there_as_they_are_and_only_the_owner_sees_them(run, hub, 
     assert hub.objects  # the card is large enough to go the other way
 
 
-def test_it_is_public_where_that_is_said(run, hub, tmp_path, capsys):
+def test_it_is_public_on_request(run, hub, tmp_path, capsys):
     assert push(run, tmp_path / "out", "--public", name="mine") == 0
     assert hub.repositories == {"me/mine": "public"}
     assert "(public)" in capsys.readouterr().out

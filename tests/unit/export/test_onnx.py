@@ -68,7 +68,7 @@ def test_any_batch_has_the_logits_of_the_weights(exported):
 
 
 @pytest.mark.slow
-def test_sizes_times_and_differences_are_told(exported):
+def test_sizes_times_and_differences_are_reported(exported):
     facts = json.loads((exported / "raykd.json").read_text())["onnx"]
     whole, small = facts["files"]
     for file in (whole, small):

@@ -1,4 +1,4 @@
-"""What loggers are told in their tests, through the delivery of a sweep."""
+"""What loggers receive in their tests, through the delivery of a sweep."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Sweeping:
         )  # fmt: skip
 
     def second(self) -> None:
-        """The trial goes on, fails, and a confirm run and the verdict follow."""
+        """The trial continues, fails, and a confirm run and the verdict follow."""
         self.begin()
         self.steps("glue-rte.kd.s001", 20)
         self.builder.event("trial_finished", result={

@@ -1,4 +1,4 @@
-"""The thread that tells a logger: order, failures, a slow one, and going on after a kill."""
+"""The thread that feeds a logger: order, failures, a slow one, and continuing after a kill."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOON_S = 5.0
 
 
 class Keeping(Logger[None]):
-    """Keeps what it is told, as steps; fails or waits where it is made to."""
+    """Keeps what it receives, as steps; fails or waits where it is made to."""
 
     def __init__(self, fails: Callable[[Any], None] = lambda message: None) -> None:
         sweep = Sweep(name="s", run="s-1", folder=Path("/nowhere"), settings={})
@@ -93,7 +93,7 @@ def bench(tmp_path):
     return Bench(tmp_path)
 
 
-def test_everything_is_told_in_order_also_what_comes_later(bench):
+def test_everything_is_reported_in_order_also_what_comes_later(bench):
     logger = Keeping()
     bench.write(started(), report(1))
     delivery = bench.open(logger)
@@ -171,7 +171,7 @@ def test_a_slow_logger_holds_nobody_up(bench):
     assert record.why
 
 
-def test_a_new_driver_goes_on_where_the_last_flush_was(bench):
+def test_a_new_driver_continues_where_the_last_flush_was(bench):
     bench.write(started(), report(1), report(2))
     first = Keeping()
     assert bench.all(first).sent == 3

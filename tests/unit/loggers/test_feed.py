@@ -1,4 +1,4 @@
-"""What loggers are told of the events of a sweep."""
+"""What loggers receive of the events of a sweep."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_without_step_metrics_evaluations_have_the_loss_terms():
     }  # fmt: skip
 
 
-def test_what_a_retry_repeats_is_told_once():
+def test_what_a_retry_repeats_is_reported_once():
     again = [started(), report(10), steps(5), report(20), steps(15)]
     messages = reported(started(), report(10), steps(5), *again)
     assert [getattr(m, "step", "start") for m in messages] == ["start", 10, 5, 20, 15]
@@ -84,7 +84,7 @@ def test_a_confirm_trial_of_another_configuration_is_another_trial():
     assert scores.trial == second
 
 
-def test_steps_that_come_after_the_end_are_told():
+def test_steps_that_come_after_the_end_are_reported():
     assert [type(m) for m in reported(started(), finished(), steps(5))] == [
         LoggedTrial,
         TrialEnd,

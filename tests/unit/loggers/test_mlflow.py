@@ -89,7 +89,7 @@ def test_two_sessions_are_one_run_with_a_nested_run_for_each_trial(sweeping, uri
     assert VERDICT in sweep.data.tags["mlflow.note.content"]
 
 
-def test_what_is_told_twice_is_there_once(sweeping, uri):
+def test_what_is_sent_twice_is_there_once(sweeping, uri):
     sweeping.first()
     deliver("mlflow", sweeping.run, uri=uri, experiment="mine")
     state = sweeping.run / "loggers" / "mlflow.json"
@@ -128,7 +128,7 @@ def test_a_password_of_the_environment_is_in_no_record(sweeping, monkeypatch):
     assert "hunter2" not in str(record)
 
 
-def test_its_package_is_asked_for_by_the_name_of_the_extra(monkeypatch):
+def test_its_package_is_requested_by_the_name_of_the_extra(monkeypatch):
     monkeypatch.setattr(LOGGER, "needs", "no_such_package")
     with pytest.raises(
         SetupError, match="logger 'mlflow' needs the package no_such_pack"

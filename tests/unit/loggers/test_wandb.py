@@ -108,7 +108,7 @@ def test_two_sessions_are_a_run_for_each_trial_in_one_group(sweeping, capfd):
     assert runs["sweep"]["config"]["search.trials"] == 12
 
 
-def test_going_online_needs_a_key_and_nobody_is_asked_for_it(monkeypatch, tmp_path):
+def test_going_online_needs_a_key_and_nobody_is_prompted_for_it(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with pytest.raises(SetupError, match="logger 'wandb' has no key") as caught:

@@ -62,7 +62,7 @@ def test_draws():
 @pytest.mark.parametrize("ratio", [0.3, 1.0])
 @pytest.mark.parametrize("kind", ["top_k", "sampled"])
 def test_a_part_of_the_distribution_has_the_share_of_the_whole(kind, ratio):
-    """In the loss of a method on text: per token and beside the labels."""
+    """In the loss of a method on text: per token and next to the labels."""
     of = text_setups.batch([2, 4, 1])
     mine, reference = Model(1), Model(2, trained=False)
     p, labels = reference.logits(of).softmax(-1), labels_of(of)

@@ -23,6 +23,6 @@ def test_by_hand():
     assert actual["distil"].item() == pytest.approx(0.5 * wanted.item(), rel=1e-5)
 
 
-def test_what_a_batch_makes_of_it_is_said():
+def test_what_a_batch_makes_of_it_is_reported():
     assert "micro batch" in METHOD.batch_wide
     assert METHOD(Params(alpha=0.0), setups.context("embedding")).unused()["temperature"]

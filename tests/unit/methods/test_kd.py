@@ -35,7 +35,7 @@ def test_regression_compares_scores_whatever_the_temperature():
         assert terms["distil"].item() == pytest.approx(error)
 
 
-def test_terms_of_weight_zero_are_not_computed_and_not_asked_for():
+def test_terms_of_weight_zero_are_not_computed_and_not_requested():
     of, student, teacher = sides()
     alone = METHOD(Params(alpha=0.0), of)
     assert not alone.teacher_outputs()

@@ -69,7 +69,7 @@ def test_it_trains_where_most_batches_have_no_rationale():
         assert terms["loss"] == pytest.approx(minimised, rel=1e-5)
 
 
-def test_it_reads_rationales_beside_what_minillm_reads():
+def test_it_reads_rationales_next_to_what_minillm_reads():
     method = METHOD(Params(), CONTEXT)
     assert method.teacher_outputs() == OutputSpec(Logits(), RunningModel(), Rationales())
     assert method.view == "predict"

@@ -53,7 +53,7 @@ def test_padding_is_neither_related_nor_counted():
 def test_equal_relations_have_no_distance_whatever_their_width():
     rng = torch.Generator().manual_seed(0)
     narrow = torch.randn(3, 6, 8, generator=rng)
-    # A rotation of each head, and zeros beside it scaled to the wider head.
+    # A rotation of each head, and zeros next to it scaled to the wider head.
     wide = torch.cat([narrow.unflatten(-1, (2, 4)) * 2**0.25, torch.zeros(3, 6, 2, 4)], dim=-1)
     actual = relation_divergence(narrow, wide.flatten(2), MASK, heads=2)
     assert actual.item() == pytest.approx(0.0, abs=1e-6)

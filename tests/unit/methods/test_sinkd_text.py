@@ -197,7 +197,7 @@ def test_a_weight_of_zero_is_the_term_left_out_and_nothing_read_for_it():
 
 
 @pytest.mark.parametrize("kind", TEXT_KINDS)
-def test_choices_are_asked_for_where_they_are_viewed(kind):
+def test_choices_are_requested_where_they_are_viewed(kind):
     def requested(of: str = kind, **values) -> bool:
         return AnswerChoices() in METHOD(Params(**values), context(of)).teacher_outputs()
 

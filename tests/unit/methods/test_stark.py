@@ -120,7 +120,7 @@ def test_what_is_searched_does_not_repeat_the_scoring():
     assert pickle.loads(pickle.dumps(usual)) == usual
 
 
-def test_the_trial_student_and_the_rows_are_those_asked_for():
+def test_the_trial_student_and_the_rows_are_those_requested():
     context = ToyAnalysisContext()
     chosen = method(
         context, score_split="train", score_rows=50, score_batch_size=4, score_temperature=3.0,

@@ -62,7 +62,7 @@ def test_the_teacher_has_a_share_in_either(divergence):
     assert {k: v.item() for k, v in terms.items()} == pytest.approx(actual, rel=1e-5)
 
 
-def test_a_teacher_that_reads_plain_rows_is_asked_for_them():
+def test_a_teacher_that_reads_plain_rows_gets_them():
     of, student, teacher = batch(), Model(1), Model(2, trained=False)
     terms = run(student, teacher, of, kappa_l=1.0, alpha=1.0)
     assert teacher.read == [of.views[PLAIN]]

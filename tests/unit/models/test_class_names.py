@@ -66,7 +66,7 @@ def test_names_that_are_numbers_say_nothing(stated):
     assert not actual.certain
 
 
-def test_other_names_are_told_and_not_guessed():
+def test_other_names_are_reported_and_not_guessed():
     actual = compared("m", config("toxic", "clean"), ("neg", "pos"))
     assert actual.order == (0, 1)
     assert "toxic, clean" in actual.note

@@ -125,7 +125,7 @@ def test_what_is_evaluated_runs_as_it_is_written(graphs):
 
 
 @pytest.mark.slow
-def test_what_cannot_be_compiled_is_said_in_one_message(monkeypatch):
+def test_what_cannot_be_compiled_is_reported_in_one_message(monkeypatch):
     def fails(graph, inputs):
         raise NotImplementedError("no such kernel")
 

@@ -14,7 +14,7 @@ from raykd.models.load import build_model
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5, 0.999])
-def test_as_many_stay_as_asked_for(probability):
+def test_as_many_stay_as_requested(probability):
     torch.manual_seed(0)
     stays = kept(torch.Size([7, 11, 13_001]), probability, torch.float32)
     assert stays.shape == (7, 11, 13_001)

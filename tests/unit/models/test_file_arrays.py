@@ -1,4 +1,4 @@
-"""Models whose weights lie in files: in the types of numbers they have there, read when used."""
+"""Models whose weights are in files: in the types of numbers they have there, read when used."""
 
 import json
 import pickle
@@ -43,7 +43,7 @@ def in_shards(folder, tensors):
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
-def lies_in_files(state):
+def is_in_files(state):
     return all(isinstance(where(state.tensors, n), FilePart) for n in state.tensors)
 
 
@@ -51,7 +51,7 @@ def lies_in_files(state):
 def test_a_checkpoint_keeps_its_type_of_number_and_stays_in_its_file(tmp_path, dtype):
     tensors = rewritten(tmp_path, dtype)
     state = load_state(str(tmp_path), **KIND)
-    assert lies_in_files(state)
+    assert is_in_files(state)
     assert nbytes(state.tensors) == sum(t.nbytes for t in tensors.values())
     assert len(pickle.dumps(state)) < nbytes(state.tensors) or dtype != torch.float32
     assert state.config["dtype"] == str(dtype).removeprefix("torch.")
@@ -60,7 +60,7 @@ def test_a_checkpoint_keeps_its_type_of_number_and_stays_in_its_file(tmp_path, d
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_it_is_trained_in_float32_and_frozen_in_the_type_that_is_asked_for(tmp_path, dtype):
+def test_it_is_trained_in_float32_and_frozen_in_the_type_that_is_requested(tmp_path, dtype):
     tensors = rewritten(tmp_path, dtype)
     factory = factory_from_state(load_state(str(tmp_path), **KIND), **KIND)
     built = factory.build(0).state_dict()
@@ -82,9 +82,9 @@ def test_the_layout_of_the_files_decides_nothing(tmp_path, dtype):
         shutil.copy(tmp_path / "config.json", folder)
         write(folder, tensors)
         states.append(load_state(str(folder), **KIND))
-        assert lies_in_files(states[-1])
+        assert is_in_files(states[-1])
     whole = weights.from_tensors(tensors, states[0].config)
-    assert not lies_in_files(whole)
+    assert not is_in_files(whole)
     assert len({digest_of(state.tensors) for state in (whole, *states)}) == 1
 
 
@@ -94,7 +94,7 @@ def test_an_old_file_of_another_format_is_read_whole(tmp_path):
     file = tmp_path / "pytorch_model.bin"
     torch.save(tensors, file, _use_new_zipfile_serialization=False)
     state = load_state(str(tmp_path), **KIND)
-    assert not lies_in_files(state)
+    assert not is_in_files(state)
     assert digest_of(state.tensors) == digest_of(
         weights.from_tensors(tensors, state.config).tensors
     )
@@ -142,7 +142,7 @@ def test_layers_of_a_mapped_model_are_its_files_under_other_names(tmp_path):
     save_tiny(tmp_path)
     once, twice = weights.load(tmp_path), weights.capture(tiny())
     cut = select_layers(once, (2, 0), keep_head=True)
-    assert lies_in_files(cut)
+    assert is_in_files(cut)
     assert digest_of(cut.tensors) == digest_of(select_layers(twice, (2, 0), keep_head=True).tensors)
 
 

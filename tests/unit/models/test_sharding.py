@@ -36,7 +36,7 @@ def test_blocks_that_are_not_called_are_found_before_the_first_trial():
     assert kinds == [("squeezebert", "classification")]
 
 
-def test_weights_that_are_read_beside_the_call_of_their_block_are_found():
+def test_weights_that_are_read_next_to_the_call_of_their_block_are_found():
     model = bert(0).eval()
     layer = model.bert.encoder.layer[0]
     model.classifier.register_forward_pre_hook(

@@ -31,7 +31,7 @@ def test_texts_are_lower_cased_and_framed_like_berts():
     assert set(marks) == {0, 1}
 
 
-def test_the_vocabulary_has_the_size_asked_for_at_most():
+def test_the_vocabulary_has_the_size_requested_at_most():
     assert len(train_tokenizer(TEXTS, 60)) == 60
     assert len(train_tokenizer(TEXTS, 10_000)) < 300
 

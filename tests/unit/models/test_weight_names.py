@@ -57,7 +57,7 @@ def test_two_models_in_one_file_are_not_chosen_from():
         named(both, given, ties, FAMILY)
 
 
-def test_a_copy_beside_the_model_is_named_and_not_used():
+def test_a_copy_next_to_the_model_is_named_and_not_used():
     given, ties = parts()
     actual = named(given | {f"ema.{n}": t + 1 for n, t in given.items()}, given, ties, FAMILY)
     assert all(torch.equal(actual.tensors[n], given[n]) for n in given)

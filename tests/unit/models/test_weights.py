@@ -96,7 +96,7 @@ def test_a_weight_of_the_wrong_shape_is_named():
     state = weights.capture(tiny())
     name = "bert.pooler.dense.weight"
     broken = dict(state.tensors) | {name: np.zeros((2, 2), np.float32)}
-    with pytest.raises(DataError, match=rf"'{name}' has shape \[2, 2\].* asks for \[16, 16\]"):
+    with pytest.raises(DataError, match=rf"'{name}' has shape \[2, 2\].* says \[16, 16\]"):
         weights.restore(weights.ModelState(family="bert", config=state.config, tensors=broken))
 
 

@@ -87,7 +87,7 @@ def test_what_is_no_run_is_one_message(tmp_path):
         raykd.load(tmp_path)
 
 
-def test_a_student_that_was_not_kept_is_said(run):
+def test_a_student_that_was_not_kept_is_reported(run):
     with pytest.raises(SpecError, match="left a student"):
         run.best("glue/rte", "ckd")
 

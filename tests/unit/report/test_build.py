@@ -110,7 +110,7 @@ def test_the_same_run_gives_the_same_bytes(run_folder: Path, tmp_path: Path):
     assert build_report(run_folder, tmp_path / "b.html").read_bytes() == first
 
 
-def test_one_file_holds_plotly_once_unless_it_lies_beside(run_folder: Path, tmp_path: Path):
+def test_one_file_holds_plotly_once_unless_it_is_next_to_it(run_folder: Path, tmp_path: Path):
     inline = build_report(run_folder, tmp_path / "one" / "r.html")
     assert [p.name for p in inline.parent.iterdir()] == ["r.html"]
     packed = re.findall(f'id="{PACKED}">([^<]*)<', inline.read_text())

@@ -82,7 +82,7 @@ def test_names_numbers_and_scales_stand_where_they_are(tmp_path: Path):
     assert {"a $x$", "b <i>", "milli", "one", "ten"} <= shown
 
 
-def test_a_trace_that_nothing_draws_is_said(tmp_path: Path):
+def test_a_trace_that_nothing_draws_is_reported(tmp_path: Path):
     with pytest.raises(ValueError, match="type pie cannot be drawn"):
         draw(small(go.Figure(go.Pie(values=[1]))), tmp_path / "x", "svg")
 

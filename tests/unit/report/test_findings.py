@@ -82,7 +82,7 @@ def test_a_front_between_two_trials_is_no_finding(builder: Builder):
     assert record.heading.startswith("Too few trials to tell")
 
 
-def test_how_easy_is_said_by_medians_and_not_of_a_few_trials(builder: Builder):
+def test_how_easy_is_reported_by_medians_and_not_of_a_few_trials(builder: Builder):
     search(builder, "kd", 0.70, 20.0, count=9)
     search(builder, "ckd", 0.60, 20.0, count=10)
     few = tunability.record(load_results(builder.folder))
@@ -155,7 +155,7 @@ def test_validation_and_test_scores_stand_in_columns_of_their_own(builder: Build
     ]  # fmt: skip
 
 
-def test_mean_ranks_stand_beside_what_equal_arms_would_have(result: SweepResult):
+def test_mean_ranks_stand_next_to_what_equal_arms_would_have(result: SweepResult):
     record = arms.record(result)
     # Three arms in the same order on two tasks: by chance in one of seven sweeps.
     assert record.heading == (

@@ -211,12 +211,12 @@ def test_users_are_known_by_their_folders_on_clusters(result: SweepResult):
 
 def test_projects_on_clusters_are_no_users_in_sentences(result: SweepResult):
     notes = (
-        "cannot read /lustre/sweep/rows.csv: the sweep goes on",
+        "cannot read /lustre/sweep/rows.csv: the sweep continues",
         "of /lustre/rows.csv and rows.csv, /data/lustre/room/a.csv: no room in room/a",
     )
     hidden = anonymous(dataclasses.replace(result, notes=notes))
     assert hidden.notes == (
-        "cannot read rows.csv: the sweep goes on",
+        "cannot read rows.csv: the sweep continues",
         "of rows.csv and rows.csv, a.csv: no room in room/a",
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Constraints in what is said: what was left out, what is left of an arm, and who may be taken."""
+"""Constraints in the verdict: what was left out, what is left of an arm, and who may be taken."""
 
 import dataclasses
 
@@ -50,7 +50,7 @@ def test_the_best_trial_of_an_arm_keeps_to_the_bound_and_the_others_are_counted(
     assert arms["none"].best is None
 
 
-def test_it_is_said_what_was_left_out_and_which_arm_has_nothing_left(builder: Builder):
+def test_it_is_reported_what_was_left_out_and_which_arm_has_nothing_left(builder: Builder):
     actual = {(c.code, c.arm): c for c in diagnose(swept(builder, 4.0))}
     left_out = actual["infeasible-trials", "kd"].message
     assert left_out == (

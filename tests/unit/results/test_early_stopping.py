@@ -1,4 +1,4 @@
-"""What is said of early stopping, on records made by hand."""
+"""The findings on early stopping, on records made by hand."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_threads_do_not_tear_each_others_lines(tmp_path):
     assert [(e["event"], e["number"]) for e in events] == [(e["event"], e["number"]) for e in shown]
 
 
-def test_a_full_disk_is_told_and_the_log_goes_on_when_there_is_room(tmp_path):
+def test_a_full_disk_is_reported_and_the_log_continues_when_there_is_room(tmp_path):
     path = tmp_path / "events.jsonl"
     log = EventLog(path, ignore)
     log.emit("before")
@@ -91,6 +91,6 @@ def test_a_full_disk_is_told_and_the_log_goes_on_when_there_is_room(tmp_path):
     assert [e["event"] for e in events] == ["before", "after"]
 
 
-def test_a_folder_that_is_gone_is_told(tmp_path):
+def test_a_folder_that_is_gone_is_reported(tmp_path):
     with pytest.raises(SetupError, match="No such file"):
         EventLog(tmp_path / "gone" / "events.jsonl", ignore).emit("first")

@@ -101,7 +101,7 @@ def test_a_trial_that_never_finished_is_interrupted_and_keeps_its_curve(builder:
     assert result.finished == 0
 
 
-def test_a_resumed_run_goes_on_after_a_torn_line(builder: Builder):
+def test_a_resumed_run_continues_after_a_torn_line(builder: Builder):
     builder.teacher("glue/rte")
     with (builder.folder / "events.jsonl").open("a") as file:
         file.write('{"time": 1, "event": "tri\n')

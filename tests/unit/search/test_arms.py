@@ -100,7 +100,7 @@ def test_arms_are_suggested_in_turn_to_equal_budgets(tmp_path):
     assert tune.search.remaining() == 0
 
 
-def test_the_end_is_told_when_every_budget_is_used_up(tmp_path):
+def test_the_end_is_reported_when_every_budget_is_used_up(tmp_path):
     tune = Tune({"one": arm(tmp_path, budget=1)})
     assert tune.suggest("a") == {"job": "one.0"}
     assert tune.suggest("b") == Searcher.FINISHED
@@ -152,7 +152,7 @@ def test_an_arm_behind_its_budget_catches_up_when_resumed(tmp_path):
     assert tune.notebook.launched() == ["two", "two", "one", "two", "one", "two"]
 
 
-def test_a_trial_that_ends_is_recorded_before_its_study_is_told(tmp_path):
+def test_a_trial_that_ends_is_recorded_before_its_study_knows(tmp_path):
     tune = Tune({"one": arm(tmp_path)})
     tune.suggest("a")
     reported = []
@@ -274,7 +274,7 @@ def test_what_tune_repeats_at_the_end_is_not_an_evaluation(tmp_path):
     assert tune.notebook.lines == before
 
 
-def test_two_objectives_are_told_together_and_stop_nobody(tmp_path):
+def test_two_objectives_are_reported_together_and_stop_nobody(tmp_path):
     made = arm(
         tmp_path,
         pruner=asha.build(HALVING, max_epochs=4),

@@ -1,4 +1,4 @@
-"""Constraints in the search: results beyond them are told, learnt from, and chosen by nobody."""
+"""Constraints in the search: results beyond them are kept, learnt from, and chosen by nobody."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_slots_and_the_order_of_ends_change_nothing():
     assert lists[0] == lists[1]
 
 
-def test_a_result_that_a_dead_driver_did_not_tell_is_told_with_its_constraints():
+def test_a_result_that_a_dead_driver_did_not_tell_is_reported_with_its_constraints():
     storage = JournalStorage(JournalInMemory())
     first = arm(storage)
     for name in "abc":

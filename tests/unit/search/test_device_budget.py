@@ -62,7 +62,7 @@ def test_without_a_limit_nothing_is_used_up():
     assert math.isclose(DeviceBudget(8.0, {"kd": 2.0}).share("kd"), 0.25)
 
 
-def test_arms_whose_time_is_used_up_before_they_begin_are_said():
+def test_arms_whose_time_is_used_up_before_they_begin_are_reported():
     budget = DeviceBudget(10.0, {"kd": 12.0, "none": 3.0})
     assert budget.used_up(["none"]) == DeviceBudget().used_up(["kd"]) == ""
     assert budget.used_up(["none", "kd"]).startswith(

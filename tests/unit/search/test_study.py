@@ -70,7 +70,7 @@ def test_a_report_that_is_no_number_is_left_out(tmp_path):
     assert search.study.get_trials()[0].intermediate_values == {2000: 0.5}
 
 
-def test_two_objectives_are_told_together_and_not_reported(tmp_path):
+def test_two_objectives_end_a_trial_together_and_nothing_is_reported_before(tmp_path):
     search = study(tmp_path, directions=("maximize", "minimize"))
     search.suggest("a")
     search.report("a", 1.0, 0.5)
@@ -198,7 +198,7 @@ def test_what_a_trial_reported_before_it_was_cut_stands(tmp_path):
 
 def test_studies_of_an_earlier_raykd_with_retries_of_their_own_number_are_settled(tmp_path):
     (drawn,) = killed(tmp_path, 1)
-    # Enqueued, and died before the old trial was told.
+    # Enqueued, and died before the old trial was recorded.
     study(tmp_path).study.enqueue_trial(drawn, user_attrs={RETRY_OF: 0})
     search = study(tmp_path)
     assert reopen(search.study, {}) == ()
@@ -250,7 +250,7 @@ def test_other_programs_see_what_an_objective_and_a_study_are(tmp_path):
     assert (tmp_path / "studies.journal").read_text().count("a-1") == 1
 
 
-def test_a_trial_that_goes_on_is_judged_as_it_was_at_the_same_epoch(tmp_path):
+def test_a_trial_that_continues_is_judged_as_it_was_at_the_same_epoch(tmp_path):
     """What it reported after that, before its driver died, is not there yet."""
     pruner = asha.build(asha.Params(grace_period=1, reduction_factor=2), max_epochs=4)
     search = study(tmp_path, pruner=pruner)

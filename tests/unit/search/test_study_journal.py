@@ -33,7 +33,7 @@ def one_trial(path, value=0.5):
 
 
 @pytest.mark.parametrize("cut", [1, 2, 17, 40, 41, 90, 200])
-def test_a_journal_that_was_cut_goes_on_again_and_again(tmp_path, cut):
+def test_a_journal_that_was_cut_continues_again_and_again(tmp_path, cut):
     path = tmp_path / "studies.journal"
     for value in (0.1, 0.2, 0.3):
         one_trial(path, value)
@@ -98,7 +98,7 @@ def test_the_lock_of_a_killed_driver_is_not_waited_for(tmp_path):
     assert not os.path.lexists(f"{path}.lock")
 
 
-def test_a_full_disk_is_told_and_leaves_whole_lines(tmp_path):
+def test_a_full_disk_is_reported_and_leaves_whole_lines(tmp_path):
     """In a child: a limit on the size of files cannot be taken back in this process."""
     path = tmp_path / "studies.journal"
     one_trial(path)

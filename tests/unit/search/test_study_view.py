@@ -50,7 +50,7 @@ def test_the_best_the_newest_and_the_running_ones_are_seen(direction):
 
 
 def test_of_each_set_of_parameters_the_first_one_is_seen():
-    """TPE keeps the sets apart in the order it first met them, also in a driver that goes on."""
+    """TPE keeps the sets apart in the order it first met them, also in a driver that resumes."""
     trials = [ended(0.5) for _ in range(400)]
     for k, trial in enumerate(trials):
         trial.number = k

@@ -54,7 +54,7 @@ def test_an_address_and_how_it_is_asked(tmp_path):
         (f"{{endpoint: '{URL}', checkpoint: a}}", "teacher.model", "has a name there"),
         (f"{{endpoint: '{URL}', model: a, outputs: {{logits: p}}}}", "teacher.outputs", "not both"),
         (f"{{endpoint: '{URL}', model: a, finetune: {{epochs: 2}}}}", "teacher.finetune",
-         "teacher.endpoint is asked for its answers"),
+         "teacher.endpoint is queried for its answers"),
         (f"{{endpoint: '{URL}', model: a, precision: bf16}}", "teacher.precision", "runs here"),
         ("{model: a, ask: {concurrent: 2}}", "teacher.ask", "there is none"),
         (f"{{endpoint: '{URL}', model: a, ask: {{key: sk-1234}}}}", "teacher.ask.key",

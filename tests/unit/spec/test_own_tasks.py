@@ -25,7 +25,7 @@ def with_task(text: str) -> str:
     return HEAD.replace("[toy/sentiment]", f"[toy/sentiment, {text}]") + ARMS
 
 
-def test_a_described_task_stands_beside_shipped_ones(tmp_path):
+def test_a_described_task_stands_next_to_shipped_ones(tmp_path):
     spec = load_spec(write(tmp_path, with_task(OWN)))
     assert spec.tasks == ("toy/sentiment", "reviews")
     task = task_of(spec, "reviews")
@@ -101,7 +101,7 @@ def test_a_regression_on_the_hub(tmp_path):
         ]),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_with_its_place(tmp_path, text, message):
+def test_what_is_wrong_is_reported_with_its_place(tmp_path, text, message):
     actual = only(tmp_path, with_task(text))
     assert message in actual.message
     assert actual.line == 2

@@ -11,7 +11,7 @@ def test_more_gpus_than_the_largest_node_has():
     )
     assert problem is not None
     assert problem.path == "resources.gpus_per_worker"
-    assert problem.message == "a trial asks for 1 worker x 2 GPUs, the largest node has 1"
+    assert problem.message == "a trial requests 1 worker x 2 GPUs, the largest node has 1"
     assert problem.hint == "lower gpus_per_worker, or raise workers to spread a trial over nodes"
 
 
@@ -19,7 +19,7 @@ def test_more_cpus_than_the_largest_node_has():
     problem = check_resources(ResourceSpec(workers=2, cpus_per_worker=4), [{"cpus": 2, "gpus": 0}])
     assert problem is not None
     assert problem.path == "resources.cpus_per_worker"
-    assert problem.message == "a trial asks for 2 workers x 4 CPUs, the largest node has 2"
+    assert problem.message == "a trial requests 2 workers x 4 CPUs, the largest node has 2"
 
 
 def test_workers_that_fit_one_by_one_but_not_together():
@@ -28,7 +28,7 @@ def test_workers_that_fit_one_by_one_but_not_together():
     assert problem is not None
     assert problem.path == "resources.workers"
     assert problem.message == (
-        "a trial asks for 2 workers x (2 CPUs and 1 GPUs), the cluster has room for 1 "
+        "a trial requests 2 workers x (2 CPUs and 1 GPUs), the cluster has room for 1 "
         "(nodes: 4 CPUs and 0 GPUs, 2 CPUs and 1 GPUs)"
     )
 
@@ -44,4 +44,4 @@ def test_what_fits_is_no_problem():
 def test_no_node_at_all():
     problem = check_resources(ResourceSpec(), [])
     assert problem is not None
-    assert problem.message == "a trial asks for 1 worker x 1 CPU, the largest node has 0"
+    assert problem.message == "a trial requests 1 worker x 1 CPU, the largest node has 0"

@@ -1,4 +1,4 @@
-"""What the record of a task says of its rows and metrics, and what is said of them at the start."""
+"""What the record of a task says of its rows and metrics, and the notes on them at the start."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_metrics_chance_and_splits_are_recorded_and_read_back():
     assert {k: tuple(v) for k, v in again.constant.items()} == dict(record.constant)
 
 
-def test_rows_in_two_splits_are_said_at_the_start_and_recorded(tmp_path: Path):
+def test_rows_in_two_splits_are_reported_at_the_start_and_recorded(tmp_path: Path):
     changes = {"data__select_on": WHOLE, "data__report_on": WHOLE}
     record = described(**changes)
     assert {k: tuple(v) for k, v in record.shared.items()} == {"test in validation": (120, 120)}

@@ -59,14 +59,14 @@ def test_a_sweep_that_does_not_fit_is_refused_with_the_figures(free, tmp_path):
     assert "--out" in caught.value.hint
 
 
-def test_a_need_is_said_where_it_is_much_of_what_is_free(free, tmp_path):
+def test_a_need_is_reported_where_it_is_much_of_what_is_free(free, tmp_path):
     free(10 * GIB)
     assert look_for_room(tmp_path, NEED).startswith("it needs about 2.5 GiB of disk")
     free(100 * GIB)
     assert look_for_room(tmp_path, NEED) == ""
 
 
-def test_what_may_be_far_less_is_said_and_never_refused(free, tmp_path):
+def test_what_may_be_far_less_is_reported_and_never_refused(free, tmp_path):
     free(GIB)
     most = dataclasses.replace(NEED, is_most=True)
     assert look_for_room(tmp_path, most).startswith("it needs at most 2.5 GiB of disk")

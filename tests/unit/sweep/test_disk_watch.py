@@ -1,4 +1,4 @@
-"""Disks of a sweep: what teachers take is said first, and that little is left, once."""
+"""Disks of a sweep: what teachers take is reported first, and that little is left, once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def work(outputs, parameters=0, name="a", task="t", cached=False, given=False):
     )
 
 
-def test_what_teachers_take_is_said_where_it_is_much(disk, apart, tmp_path):
+def test_what_teachers_take_is_reported_where_it_is_much(disk, apart, tmp_path):
     said = []
     seen = watch(tmp_path, said)
     seen.look()
@@ -104,7 +104,7 @@ def test_a_combination_takes_room_in_the_store_alone_with_those_it_combines(disk
     assert message.startswith("it needs at most 11.0 GiB of disk for outputs that Ray spills")
 
 
-def test_what_is_missing_of_a_teacher_is_told_when_it_is_known(tmp_path, monkeypatch):
+def test_what_is_missing_of_a_teacher_is_reported_when_it_is_known(tmp_path, monkeypatch):
     monkeypatch.setattr(teacher_provider.nodes, "alive", lambda: ())
     plan = work(outputs=GIB, parameters=1).plan
     tokenizers, teacher = SimpleNamespace(teacher=None), SimpleNamespace(members=())

@@ -1,4 +1,4 @@
-"""What is said to have ended a sweep, where an error of its work follows from something else."""
+"""The reported end of a sweep, where an error of its work follows from something else."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def logged(*named: Named):
     return spec().model_copy(update={"loggers": named})
 
 
-def test_a_missing_package_is_told_with_the_place_and_the_extra(monkeypatch):
+def test_a_missing_package_is_reported_with_the_place_and_the_extra(monkeypatch):
     monkeypatch.setattr(mlflow.LOGGER, "needs", "no_such_package")
     with pytest.raises(SetupError) as caught:
         check_loggers(logged(Named(name="csv"), Named(name="mlflow")))
@@ -38,7 +38,7 @@ def test_a_missing_package_is_told_with_the_place_and_the_extra(monkeypatch):
     check_loggers(logged(Named(name="csv")))
 
 
-def test_a_sweep_is_told_and_what_was_told_is_on_record(tmp_path, monkeypatch):
+def test_a_sweep_is_logged_and_what_was_sent_is_on_record(tmp_path, monkeypatch):
     monkeypatch.setattr(loggers, "END_S", 0.5)
     run = write_run(tmp_path / "glue-20260101-000000").folder
     heard = []
@@ -64,9 +64,7 @@ def test_a_sweep_is_told_and_what_was_told_is_on_record(tmp_path, monkeypatch):
     assert not read_events(run / "events.jsonl")[1]
 
 
-def test_a_server_that_goes_down_in_the_middle_is_told_the_rest_by_a_resumption(
-    tmp_path, monkeypatch
-):
+def test_a_server_that_goes_down_in_the_middle_gets_the_rest_by_a_resumption(tmp_path, monkeypatch):
     monkeypatch.setattr(loggers, "END_S", 1.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     builder = Builder(tmp_path / "run", spec(trials=2))
@@ -94,7 +92,7 @@ def test_a_server_that_goes_down_in_the_middle_is_told_the_rest_by_a_resumption(
 
 
 def handed_on(run: Path, to: Sequence[Named], done: Callable[[], bool]) -> Mapping[str, Any]:
-    """What became of loggers that are told a run until something is done, and its end then."""
+    """What became of loggers that receive a run until something is done, and its end then."""
     log = EventLog(run / "events.jsonl", lambda event: None)
     reported = Loggers(logged(*to), run)
     reported.start(log)

@@ -32,12 +32,12 @@ def resolved(config: TrialConfig, actual: str) -> TrialConfig:
 def test_auto_is_what_the_sweep_decided(actual):
     config = resolved(CONFIG, actual)
     assert config.precision == actual
-    # The state of one format is not gone on from in another.
+    # The state of one format is not loaded by another.
     assert config.state_path == f"/run/state/toy-sentiment.none.s000.1a.{actual}.safetensors"
     assert replace(config, precision="", state_path=CONFIG.state_path) == CONFIG
 
 
-def test_what_was_asked_for_stays():
+def test_what_was_requested_stays():
     config = resolved(replace(CONFIG, train={"epochs": 1, "precision": "fp32"}), "bf16")
     assert config.precision == "fp32"
     assert config.state_path == CONFIG.state_path

@@ -89,7 +89,7 @@ def run(tmp_path):
     return run_folder.create(tmp_path, spec(), "", "", "none")
 
 
-def test_ends_on_record_are_told_and_the_others_run_again(run):
+def test_ends_on_record_are_reported_and_the_others_run_again(run):
     first = Driver(run, spec())
     trials = [first.start("kd") for _ in range(5)]
     ends = [Status.COMPLETED, Status.PRUNED, Status.FAILED, Status.INTERRUPTED]
@@ -213,7 +213,7 @@ def test_drivers_killed_again_and_again_lose_and_repeat_nothing(run):
     assert last.arms["kd"].study.counted() == len(trials)
 
 
-def test_two_objectives_are_told_in_order(tmp_path):
+def test_two_objectives_are_reported_in_order(tmp_path):
     sweep = spec(search__objective=[{"metric": "auto"}, {"metric": "latency_ms"}])
     run = run_folder.create(tmp_path, sweep, "", "", "none")
     first = Driver(run, sweep)
@@ -248,7 +248,7 @@ def test_confirm_trials_on_record_are_known_with_their_parameters(run):
     }
 
 
-def test_another_configuration_does_not_go_on_from_the_state_of_the_first():
+def test_another_configuration_does_not_continue_from_the_state_of_the_first():
     sweep = spec()
     arm_study = next(c for c in arm_studies(sweep) if c.arm.name == "kd")
     one, same, other = (

@@ -58,7 +58,7 @@ def test_a_run_folder_is_opened_again_as_it_was_made(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["missing", "no file", "torn"])
-def test_what_is_no_run_folder_is_told(tmp_path, damage):
+def test_what_is_no_run_folder_is_reported(tmp_path, damage):
     run = made(tmp_path)
     if damage == "missing":
         run = tmp_path / "nowhere"
@@ -72,7 +72,7 @@ def test_what_is_no_run_folder_is_told(tmp_path, damage):
 
 
 @pytest.mark.parametrize("place", ["file", "file/runs"])
-def test_a_place_that_cannot_be_written_is_told(tmp_path, place):
+def test_a_place_that_cannot_be_written_is_reported(tmp_path, place):
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="cannot make a run folder") as caught:
         made(tmp_path / place)
@@ -105,7 +105,7 @@ def test_a_sweep_of_another_machine_on_shared_storage_is_named(tmp_path, monkeyp
         assert "another-host" not in (run / "lock").read_text()
 
 
-def test_a_lock_that_cannot_be_written_is_told(tmp_path):
+def test_a_lock_that_cannot_be_written_is_reported(tmp_path):
     with (
         pytest.raises(SetupError, match=r"cannot write to .*: No such file"),
         run_folder.lock(tmp_path / "gone"),

@@ -60,7 +60,7 @@ def test_a_study_keeps_its_lag():
         assert made.lag == lag_for(4, len(spec().methods))
 
 
-def test_a_lag_too_small_for_the_slots_is_told():
+def test_a_lag_too_small_for_the_slots_is_reported():
     storage = JournalStorage(JournalInMemory())
     made = spec(search__lag=0)
     arms = {arm.arm.name: make_arm(made, arm, storage) for arm in arm_studies(made)}

@@ -1,4 +1,4 @@
-"""Files of a run folder that are cut, missing, foreign or old: it goes on with what is whole."""
+"""Files of a run folder that are cut, missing, foreign or old: it continues with what is whole."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_operations_that_do_not_follow_each_other_are_moved_aside(run):
     agree(run, trials)
 
 
-def test_a_search_that_went_on_with_a_study_made_again_draws_what_it_would_have(run, tmp_path):
+def test_a_search_that_continued_with_a_study_made_again_draws_what_it_would_have(run, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(run, other)
     (other / "studies.journal").unlink()

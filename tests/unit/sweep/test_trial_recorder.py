@@ -68,7 +68,7 @@ def test_a_training_that_reports_its_evaluations_again_has_each_of_them_once(run
     config = trial(run)
     recorder = recorder_of(run)
     recorder.launch(config, ("alpha",), "key")
-    for step in (1, 2, 1, 2, 3):  # it went on from a state after the second
+    for step in (1, 2, 1, 2, 3):  # it continued from a state after the second
         recorder.evaluated(config.trial_id, evaluation(step), "accuracy")
     (cut,) = load_results(run).trials
     assert (cut.status, [e.step for e in cut.history]) == (Status.INTERRUPTED, [1, 2, 3])
@@ -93,7 +93,7 @@ def test_the_states_of_a_trial_that_is_over_are_gone(run, status):
     left = {p.name.split(".")[2] for p in (run / "state").iterdir()}
     assert left == {"s1000"}
     recorder.finished(other.trial_id, Status.INTERRUPTED, None, "accuracy")
-    assert len(list((run / "state").iterdir())) == 2, "it goes on from them"
+    assert len(list((run / "state").iterdir())) == 2, "it continues from them"
 
 
 def test_a_failure_keeps_the_hint(run):
@@ -162,7 +162,7 @@ def test_a_trial_that_ran_out_of_memory_says_so_once_for_each_size_and_arm(run):
     assert "4 rows at most" in notes[1]
 
 
-def test_rows_of_a_pass_that_were_asked_for_are_no_news(run):
+def test_rows_of_a_pass_that_were_requested_are_no_news(run):
     config = trial(run)
     config = dataclasses.replace(config, method="sinkd", train={**config.train, "micro_batch": 8})
     recorder = recorder_of(run)

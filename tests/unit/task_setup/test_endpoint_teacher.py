@@ -199,18 +199,18 @@ def test_what_was_answered_before_a_failure_is_not_asked_again(server, tmp_path)
     assert setup.usage["cached"] == 5
 
 
-def test_what_it_will_cost_is_said_before_anything_is_asked(server, tmp_path):
+def test_what_it_will_cost_is_reported_before_anything_is_asked(server, tmp_path):
     setup = set_up_task(of_text(tmp_path, server), NAME)
-    (note,) = [note for note, _ in setup_notes(setup) if "is asked" in note]
+    (note,) = [note for note, _ in setup_notes(setup) if "is queried" in note]
     tokens = sum(len(setup.tokenizers.student.tokenize(row["q"])) for row in given.rows())
-    assert f"is asked {ROWS} times: about {tokens} tokens to read" in note
+    assert f"is queried {ROWS} times: about {tokens} tokens to read" in note
     assert f"at most {6 * ROWS} to write" in note
     assert server.seen == 0
     # What is known already is counted in the cache that the sweep uses.
     prepared(of_text(tmp_path, server), tmp_path / "elsewhere")
     there = f"{ROWS} of them are answered already"
     for folder, known in ((None, False), (tmp_path / "elsewhere" / "cache", True)):
-        (note,) = [note for note, _ in setup_notes(setup, folder) if "is asked" in note]
+        (note,) = [note for note, _ in setup_notes(setup, folder) if "is queried" in note]
         assert (there in note) == known
 
 
@@ -296,7 +296,7 @@ def test_a_refusal_says_which_row(server, tmp_path, status, body, words):
     assert words in fails(of_text(tmp_path, server), tmp_path).message
 
 
-def test_an_answer_that_is_none_is_said(server, tmp_path):
+def test_an_answer_that_is_none_is_reported(server, tmp_path):
     server.faults.answer = {"hello": "world"}
     error = fails(of_text(tmp_path, server), tmp_path)
     assert "something else than OpenAI's interface" in error.message
@@ -320,13 +320,13 @@ def test_answers_that_name_no_class_are_counted(server, tmp_path):
     assert "the answer 'perhaps' names none of no, yes" in error.message
 
 
-def test_a_server_without_log_probabilities_is_said(server, tmp_path):
+def test_a_server_without_log_probabilities_is_reported(server, tmp_path):
     server.faults.answer = {"choices": [{"text": "a", "finish_reason": "stop"}]}
     error = fails(of_text(tmp_path, server, "kd", interface="completions"), tmp_path)
     assert "the server gave no log-probabilities" in error.message
 
 
-def test_an_answer_cache_that_cannot_be_written_is_said_before_anything_is_asked(server, tmp_path):
+def test_an_answer_cache_that_cannot_be_written_is_reported_before_any_question(server, tmp_path):
     (tmp_path / "cache").write_text("a file")
     error = fails(of_text(tmp_path, server), tmp_path)
     assert "cannot be" in error.message
@@ -355,7 +355,7 @@ def test_the_key_is_in_no_file_note_or_message(server, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["sk-gehe\u00efm", "sk-two\nlines"])
-def test_a_key_that_cannot_be_sent_is_said_before_anything_is_asked(
+def test_a_key_that_cannot_be_sent_is_reported_before_anything_is_asked(
     server, tmp_path, monkeypatch, key
 ):
     monkeypatch.setenv("OPENAI_API_KEY", key)
@@ -425,7 +425,7 @@ def test_a_teacher_that_says_nothing_to_combine_is_refused_before_it_is_asked(se
 
 
 @pytest.mark.parametrize("source", ["teacher", "teacher_posthoc"])
-def test_rationales_are_asked_for(server, tmp_path, source):
+def test_rationales_are_requested(server, tmp_path, source):
     plain = of_text(tmp_path, server).as_dict()
     spec = spec_from_dict({
         **plain,

@@ -126,7 +126,7 @@ def test_probabilities_in_any_form_teach_the_same_within_rounding(recorded, tmp_
     assert trained(spec, tmp_path) == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_file_beside_the_rows_goes_by_id_or_by_place(recorded, tmp_path):
+def test_a_file_next_to_the_rows_goes_by_id_or_by_place(recorded, tmp_path):
     logits, expected = recorded
     rows = folder(tmp_path / "rows")
     lines = [{"id": f"r{k}", "z": row.tolist()} for k, row in enumerate(logits)]

@@ -236,7 +236,7 @@ def adapted(pair: SmallPair, rank: int = 2) -> torch.nn.Module:
 
 @pytest.mark.parametrize(("name", "kind"), [("kd", "causal_lm"), ("pkd", "classification"),
                                             ("tinybert", "classification")])  # fmt: skip
-def test_a_training_moves_the_adapter_alone_and_goes_on_from_a_small_state(tmp_path, name, kind):
+def test_a_training_moves_the_adapter_alone_and_continues_from_a_small_state(tmp_path, name, kind):
     pair, path = SmallPair.of(kind), tmp_path / "state.safetensors"
     before = {n: p.clone() for n, p in adapted(pair).named_parameters()}
 

@@ -114,7 +114,7 @@ def test_what_is_cut_is_counted_and_said(folder, monkeypatch):
     assert said.endswith("; in 2 train rows the response loses its end")
 
 
-def test_what_is_left_out_is_told_and_the_rest_is_whole(folder, monkeypatch):
+def test_what_is_left_out_is_reported_and_the_rest_is_whole(folder, monkeypatch):
     monkeypatch.chdir(folder)
     setup = set_up(OWN | {"prompt": "long", "too_long": "drop"})
     assert any("finetune rows are left out" in note for note in setup.notes)

@@ -47,7 +47,7 @@ SEARCHED = {"domains": {"optimizer": {"kind": "choice", "choices": ["adamw", "ad
         (
             {"train": SHARDED, "resources__workers": 2, "search__objective": [COST]},
             "train.sharding",
-            "search asks for memory_mb",
+            "search measures memory_mb",
             "bound parameters",
         ),
         (

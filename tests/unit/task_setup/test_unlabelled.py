@@ -129,7 +129,7 @@ def test_the_record_says_who_learnt_from_them(place):
     assert "train with another label" not in record.shared
 
 
-def test_they_count_for_no_class_and_it_is_said_who_learns_from_them(place):
+def test_they_count_for_no_class_and_it_is_reported_who_learns_from_them(place):
     arms_ = {
         **arms(),
         "both": {
@@ -165,7 +165,7 @@ def test_outputs_made_elsewhere_are_wanted_of_these_rows_too(place):
         set_up_task(sweep(place, arms(), unlabelled(place), **given), NAME)
 
 
-def test_what_changes_nothing_is_said_or_refused(place):
+def test_what_changes_nothing_is_reported_or_refused(place):
     both = {"kind": "choice", "choices": [True, False]}
     searched = {"kd": {"domains": {"unlabelled": both}}}
     with pytest.raises(SpecError, match="there are no rows without a label"):

@@ -1,4 +1,4 @@
-"""A parameter that changes nothing is said to, and one that is searched in vain is refused."""
+"""A parameter that changes nothing is reported, and one that is searched in vain is refused."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def test_a_foreign_entry_is_none(tmp_path, foreign):
 
 
 @pytest.mark.parametrize("after_bytes", [10, 9000])
-def test_a_full_disk_is_told_and_nothing_is_left_half_written(tmp_path, after_bytes):
+def test_a_full_disk_is_reported_and_nothing_is_left_half_written(tmp_path, after_bytes):
     with disk_full(after_bytes), pytest.raises(SetupError, match="cannot write") as caught:
         tiny.through(tmp_path / "cache", tiny.inputs())
     assert "RAYKD_CACHE" in caught.value.hint

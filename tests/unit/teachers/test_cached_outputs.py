@@ -74,7 +74,7 @@ def test_gathered_outputs_are_those_of_a_forward_of_the_same_rows(dtype, layers)
             assert not actual[layer][i, count:].any()
 
 
-def test_fewer_positions_than_recorded_can_be_asked_for():
+def test_fewer_positions_than_recorded_can_be_requested():
     kept = recording()
     rows = np.array([5, 6])
     short = states_of(kept, rows, 4, LAYERS)

@@ -29,7 +29,7 @@ def test_candidates_begin_with_what_is_given_and_cover_the_range():
     given = TrainSettings(lr=2e-5, epochs=3)
     few, many = candidates(given, 4), candidates(given, 12)
     assert few[0] == given
-    assert many[:4] == few  # a longer search goes on from a shorter one
+    assert many[:4] == few  # a longer search continues a shorter one
     assert len(set(many)) == 12
     rates = [one.lr for one in many]
     assert min(rates) >= 2e-5 / 4
@@ -61,7 +61,7 @@ def test_the_best_training_on_the_validation_split_is_the_teacher():
     assert reported[-1][3].startswith("training 4 of 4, lr ")
 
 
-def test_a_search_whose_trainings_all_diverge_is_told():
+def test_a_search_whose_trainings_all_diverge_is_reported():
     settings = TrainSettings(epochs=1, lr=1e30, batch_size=16, precision="fp32")
     given = tiny.inputs(finetune=settings, finetune_search=2)
     with pytest.raises(TeacherError, match="all 2 trainings of"):

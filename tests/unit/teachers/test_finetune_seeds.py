@@ -1,4 +1,4 @@
-"""Teachers of other seeds: trained and scored beside the one that students learn from."""
+"""Teachers of other seeds: trained and scored next to the one that students learn from."""
 
 from __future__ import annotations
 

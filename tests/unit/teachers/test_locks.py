@@ -27,7 +27,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def other(tmp_path):
-    """Starts a process that holds something of the cache until it is told to end."""
+    """Starts a process that holds something of the cache until it is to end."""
     running = []
 
     def start(what: str) -> subprocess.Popen[str]:

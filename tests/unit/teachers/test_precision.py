@@ -119,7 +119,7 @@ def test_the_error_of_a_teacher_of_tokens_is_that_of_its_hidden_states():
     assert error_of(inputs, model, model, tiny.WORLD.device) == {"tokens": 0.0}
 
 
-def test_a_teacher_that_overflows_in_fp16_is_told_what_to_set():
+def test_a_teacher_that_overflows_in_fp16_is_reported_with_what_to_set():
     state = weights.capture(tiny.given().teacher.build(7))
     head = "classifier.weight"
     large = {n: np.array(a) * (1e6 if n == head else 1) for n, a in state.tensors.items()}

@@ -136,7 +136,7 @@ def test_progress_tells_of_fine_tuning_and_then_of_every_row():
     assert {what[2] for what in rows} == {total}
 
 
-def test_a_teacher_that_diverges_is_told():
+def test_a_teacher_that_diverges_is_reported():
     model = tiny.pretrained(tiny.given().teacher)
     model.state.tensors["classifier.bias"][:] = np.nan
     with pytest.raises(TeacherError, match="not finite"):

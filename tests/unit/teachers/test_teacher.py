@@ -55,7 +55,7 @@ def test_the_two_ways_of_serving_say_the_same():
             assert torch.allclose(mine, expected, atol=1e-5)
 
 
-def test_nothing_is_given_that_was_not_asked_for(teacher):
+def test_nothing_is_given_that_was_not_requested(teacher):
     out = teacher.outputs_fn(OutputSpec(*hidden_states((2,))))(batch())
     assert out.hidden(2).shape[0] == len(ROWS)
     with pytest.raises(LookupError, match="hidden_states/0 was not declared"):

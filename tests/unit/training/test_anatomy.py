@@ -119,7 +119,7 @@ def test_ranks_find_what_one_process_finds_on_all_rows(kind, name, size, passes)
         assert actual == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
-def test_one_rank_without_memory_for_it_ends_the_look_on_all_and_the_step_goes_on():
+def test_one_rank_without_memory_for_it_ends_the_look_on_all_and_the_step_continues():
     def step_of(world: DistributedContext) -> tuple[dict[str, float], torch.Tensor]:
         pair = SmallPair.of("classification")
         method, model = pair.method("sinkd"), copy.deepcopy(pair.student)
@@ -190,7 +190,7 @@ def test_short_trainings_are_looked_at_by_their_seeds(monkeypatch):
     assert [is_looked_at(seed) for seed in range(4)] == actual[:4]
 
 
-def test_where_memory_runs_out_nothing_is_kept_and_the_training_goes_on():
+def test_where_memory_runs_out_nothing_is_kept_and_the_training_continues():
     pair = SmallPair.of("classification")
     anatomy = LossAnatomy(pair.student, pair.method("kd"), ALONE)
     before = torch.get_rng_state()

@@ -72,7 +72,7 @@ def test_auto_is_one_format_for_all_devices_of_a_sweep():
 
 
 @pytest.mark.parametrize("requested", ["fp32", "bf16"])
-def test_what_is_asked_for_is_what_it_is(requested):
+def test_what_is_requested_is_what_it_is(requested):
     for can in (True, False):
         assert resolve_precision(requested, Ability("cpu", bf16=can), 8) == requested
 

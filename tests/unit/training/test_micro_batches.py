@@ -56,7 +56,7 @@ class Hungry(Plain):
 
 @contextlib.contextmanager
 def memory(megabytes: int) -> Iterator[None]:
-    """No more than so much beside what the process has."""
+    """No more than so much besides what the process has."""
     gc.collect()  # what is given back later would be more
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -131,7 +131,7 @@ def test_memory_that_is_too_small_is_one_message(requested, megabytes, message, 
 
 
 @pytest.mark.slow
-def test_a_training_that_goes_on_computes_as_many_rows_as_before(tmp_path):
+def test_a_training_that_continues_computes_as_many_rows_as_before(tmp_path):
     path = tmp_path / "state.safetensors"
 
     class CutOff(Exception):

@@ -88,14 +88,14 @@ def test_moments_of_large_matrices_take_a_byte_each_and_move_them_alike():
     matrix, bias = optimizers[0].moments().values()
     assert matrix["state1"].dtype == matrix["state2"].dtype == torch.uint8
     assert bias["state1"].dtype == torch.float32
-    # A training that goes on from them is the same to the bit.
+    # A training that continues from them is the same to the bit.
     again = nn.Linear(128, 64)
     again.load_state_dict(models[0].state_dict())
-    gone_on = Optimizer(again, TrainSettings(optimizer="adamw_8bit", lr=1e-2, weight_decay=0.1), 40)
-    gone_on.restore({n: {k: v.clone() for k, v in m.items()}
+    resumed = Optimizer(again, TrainSettings(optimizer="adamw_8bit", lr=1e-2, weight_decay=0.1), 40)
+    resumed.restore({n: {k: v.clone() for k, v in m.items()}
                      for n, m in optimizers[0].moments().items()})  # fmt: skip
     rows = torch.randn(8, 128, generator=torch.Generator().manual_seed(99))
-    for model, optimizer in ((models[0], optimizers[0]), (again, gone_on)):
+    for model, optimizer in ((models[0], optimizers[0]), (again, resumed)):
         model(rows).square().mean().backward()
         optimizer.step(20)
     assert torch.equal(again.weight, models[0].weight)

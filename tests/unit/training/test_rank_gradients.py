@@ -144,7 +144,7 @@ def test_processes_have_the_gradient_and_the_losses_of_one(size, spawned, alone)
             assert logged == pytest.approx(terms, rel=1e-5, abs=1e-7), case
 
 
-def test_ranks_go_on_with_the_responses_that_each_of_them_sampled(spawned):
+def test_ranks_continue_with_the_responses_that_each_of_them_sampled(spawned):
     one, two = spawned[2]
     for rank in (one, two):
         assert all(torch.equal(rank["resumed"][k], v) for k, v in rank["whole"].items())

@@ -146,7 +146,7 @@ def test_blocks_are_computed_again_with_the_same_gradient(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "expected"), [("auto", "cheap_dropout"), ("sdpa", "sdpa"), ("eager", "eager")]
 )
-def test_attention_is_the_one_that_was_asked_for(monkeypatch, name, expected):
+def test_attention_is_the_one_that_was_requested(monkeypatch, name, expected):
     model = bert(5)
     with monkeypatch.context() as patch:
         seen = Watched(patch, model=model, attention=name, epochs=1)
@@ -195,7 +195,7 @@ def test_the_optimizer_is_what_moves_the_weights(name):
 
 
 @pytest.mark.parametrize("name", ["adafactor", "sgd", "muon", "adamw_8bit"])
-def test_every_optimizer_decays_clips_and_goes_on(tmp_path, name):
+def test_every_optimizer_decays_clips_and_continues(tmp_path, name):
     settings = {"optimizer": name, "epochs": 3, "weight_decay": 0.5, "lr": 1e-2}
 
     def trained(**changes):

@@ -71,7 +71,7 @@ def test_numbers_are_read_from_the_device_once_a_point_and_not_once_a_step():
     assert watched.count - plain.count <= 2 * len(points)  # the norm, and the sum of the losses
 
 
-def test_without_an_interval_nothing_is_said():
+def test_without_an_interval_nothing_is_reported():
     actual = []
     train_model(dataclasses.replace(job(rows=70), on_steps=actual.append))
     assert actual == []

@@ -53,7 +53,7 @@ async def kinds(coordinator: CoordinatorState, job: str) -> list[str]:
 
 
 async def notifications(coordinator: CoordinatorState) -> list[tuple]:
-    """What was told, in short."""
+    """What was notified, in short."""
     actual = await coordinator.notifications(0, NOW)
     return [(n["kind"], n.get("job", n.get("slot")), n.get("state", "")) for n in actual]
 
@@ -106,7 +106,7 @@ async def test_a_job_submitted_twice_runs_once(coordinator):
 
 
 @on_a_coordinator
-async def test_a_job_that_failed_runs_again_where_that_is_asked_for(coordinator):
+async def test_a_job_that_failed_runs_again_where_that_is_requested(coordinator):
     await coordinator.submit("a", "A", 0)
     await coordinator.submit("a", "B", 0, again=True)
     assert await take(coordinator) == ("a", 1, "A"), "it is not over yet"
@@ -211,7 +211,7 @@ async def test_the_earlier_attempt_is_told_to_stop(coordinator):
 
 
 @on_a_coordinator
-async def test_jobs_of_other_slots_go_on(coordinator):
+async def test_jobs_of_other_slots_continue(coordinator):
     for name in ("a", "b"):
         await coordinator.submit(name, None, 0)
     await take(coordinator, slot=0)
@@ -350,12 +350,12 @@ async def test_slots_that_come_after_others_were_given_up_get_jobs(coordinator):
 
 
 @on_a_coordinator
-async def test_a_slot_that_falls_silent_between_two_jobs_is_told_once(coordinator):
+async def test_a_slot_that_falls_silent_between_two_jobs_is_reported_once(coordinator):
     await coordinator.register(0, "node-0")
     await take(coordinator, slot=0)
     await asyncio.sleep(3 * SILENCE_S)
     assert (await notifications(coordinator)).count(("slot", 0, "silent")) == 1
-    await take(coordinator, slot=0)  # it goes on
+    await take(coordinator, slot=0)  # it continues
     await asyncio.sleep(3 * SILENCE_S)
     assert (await notifications(coordinator)).count(("slot", 0, "silent")) == 2
 
@@ -471,7 +471,7 @@ async def test_a_job_that_was_read_is_forgotten_but_for_its_end(coordinator):
 
 
 @on_a_coordinator
-async def test_what_happens_to_slots_is_told_in_order(coordinator):
+async def test_what_happens_to_slots_is_reported_in_order(coordinator):
     await coordinator.register(0, "node-0")
     await coordinator.submit("a", None, 1)
     await take(coordinator, slot=0)

@@ -2,7 +2,7 @@
 
 Workers are what the coordinator knows them as: they take, report, beat, fall silent, die, hang and
 come back too late. However that goes, no job is lost, none ends twice, nobody who lost a job is
-told to go on, and once workers are well again everything comes to its end.
+told to continue, and once workers are well again everything comes to its end.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ class Coordinator(RuleBasedStateMachine):
     @precondition(lambda self: self.zombies)
     @rule(data=st.data(), kind=st.sampled_from(["evaluation", "done", "failed"]))
     def speak_too_late(self, data, kind):
-        """A worker whose slot was started again is never told to go on."""
+        """A worker whose slot was started again is never told to continue."""
         worker = data.draw(st.sampled_from(self.zombies))
         if worker.job is not None:
             assert self.push(worker, kind) == STOP

@@ -64,11 +64,11 @@ def test_of_two_attempts_the_accepted_one_stays(best):
     assert weights_of(best) == digest_of(weights.capture(tiny(seed=3)).tensors)
 
 
-def test_no_student_is_kept_where_none_is_asked_for():
+def test_no_student_is_kept_where_none_is_requested():
     assert drafts.hand_over(None, CONFIG, None) is None
 
 
-def test_a_draft_that_is_gone_is_told(best):
+def test_a_draft_that_is_gone_is_reported(best):
     draft = draft_path(handed(best, 1))
     drafts.clear(best.parent)
     with pytest.raises(SetupError, match="cannot write the model to"):

@@ -17,7 +17,7 @@ EVERY_S = 0.05
 
 
 class Answers:
-    """What the coordinator says: goes on until it is told to stop, then says so at once."""
+    """What the coordinator says: to continue, until it is to stop, then that at once."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -189,7 +189,7 @@ def waits_here():
         time.sleep(0.01)
 
 
-def test_a_job_that_takes_too_long_is_told_with_where_it_was():
+def test_a_job_that_takes_too_long_is_reported_with_where_it_was():
     answers, reported = Answers(), []
 
     def passed(stack):

@@ -1,4 +1,4 @@
-"""A worker that takes too much memory is told so, with the figure."""
+"""A worker that takes too much memory gets a message with the figure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raykd.trial.memory_watch import MemoryWatch, own_bytes, too_much
 MIB, GIB = 2**20, 2**30
 
 
-def test_memory_beyond_the_limit_is_said_once_with_the_figure():
+def test_memory_beyond_the_limit_is_reported_once_with_the_figure():
     message, heard = [], threading.Event()
 
     def passed(why):
@@ -32,7 +32,7 @@ def test_memory_beyond_the_limit_is_said_once_with_the_figure():
     assert f"GiB of memory, of {most / GIB:.1f} GiB that it may have" in why
 
 
-def test_what_nobody_has_heard_is_said_again():
+def test_what_nobody_has_heard_is_reported_again():
     said, heard = [], threading.Event()
 
     def passed(why):

@@ -45,7 +45,7 @@ def clock(monkeypatch):
     return now
 
 
-def test_it_is_said_again_each_time_it_is_twice_as_long(clock):
+def test_it_is_reported_again_each_time_it_is_twice_as_long(clock):
     said = []
     watch = QuietWatch("a", said.append, is_trial=True, pace=Pace())
     at = []

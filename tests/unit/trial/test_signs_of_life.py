@@ -1,4 +1,4 @@
-"""Slots that fall silent are told once, those that stay silent a second time, and then no more."""
+"""Slots that fall silent are reported once, and a second time where they stay silent."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ CONFIG = {"coordinator": "c", "namespace": "n", "job": "j"}
 
 
 class Coordinator:
-    """Gives out events, one at a time, or fails as it is told."""
+    """Gives out events, one at a time, or fails on request."""
 
     def __init__(self, *events):
         self.events, self.cancelled = list(events), []

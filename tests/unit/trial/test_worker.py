@@ -49,7 +49,7 @@ def test_the_newest_state_is_taken_over(tmp_path):
     assert (state / own(tmp_path, 4)).read_text() == "of attempt 2"
 
 
-def test_a_new_driver_goes_on_from_the_state_under_its_own_name(tmp_path):
+def test_a_new_driver_continues_from_the_state_under_its_own_name(tmp_path):
     (tmp_path / "state").mkdir()
     name = own(tmp_path, 1)
     (tmp_path / "state" / name).write_text("epoch 1")

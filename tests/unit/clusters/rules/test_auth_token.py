@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 
-def test_a_token_that_is_sent_and_asked_for_is_fine(broken):
+def test_a_token_that_is_sent_and_requested_is_fine(broken):
     assert broken("auth_token") == []
 
 

@@ -19,7 +19,7 @@ def test_a_file_that_does_not_exist_is_an_error(broken):
     assert problem.hint == ""
 
 
-def test_how_a_wheel_is_built_is_said(broken):
+def test_how_a_wheel_is_built_is_reported(broken):
     (problem,) = broken("missing_files", mounts("dist/raykd-0.1.0-py3-none-any.whl"))
     assert problem.hint == "build it: pip wheel . --no-deps -w dist"
 

@@ -43,7 +43,7 @@ def test_a_question_has_its_context_and_accepted_answers():
         ({"context": [""]}, "row 1: has an empty context"),
     ],
 )
-def test_what_cannot_be_learnt_from_is_told(change, message):
+def test_what_cannot_be_learnt_from_is_reported(change, message):
     with pytest.raises(DataError, match=message):
         read(**change)
 
@@ -87,7 +87,7 @@ def test_the_seeds_files_are_read():
     assert len(TASK.load("validation", DataSettings(root=str(root)))) == 1057
 
 
-def test_a_file_of_something_else_is_told(tmp_path):
+def test_a_file_of_something_else_is_reported(tmp_path):
     (tmp_path / "squad").mkdir()
     (tmp_path / "squad" / "dev-v1.1.json").write_text('{"data": [{"title": "x"}]}')
     with pytest.raises(DataError, match=r"is not a file of SQuAD 1\.1: KeyError: 'paragraphs'"):
@@ -120,7 +120,7 @@ def test_perfect_predictions_of_real_questions_match(count):
         ([[("text", ["Ann"])]], "row 1: has no answer"),
     ],
 )
-def test_answers_of_another_shape_are_told(answers, message):
+def test_answers_of_another_shape_are_reported(answers, message):
     raw = {"question": ["Who?"], "context": ["Ann won."], "answers": answers}
     with pytest.raises(DataError, match=message):
         TASK.read_table(Table(columns=raw, origin="made up"))

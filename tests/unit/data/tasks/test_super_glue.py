@@ -48,7 +48,7 @@ def test_wsc_marks_the_pronoun():
     assert rows.texts == (("Ann saw Bea as * she * left",), ("Bea",))
 
 
-def test_wsc_with_a_pronoun_outside_of_the_text_is_told():
+def test_wsc_with_a_pronoun_outside_of_the_text_is_reported():
     with pytest.raises(DataError, match="row 1: span2_index is 9, but the text has 2 words"):
         task("wsc").read_table(
             table(
@@ -117,7 +117,7 @@ def test_record_fills_the_gap_with_each_entity_once():
         ({"query": ["Nobody won."]}, "'@placeholder'"),
     ],
 )
-def test_record_without_something_is_told(change, lacks):
+def test_record_without_something_is_reported(change, lacks):
     raw = {"passage": ["x"], "query": ["@placeholder"], "entities": [["a"]], "answers": [["a"]]}
     with pytest.raises(DataError, match=f"row 1: lacks {lacks}"):
         task("record").read_table(table(**{**raw, **change}))

@@ -43,7 +43,7 @@ def test_a_run_without_derived_teachers_has_no_section(result: SweepResult):
     assert record(result) is None
 
 
-def test_what_was_made_and_who_read_it_is_told(result: SweepResult):
+def test_what_was_made_and_who_read_it_is_reported(result: SweepResult):
     actual = record(derived_run(result))
     assert "12 trials learnt from 4 derived teachers, of which 4 were made" in actual.heading
     assert actual.analysed[0] == "glue/rte: the teacher was analysed once (scoring-1), in 7.0 s"

@@ -25,7 +25,7 @@ def test_a_sweep_without_loggers_has_no_section(result: SweepResult):
     assert record(result) is None
 
 
-def test_what_was_not_told_is_said_with_the_reason_and_what_to_do(result: SweepResult):
+def test_what_was_not_told_is_reported_with_the_reason_and_what_to_do(result: SweepResult):
     whole = LoggerRecord(name="csv", place="/runs/a/loggers/csv", sent=1207, unsent=0)
     actual = record(logged(result, whole, DOWN))
     assert actual.heading == "Not everything was logged: mlflow"

@@ -24,7 +24,7 @@ def test_a_search_with_a_lag_is_one_of_its_file(result: SweepResult):
     assert dict(actual.facts)["search lag"].startswith("16 (as search.lag,")
 
 
-def test_a_lag_that_was_chosen_for_the_slots_is_said(result: SweepResult):
+def test_a_lag_that_was_chosen_for_the_slots_is_reported(result: SweepResult):
     actual = record(swept(result, 16, lag="auto"))
     assert actual.heading.endswith(f"{SAME} on as many slots; on any number with search.lag: 16")
 

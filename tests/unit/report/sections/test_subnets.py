@@ -22,7 +22,7 @@ def test_a_run_without_subnets_has_no_section(result: SweepResult):
     assert record(result) is None
 
 
-def test_the_deciding_metric_of_every_subnet_beside_the_whole(result: SweepResult):
+def test_the_deciding_metric_of_every_subnet_next_to_the_whole(result: SweepResult):
     actual = record(with_subnets(result))
     ((title, columns, rows),) = actual.tables
     assert title == f"ckd on glue/rte: {METRIC}"

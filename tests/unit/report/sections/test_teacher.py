@@ -37,7 +37,7 @@ def test_a_teacher_that_was_trained_once_has_no_search(result: SweepResult):
     assert actual.searched == ()
 
 
-def test_where_a_teacher_came_from_stands_beside_its_cost(result: SweepResult):
+def test_where_a_teacher_came_from_stands_next_to_its_cost(result: SweepResult):
     noted = replace(result, teacher_notes=(NOTE,))
     made = teacher.record(noted)
     assert made is not None
@@ -90,7 +90,7 @@ def test_the_spread_of_teachers_is_named_where_several_were_trained(result: Swee
 
 
 @pytest.mark.parametrize("scores", [{"1": 0.736}, {"1": 0.726, "2": 0.726}])
-def test_teachers_that_say_too_little_of_their_spread_are_told(result: SweepResult, scores):
+def test_teachers_that_say_too_little_of_their_spread_are_reported(result: SweepResult, scores):
     first, *others = result.teachers
     changed = replace(
         first, seeds=len(scores) + 1, seed_scores=scores, metrics={"test/accuracy": 0.726}

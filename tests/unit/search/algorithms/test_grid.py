@@ -57,7 +57,7 @@ def test_every_combination_is_tried_once(tmp_path):
     assert one.counted() == 6
 
 
-def test_a_budget_beyond_the_grid_goes_on(tmp_path):
+def test_a_budget_beyond_the_grid_continues(tmp_path):
     one = search(tmp_path, budget=8)
     assert {trial(one, str(k)) for k in range(8)} == EVERYTHING
 

@@ -54,7 +54,7 @@ def test_halving_stops_a_worse_trial_at_a_rung_and_not_before_the_grace_period()
     assert made.epochs_of([0.9, 0.95, 0.2, 0.2, 0.2]) == 4
 
 
-def test_a_better_trial_goes_on():
+def test_a_better_trial_continues():
     made = Search(scheduler("asha", HALVING))
     assert [made.epochs_of([score] * 8) for score in (0.5, 0.8)] == [8, 8]
 
