@@ -11,7 +11,7 @@ from raykd import registry
 from raykd.data.task_kinds import APART_KINDS, ENCODER_KINDS, KINDS, TEXT_KINDS
 
 PATH = ROOT / "README.md"
-BLOCK = re.compile(r"^\| method \|.*?(?=\n\n)", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^\| tasks \|.*?(?=\n\n)", re.MULTILINE | re.DOTALL)
 GROUPS = (
     ("all", KINDS),
     ("all but generated text and embeddings", ENCODER_KINDS),
@@ -23,15 +23,24 @@ GROUPS = (
 
 def text() -> str:
     """The README with a current table."""
-    rows = [_row(name) for name in registry.names("methods")]
-    current = "\n".join(table(("method", "what it learns from", "paper", "tasks"), rows))
+    methods: dict[str, list[str]] = {}
+    for name in registry.names("methods"):
+        methods.setdefault(_tasks(registry.load("methods", name).kinds), []).append(_cell(name))
+    rows = [(tasks, ", ".join(cells)) for tasks, cells in methods.items()]
+    current = "\n".join(table(("tasks", "methods"), sorted(rows, key=_place)))
     return BLOCK.sub(lambda _: current, PATH.read_text(encoding="utf-8"), count=1)
 
 
-def _row(name: str) -> tuple[str, str, str, str]:
+def _cell(name: str) -> str:
     method: Any = registry.load("methods", name)
-    paper = f"[{method.authors}]({method.reference})" if method.reference else ""
-    return f"`{name}`", method.title, paper, _tasks(method.kinds)
+    paper = f" ([{method.authors}]({method.reference}))" if method.reference else ""
+    return f"`{name}`{paper}"
+
+
+def _place(row: tuple[str, str]) -> int:
+    """Where a row stands: in the order of the groups, single kinds in the middle."""
+    places = [name for name, _ in GROUPS]
+    return 2 * places.index(row[0]) if row[0] in places else 3
 
 
 def _tasks(kinds: tuple[str, ...]) -> str:

@@ -33,7 +33,7 @@ def commands(lines: list[str]) -> Iterator[list[str]]:
         words = shlex.split(line, comments=True)
         words = words[: words.index(">")] if ">" in words else words
         for place, word in enumerate(words[:-1]):
-            starts = place == 0 or re.match(r"-?-?[a-z]", words[place + 1])
+            starts = place == 0 or re.fullmatch(r"[a-z]+|--version", words[place + 1])
             if Path(word).name == "raykd" and starts:
                 yield words[place + 1 :]
                 break

@@ -60,11 +60,9 @@ def blocks_with_a_test(source: str) -> Iterator[tuple[str, int]]:
 
 
 def test_every_block_of_python_is_run_by_a_test():
-    has_test = {
-        block
-        for path in ROOT.glob("tests/**/test_*.py")
-        for block in blocks_with_a_test(path.read_text())
-    }
+    tests = (path.read_text() for path in ROOT.glob("tests/**/test_*.py"))
+    users = (text for text in tests if "from tests.snippets import" in text)
+    has_test = {block for text in users for block in blocks_with_a_test(text)}
     counts = {page_of(path): len(blocks(path, "python")) for path in DOCUMENTS}
     shown = {(page, number) for page, count in counts.items() for number in range(count)}
     of_pages = {(page, number) for page, number in shown if (page, -1) in has_test}
@@ -101,6 +99,9 @@ NOT_RUN = {
     r"^--version": "tests/unit/cli/test_main.py",
 }
 """Commands in blocks that are parsed only, and where what they do is tested."""
+
+LONG = r"^report (?!.*--format csv)|^validate .*quickstart.yaml"
+"""Commands of seconds: reports and their figures, a search space whose rows are generated."""
 
 
 def reason_not_to_run(words: list[str]) -> str:
@@ -156,8 +157,9 @@ def desk(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         link(tmp_path / name, assets / "run")
     for name in ("google-bert/bert-base-uncased", "models/my-teacher", "models/mine"):
         link(tmp_path / name, assets / "bert")
-    (head, *rows) = blocks(OWN_DATA, "text")[1].splitlines()
-    table = "\n".join([head, *rows * 20]) + "\n"
+    head, *rows = blocks(OWN_DATA, "text")[1].splitlines()
+    numbered = [row.replace('"', f'"No. {n}: ', 1) for n in range(20) for row in rows]
+    table = "\n".join([head, *numbered]) + "\n"
     (tmp_path / "data/tickets").mkdir(parents=True)
     for name in ("data/tickets.csv", "data/tickets/train.csv", "data/tickets/validation.csv",
                  "reviews.csv"):  # fmt: skip
@@ -188,16 +190,25 @@ def own_method(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name)
 
 
-RUN = [p for p in DOCUMENTS if [w for w in commands_of_blocks(p) if not reason_not_to_run(w)]]
+RUN = {path: [w for w in commands_of_blocks(path) if not reason_not_to_run(w)]
+       for path in DOCUMENTS}  # fmt: skip
+EACH = [
+    pytest.param(path, is_long, id=page_of(path), marks=pytest.mark.slow if is_long else ())
+    for path, of_page in RUN.items()
+    for is_long in sorted({bool(re.search(LONG, " ".join(words))) for words in of_page})
+]
 
 
-@pytest.mark.parametrize("path", RUN, ids=page_of)
-def test_commands_end_well(path, desk, monkeypatch, capsys):
+@pytest.mark.parametrize(("path", "is_long"), EACH)
+def test_commands_end_well(path, is_long, desk, monkeypatch, capsys):
     monkeypatch.setattr(typer, "launch", lambda page: None)  # report --open
-    for words in commands_of_blocks(path):
-        if not reason_not_to_run(words):
-            shutil.rmtree("student", ignore_errors=True)  # of the command before
-            assert main(words) == 0, f"raykd {' '.join(words)}\n{capsys.readouterr().err}"
+    for words in RUN[path]:
+        if bool(re.search(LONG, " ".join(words))) != is_long:
+            continue
+        shutil.rmtree("student", ignore_errors=True)  # of the command before
+        if words[0] == "init":  # which writes the file that later commands read
+            Path("tickets.yaml").unlink()
+        assert main(words) == 0, f"raykd {' '.join(words)}\n{capsys.readouterr().err}"
 
 
 def test_every_reason_not_to_run_a_command_is_needed():
