@@ -12,6 +12,7 @@ import pytest
 import raykd
 from docs_pages import search_space
 from docs_pages.__main__ import stale
+from docs_pages.count_tests import counted
 from docs_pages.wrap import wrapped
 from raykd.spec.reference import SECTIONS
 
@@ -136,6 +137,16 @@ def test_environment_variables_of_the_documents_are_read_somewhere():
         p.read_text() for folder in ("raykd", "tests") for p in (ROOT / folder).rglob("*.py")
     )
     assert [name for name in named if f'"{name}"' not in code] == []
+
+
+def test_tests_and_assertions_are_counted_by_folder():
+    source = "def test_a():\n    assert 1\n    with pytest.raises(KeyError):\n        {}[1]\n"
+    helper = "def made():\n    assert 2\n    with open('x'):\n        pass\n"
+    counts = counted([("tests/unit/data/test_x.py", source), ("tests/made.py", helper)])
+    assert counts == {
+        "tests/unit": {"tests": 1, "assertions": 2}, "tests": {"assertions": 1},
+        "all": {"tests": 1, "assertions": 3},
+    }  # fmt: skip
 
 
 @pytest.mark.slow
