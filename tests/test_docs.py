@@ -177,16 +177,30 @@ def own_method(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def quickstart_with(text: str, folder: Path) -> Path:
+    """The quickstart with the sections of a document in the place of its own."""
+    yaml = YAML()
+    whole = yaml.load((ROOT / "search_spaces/quickstart.yaml").read_text())
+    sections = yaml.load(text)
+    if "teachers" in sections:
+        del whole["teacher"]
+    file = folder / "quickstart.yaml"
+    with file.open("w") as stream:
+        yaml.dump({**whole, **sections}, stream)
+    return file
+
+
+@each_document
+def test_sections_of_search_spaces_are_valid(path, own_method):
+    for text in blocks(path, "yaml"):
+        if not text.startswith("name:"):
+            load_spec(quickstart_with(text, own_method))
+
+
 def search_space(folder: Path) -> Path:
     """The quickstart with the methods of the document."""
     (text,) = blocks(ADD_A_METHOD, "yaml")
-    yaml = YAML()
-    whole = yaml.load((ROOT / "search_spaces/quickstart.yaml").read_text())
-    whole["methods"] = yaml.load(text)["methods"]
-    file = folder / "quickstart.yaml"
-    with file.open("w") as stream:
-        yaml.dump(whole, stream)
-    return file
+    return quickstart_with(text, folder)
 
 
 def test_the_method_of_the_document_trains(own_method):
