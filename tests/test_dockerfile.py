@@ -138,7 +138,7 @@ def test_python_is_one_that_raykd_names():
 
 
 def test_what_changes_often_is_copied_last():
-    """A change of raykd's code makes neither torch nor what raykd needs anew."""
+    """A change of raykd's code installs neither torch nor what raykd needs again."""
     build = stages(TEXT)[0]
     at = {step.rest.split()[0]: k for k, step in enumerate(build) if step.word == "COPY"}
     installs = [k for k, step in enumerate(build) if "pip install" in step.rest]

@@ -388,7 +388,7 @@ def circles(graph: Mapping[str, set[str]]) -> list[str]:
     while leaves := [module for module, imported in left.items() if not imported & {*left}]:
         for module in leaves:
             del left[module]
-    # What is left leads to a circle; what nothing left imports is no part of it.
+    # What is left leads to a circle; what nothing left imports is not part of it.
     while roots := {*left} - {name for imported in left.values() for name in imported}:
         for module in roots:
             del left[module]

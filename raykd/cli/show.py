@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from raykd.params import ParamInfo
 
 _NOT_OF_ARMS = ("algorithms", "schedulers", "loggers")
-"""Kinds of extension that are no part of an arm."""
+"""Kinds of extension that are not part of an arm."""
 
 
 def show(

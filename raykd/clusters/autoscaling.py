@@ -33,7 +33,7 @@ class SlotAutoscaler:
     """Keeps as many slots running as are wanted and fit on the nodes.
 
     A slot of one rank is pinned to a node. Slots of several ranks may span nodes, so that they are
-    started wherever there is room, and Ray Train starts them anew when they lose a rank.
+    started wherever there is room, and Ray Train restarts them when they lose a rank.
 
     Args:
         cluster: What there is at the start, and how many slots are wanted.
@@ -86,7 +86,7 @@ class SlotAutoscaler:
             self.watcher.check()
 
     def restart(self, slot: int) -> None:
-        """Start a slot anew that does not come back by itself."""
+        """Restart a slot that does not come back by itself."""
         self._agents.restart(slot)
 
     def close(self) -> None:

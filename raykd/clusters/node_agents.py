@@ -62,7 +62,7 @@ class NodeAgents:
         return numbers
 
     def restart(self, slot: int) -> None:
-        """Have a slot that hangs started anew where it is."""
+        """Restart a slot that hangs where it is."""
         node = self._slots.get(slot, "")
         if node in ("", self._here):
             self._local.restart(slot)

@@ -252,7 +252,7 @@ class Task(ABC):
         """
 
     def read_of(self, rows: Examples) -> tuple[tuple[str, ...], ...]:
-        """What a model reads of each row, in columns; the answer is no part of it."""
+        """What a model reads of each row, in columns; the answer is not part of it."""
         choices = rows.fields.get("choices")
         choice_texts = () if choices is None else (tuple(repr(of) for of in choices),)
         return (*rows.texts, *choice_texts)

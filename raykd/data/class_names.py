@@ -193,7 +193,7 @@ def _refuse(
             faults.add("rows have no label", place, f"has no label (column '{name}' {holds})", hint)
         else:
             what = f"column '{name}' holds {shown(value)}, {expected}{every}"
-            kind = f"values of column '{name}' are no class"
+            kind = f"values of column '{name}' are not a class"
             step = _next_step(value, [*others], names, own)
             faults.add(kind, place, what, step, ".labels" if own else "")
     faults.check()
@@ -235,7 +235,7 @@ def _next_step(value: Any, others: Sequence[str], names: ClassNames, own: str) -
         )
     if id_ is not None and 0 <= id_ < len(names.labels):
         if names.has_numbers:
-            return f"names that are numbers are no ids: add {_listed(others)} to {where}"
+            return f"names that are numbers are not ids: add {_listed(others)} to {where}"
         if not names.may_be_ids:
             return f"0 and 1 are False and True, and {where} say it the other way round"
         return "a column holds names or ids, not both"

@@ -90,7 +90,7 @@ def _turns(value: Any, name: str, place: str, faults: Faults) -> list[Turn] | No
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as exc:
-            what = f"column '{name}' holds a text that is no JSON: {exc}"
+            what = f"column '{name}' holds a text that is not JSON: {exc}"
             faults.add(kind, place, what, _FORM)
             return None
     if is_missing(value) or (isinstance(value, list | tuple) and not len(value)):

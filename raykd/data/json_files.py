@@ -18,14 +18,14 @@ _EMPTIEST = 1_000
 """A larger table holds something in one of so many cells."""
 
 _BLANKS = " \t\r\n\ufeff"
-_NO_JSON = "lines are no JSON"
+_NO_JSON = "lines are not JSON"
 
 
 def read_json(path: Path) -> Any:
     """The one value of a file.
 
     Raises:
-        DataError: The file cannot be read or is no JSON; names the line.
+        DataError: The file cannot be read or is not JSON; names the line.
     """
     text = read_text(path).lstrip("\ufeff")
     faults = Faults(str(path))
@@ -41,7 +41,7 @@ def read_objects(path: Path) -> Sequence[tuple[int, dict[str, Any]]]:
     """The objects of a file, each with the line it begins in.
 
     Raises:
-        DataError: The file cannot be read, is no JSON, or holds something else than objects; says
+        DataError: The file cannot be read, is not JSON, or holds something else than objects; says
             how many lines, and the first one.
     """
     text = read_text(path)
@@ -93,7 +93,7 @@ class _Object(dict[str, Any]):
 
 
 def _values(text: str, faults: Faults) -> Iterator[tuple[int, Any]]:
-    """Every value of a file with its line; what is no JSON becomes a fault."""
+    """Every value of a file with its line; what is not JSON becomes a fault."""
     if text.lstrip(_BLANKS).startswith("["):
         yield from _array(text, faults)
         return

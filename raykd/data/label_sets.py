@@ -90,14 +90,14 @@ def _items(value: Any, names: ClassNames) -> list[Any] | None:
 
 
 def check_sets(labels: Array, classes: int) -> None:
-    """Refuse labels that are no sets of classes.
+    """Refuse labels that are not sets of classes.
 
     Raises:
         DataError: They are not 0 or 1 for every class.
     """
     if labels.shape[1:] != (classes,) or not np.isin(labels, (0, 1)).all():
         raise DataError(
-            f"labels of shape {labels.shape} are no sets of {classes} classes",
+            f"labels of shape {labels.shape} are not sets of {classes} classes",
             hint="the task must give 0 or 1 for every class of a row",
         )
 

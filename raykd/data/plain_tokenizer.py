@@ -31,7 +31,7 @@ class PlainTokenizer:
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_str(self.tokenizer)
-        # How rows are padded and cut is no part of the text.
+        # How rows are padded and cut is not part of the text.
         tokenizer.no_padding()
         tokenizer.no_truncation()
         encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)

@@ -39,7 +39,7 @@ def from_file(path: Path, split: str) -> Mapping[str, str]:
         missing = [key for key in ("id", "rationale") if entry.get(key) is None]
         if missing:
             what = f"has no {' and no '.join(missing)}"
-            faults.add("lines are no rationale of a row", place, what, _LINE)
+            faults.add("lines are not a rationale of a row", place, what, _LINE)
         elif not isinstance(text, str):
             what = f"the rationale is {shown(text)}, expected a text"
             faults.add("lines have no rationale in words", place, what, _LINE)
@@ -119,6 +119,6 @@ def _field(rows: Examples, name: str, origin: str) -> tuple[Any, ...]:
         return rows.fields[name]
     except KeyError:
         raise DataError(
-            f"{origin} is no task that is answered in text, so its rows have no rationales",
+            f"{origin} is not a task that is answered in text, so its rows have no rationales",
             hint="leave data.rationales and data.label_type out",
         ) from None

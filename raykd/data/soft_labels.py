@@ -111,7 +111,7 @@ def _numbers(cell: Any, names: ClassNames) -> tuple[list[float], str]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as exc:
-            return [], f"holds {shown(cell)}, which is no JSON ({exc})"
+            return [], f"holds {shown(cell)}, which is not JSON ({exc})"
     if isinstance(value, np.ndarray):
         value = value.tolist()
     count = len(names.labels) or 1

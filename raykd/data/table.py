@@ -164,7 +164,7 @@ def concatenated(tables: Sequence[Table], origin: str, weights: Sequence[float] 
         return replace(tables[0], weights=repeated)
     if any(table.class_names != tables[0].class_names for table in tables):
         raise DataError(
-            f"the files of {origin} call their classes differently", hint="write them anew, as one"
+            f"the files of {origin} call their classes differently", hint="write them again, as one"
         )
     names = dict.fromkeys(column for table in tables for column in table.columns)
     lacking = {

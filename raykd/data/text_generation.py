@@ -69,7 +69,7 @@ def rows_of(examples: Sequence[Example], origin: Table | str) -> Examples:
         other = _no_text(example)
         if other:
             faults.add(
-                "rows have something that is no text", table.place(row), other, "repair them"
+                "rows have something that is not text", table.place(row), other, "repair them"
             )
         elif not example.response.strip():
             kind = "rows have an empty response"

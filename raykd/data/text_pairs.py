@@ -32,7 +32,7 @@ class TextPairs(TextClassification):
         """Tokens of both texts one after the other, each cut and ended as if it was alone.
 
         Raises:
-            DataError: Labels are no numbers.
+            DataError: Labels are not numbers.
         """
         metrics.check_labels(rows.labels, None)
         (first, is_cut), (second, is_cut_too) = (

@@ -57,7 +57,7 @@ MEANS = ("rouge_l", "exact_match", MATCHED)
 def matched(pattern: str, texts: Texts, accepted: Accepted) -> float:
     """Share of texts in which a pattern captures the same as in one that is accepted.
 
-    The last place of a text counts where there are several, and groups that are no part of it are
+    The last place of a text counts where there are several, and groups that are not part of it are
     empty. A text without such a place is wrong.
 
     Args:

@@ -72,7 +72,7 @@ def token_choices(value: Any) -> tuple[tuple[TokenChoices, ...], str]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as exc:
-            return (), f"holds {shown(value)}, which is no JSON ({exc})"
+            return (), f"holds {shown(value)}, which is not JSON ({exc})"
     if isinstance(value, Mapping):
         value = value["content"] if "content" in value else _side_by_side(value)
     if not isinstance(value, list | tuple) or not value:
@@ -135,7 +135,7 @@ def _one(entry: Any) -> tuple[tuple[Token, float] | None, str]:
     if isinstance(token, bool) or not isinstance(token, str | int):
         return None, f"has no token or id in {shown(entry)}"
     if value is None or not math.isfinite(float(value)) or value > 1e-4:
-        return None, f"{shown(entry.get('logprob'))} is no logarithm of a probability"
+        return None, f"{shown(entry.get('logprob'))} is not a logarithm of a probability"
     return (token, min(float(value), 0.0)), ""
 
 
@@ -193,7 +193,7 @@ def _row(
         numbers = [tokens.id_of(token) for token, _ in one.alternatives]
         unknown = [t for n, (t, _) in zip(numbers, one.alternatives, strict=True) if n is None]
         if unknown:
-            return ids, logs, f"token {k + 1}: {shown(unknown[0])} is no token of the tokenizer"
+            return ids, logs, f"token {k + 1}: {shown(unknown[0])} is not a token of the tokenizer"
         if tokens.id_of(one.token) != own:
             is_ = f"{shown(one.token)}, and that of the row is {shown(tokens.texts[own])} ({own})"
             return ids, logs, f"token {k + 1} is {is_}"

@@ -33,7 +33,7 @@ def spelled(value: Any) -> str:
 
 
 def number(value: Any) -> Decimal | None:
-    """The number that a value is, None for anything else; truth values are no numbers."""
+    """The number that a value is, None for anything else; truth values are not numbers."""
     if isinstance(value, bool | np.bool_) or not _is_plain(value):
         return None
     text = spelled(value).strip()

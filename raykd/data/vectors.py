@@ -69,7 +69,7 @@ def _read(path: Path) -> tuple[list[str], Array]:
                 if len(words) == MOST_WORDS:
                     break
     except (OSError, UnicodeDecodeError) as exc:
-        raise DataError(f"{path} is no file of word vectors: {exc}") from exc
+        raise DataError(f"{path} is not a file of word vectors: {exc}") from exc
     if len(words) < 2 or not len(vectors[0]):
         raise DataError(f"{path} holds no word vectors")
     return words, np.stack(vectors)

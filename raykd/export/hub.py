@@ -38,7 +38,7 @@ def check_name(name: str) -> None:
         validate_repo_id(name)
     except HFValidationError as exc:
         raise SpecError(
-            f"'{name}' is no name on the hub: {str(exc).splitlines()[0]}",
+            f"'{name}' is not a name on the hub: {str(exc).splitlines()[0]}",
             hint="--push-to-hub OWNER/NAME, of letters, digits, '-', '_' and '.'",
         ) from exc
 

@@ -67,7 +67,7 @@ class LoggerFeed:
         place = " ".join(filter(None, (event["task"], teacher.get("name"))))
         values = {f"teacher/{place}/{n}": v for n, v in teacher["metrics"].items()}
         if values.items() <= self._teachers.items():
-            return None  # it is ready anew in every session
+            return None  # it is ready again in every session
         self._teachers |= values
         return _scores(None, 0, event, values)
 

@@ -145,7 +145,7 @@ class Method(ABC, Generic[P]):
             return refused
         if self.context.adapted and self.subnets():
             return (
-                "runs parts of the student's weights, which adapters are no part of\n"
+                "runs parts of the student's weights, which adapters are not part of\n"
                 "leave out student.lora, or this method"
             )
         return pair_refusal(
@@ -263,7 +263,7 @@ class Method(ABC, Generic[P]):
     def state_dict(self) -> Mapping[str, Tensor]:
         """What it remembers from one step to the next, besides `modules`, of this rank.
 
-        An interrupted training continues with it; what follows from `at_epoch` is no part of it.
+        An interrupted training continues with it; what follows from `at_epoch` is not part of it.
         """
         return {}
 

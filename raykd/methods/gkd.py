@@ -42,7 +42,7 @@ class Params:
 
 
 class GKD(Method[Params]):
-    """The Jensen-Shannon divergence on sampled or given responses, chosen anew for every batch."""
+    """The Jensen-Shannon divergence on sampled or given responses, chosen for every batch."""
 
     title = "divergence on the student's own text"
     reference = "https://arxiv.org/abs/2306.13649"

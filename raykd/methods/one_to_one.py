@@ -239,7 +239,7 @@ class OneToOne(Method[Params]):
         return 0.0 if p.corr_norm == "official" and wide else p.off_diagonal
 
     def _kept(self, batch: Batch, width: int) -> Tensor:
-        """Neurons of this step, int64; drawn anew for each batch, by its rows on all ranks.
+        """Neurons of this step, int64; drawn for each batch by its rows on all ranks.
 
         A generator seeded by the rows gives a repeated or resumed trial, and every rank, the same
         neurons.

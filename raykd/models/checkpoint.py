@@ -245,14 +245,14 @@ def _notes(
     notes = []
     if left := [n for n in stored.tensors if n not in kept]:
         notes.append(
-            f"'{name}': its head is not one for {num_labels} outputs, or not whole, and begins "
-            f"anew; left out: {listed(left)}"
+            f"'{name}': its head is not one for {num_labels} outputs, or not whole, and is "
+            f"new; left out: {listed(left)}"
         )
     if stored.prefix:
         notes.append(f"'{name}': the names of its weights begin with '{stored.prefix}', taken off")
     if stored.unused:
         notes.append(
-            f"'{name}': {len(stored.unused):,} tensors of its files are no part of the model "
+            f"'{name}': {len(stored.unused):,} tensors of its files are not part of the model "
             f"and are not used: {listed(stored.unused)}"
         )
     return tuple(notes)

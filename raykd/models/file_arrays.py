@@ -72,7 +72,7 @@ class FileVersion:
             ) from exc
         if (now.size, now.modified) != (self.size, self.modified):
             raise SetupError(
-                f"{path} was changed while it was in use", hint="bring it back, or begin anew"
+                f"{path} was changed while it was in use", hint="bring it back, or start again"
             )
         return path
 

@@ -31,7 +31,7 @@ def refusal(family: ModelFamily, config: Mapping[str, Any], layers: Sequence[int
     """
     if not family.layer_prefix:
         two = family.is_encoder_decoder
-        why = "an encoder and a decoder have blocks each" if two else "its blocks are no list"
+        why = "an encoder and a decoder have blocks each" if two else "its blocks are not a list"
         return f"layers of a model of type {family.name} cannot be taken one by one: {why}"
     if _misplaced(family, config, layers):
         return (

@@ -1,7 +1,7 @@
 """Packing: the rows of a padded batch in fewer rows of the same width, for the time of a pass.
 
 What a decoder computes of a token depends on the tokens before it in its own text and on its
-position there. So several short texts fit into one row, if positions begin anew with each and
+position there. So several short texts fit into one row, if positions start again with each and
 attention stops where a text begins. The batch, its labels and everything recorded of its rows stay
 as they are; what is read of a packed pass are the states of tokens, by their packed places.
 

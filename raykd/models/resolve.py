@@ -250,7 +250,7 @@ def _from_hub(named: str) -> Path:
         return cached
     if not hub.reachable():
         raise Unreachable(
-            f"'{named}' is no folder here, and the model hub cannot be reached for a model of that "
+            f"'{named}' is not a folder here, and the model hub cannot be reached for one of that "
             f"name: no network, and not in the local cache ({hub.model_cache()})",
             hint=_cached_revisions(name, revision)
             or "check the name of the folder, or download the model once with network",

@@ -185,10 +185,10 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as exc:
-        raise DataError(f"{path} is no JSON in UTF-8: {exc}", hint="save it as UTF-8") from exc
+        raise DataError(f"{path} is not JSON in UTF-8: {exc}", hint="save it as UTF-8") from exc
     except (ValueError, RecursionError) as exc:
         raise DataError(
-            f"{path} is no JSON: {exc}", hint="was it cut off? copy or download it again"
+            f"{path} is not JSON: {exc}", hint="was it cut off? copy or download it again"
         ) from exc
 
 

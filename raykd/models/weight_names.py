@@ -78,7 +78,7 @@ def named(
     """
     known = {_current(name): tensor for name, tensor in given.items()}
     prefix, added = _wrapping(known, expected, family)
-    # A bare model is next to what is no part of it: what begins like a part of it counts as one.
+    # A bare model is next to what is not part of it: what begins like a part of it counts as one.
     base = family.base_prefix
     parts = {n.removeprefix(base).partition(".")[0] for n in expected if n.startswith(base)}
     by_place: dict[str, Tensor] = {}

@@ -183,7 +183,7 @@ def mean_of(scores: ConfirmScores, min_sd: float = 0.0) -> ConfidenceInterval | 
 class Comparison:
     """The confirmed arms of a task, compared on the seeds that all of them have.
 
-    Arms with less than half of the seeds of the fullest one are no part of that: they would leave
+    Arms with less than half of the seeds of the fullest one are not part of that: they would leave
     too few. They are compared with another one on the seeds that both have.
 
     Args:

@@ -54,6 +54,6 @@ def mixed_precision(
             code="mixed-precision",
             task=task,
             message=f"Not all {stage} trials computed in the same number format ({counts}).",
-            hint="the run was continued on other devices; set train.precision, and begin anew",
+            hint="the run was continued on other devices; set train.precision, and start again",
         )
         return

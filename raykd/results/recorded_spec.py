@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 Shape = Callable[[object], bool]
 
 LARGEST = 1e300
-"""Beyond it, an end of a domain is no number that was written by hand."""
+"""Beyond it, an end of a domain is not a number that was written by hand."""
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

@@ -269,7 +269,7 @@ class SweepResult:
         finished: When it ended, 0 when it did not.
         interrupted: Whether it was stopped by the user.
         notes: Things worth telling, e.g. a setting that was ignored.
-        teacher_notes: Where teachers came from, and what was made anew.
+        teacher_notes: Where teachers came from, and what was made again.
         worked: Seconds in which it was at work, without the time between its end and a resumption.
         row_outcomes: By `TrialResult.row_outcomes`, the outcome of a confirm run on each test row:
             whether it is right, or what the row adds to the metric; their mean is the metric.

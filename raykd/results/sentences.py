@@ -171,7 +171,7 @@ def ties(leader: ArmSummary, rival: ArmSummary, close: Sequence[ArmSummary]) -> 
 
 
 def left_out(out: Sequence[ArmSummary]) -> list[str]:
-    """Arms that are no part of the comparison, each with the reason."""
+    """Arms that are not part of the comparison, each with the reason."""
     return [
         f"{named(a.name, first=True)} {_why_out(a)} and is left out of the comparison." for a in out
     ]

@@ -139,7 +139,7 @@ def expected_best(values: Sequence[float], mode: str) -> tuple[float, ...]:
     ordered = np.array(sorted(finite, reverse=mode == "min"), dtype=np.float64)
     n = len(ordered)
     upper, lower = np.arange(1, n + 1) / n if n else ordered, np.arange(n) / n if n else ordered
-    # Powers one from the other: N of them anew take seconds for thousands of scores.
+    # Powers one from the other: N separate ones take seconds for thousands of scores.
     above, below = np.ones(n), np.ones(n)
     expected = []
     for _ in range(n):

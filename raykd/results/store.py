@@ -284,7 +284,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         ) from exc
     except (ValueError, RecursionError) as exc:
         raise RaykdError(
-            f"{path} is no JSON that raykd wrote: {exc}", hint="was it edited?"
+            f"{path} is not JSON that raykd wrote: {exc}", hint="was it edited?"
         ) from exc
     if not isinstance(value, dict):
         raise RaykdError(f"{path}: expected a JSON object, got {type(value).__name__}")

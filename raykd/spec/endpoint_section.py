@@ -56,7 +56,7 @@ def check_endpoint(made: TeacherSpec, entry: YamlEntry, findings: Findings) -> N
         findings.add(place, "teacher.endpoint", SECRET, hint, secret=True)
     elif not is_web(made.endpoint):
         hint = "for example endpoint: http://localhost:8000/v1"
-        findings.add(place, "teacher.endpoint", "'endpoint' is no address", hint)
+        findings.add(place, "teacher.endpoint", "'endpoint' is not an address", hint)
     if not isinstance(made.model, str):
         at = entries.get("model", entries["endpoint"])
         message = "a teacher behind an address has a name there, which 'model' is"

@@ -135,7 +135,7 @@ def _method_of(arm: str, block: YamlEntry, path: str, findings: Findings) -> str
     try:
         method_class = registry.load("methods", method)
         if not isinstance(method_class, type) or not issubclass(method_class, Method):
-            raise SpecError(f"METHOD of '{method}' is no subclass of raykd.methods.base.Method")
+            raise SpecError(f"METHOD of '{method}' is not a subclass of raykd.methods.base.Method")
         describe(registry.params_of("methods", method))
     except SpecError as exc:
         hint = exc.hint

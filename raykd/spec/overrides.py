@@ -91,7 +91,7 @@ def _misfit(here: YamlNode, keys: Sequence[str | int], depth: int) -> tuple[str,
     if isinstance(here.value, list):
         return f"'{path}' is a list and has no keys", f"count its entries from 0: {path}[0]"
     if isinstance(key, int):
-        return f"'{path}' is no list and has no entry [{key}]", ""
+        return f"'{path}' is not a list and has no entry [{key}]", ""
     return f"'{path}' is {what} and has no keys", f"set the whole of it: {OPTION} {path}=..."
 
 

@@ -65,7 +65,7 @@ def _text_problems(made: OwnTaskSpec) -> Problems:
         yield "loss_on", f"{name} has one response a row", "remove loss_on"
     if not is_template(made.template):
         known = [AUTO, *TEMPLATES]
-        message = f"'{made.template}' is no template"
+        message = f"'{made.template}' is not a template"
         hint = suggestion(made.template, known) or (
             f"one of {', '.join(known)}, a file .jinja, a text with {{prompt}}, or one in Jinja"
         )
@@ -91,7 +91,7 @@ def _pattern_problems(made: OwnTaskSpec, name: str) -> Problems:
         re.compile(made.pattern)
     except re.error as exc:
         hint = "in YAML, write it in single quotes"
-        yield "pattern", f"'pattern' of {name} is no regular expression: {exc}", hint
+        yield "pattern", f"'pattern' of {name} is not a regular expression: {exc}", hint
 
 
 def _foreign_keys(made: OwnTaskSpec) -> Problems:
@@ -101,7 +101,7 @@ def _foreign_keys(made: OwnTaskSpec) -> Problems:
         field = type(made).model_fields[key]
         if getattr(made, key) != field.get_default(call_default_factory=True):
             kinds = [kind for kind, keys in made.KEYS.items() if key in keys]
-            message = f"'{key}' is no key of a task of kind {made.kind}"
+            message = f"'{key}' is not a key of a task of kind {made.kind}"
             yield key, message, f"it is one of kind: {' or '.join(kinds)}"
 
 
@@ -115,7 +115,7 @@ def _metric_problems(made: OwnTaskSpec) -> Problems:
             except SpecError as exc:
                 yield key, exc.message, exc.hint
         elif metric not in suited:
-            yield key, f"'{metric}' is no metric of {made.kind}", f"one of {', '.join(suited)}"
+            yield key, f"'{metric}' is not a metric of {made.kind}", f"one of {', '.join(suited)}"
         elif metric == "f1" and len(made.labels) > 2:
             message = (
                 f"'f1' is that of the second of two labels, task '{made.name}' has "

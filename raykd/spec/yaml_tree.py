@@ -229,7 +229,7 @@ class TreeBuilder:
 
 
 def _is(value: Scalar, types: tuple[type, ...]) -> bool:
-    """Whether a value has one of the types; true is no number."""
+    """Whether a value has one of the types; true is not a number."""
     return isinstance(value, types) and (bool in types or not isinstance(value, bool))
 
 

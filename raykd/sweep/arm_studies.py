@@ -239,7 +239,7 @@ def _state_every_s() -> float:
     """Least time between two states of a training: ``RAYKD_STATE_S``, else a minute.
 
     Raises:
-        SetupError: The variable is no number.
+        SetupError: The variable is not a number.
     """
     own = os.environ.get("RAYKD_STATE_S")
     if own is None:

@@ -51,7 +51,7 @@ NOTICE_S = 1.0
 LOOK_S = 0.2
 """How often the main thread looks whether the others are well; Ctrl-C comes through in between."""
 
-_WORDS = {SILENT: "gives no sign of life", HUNG: "does not come back and is started anew"}
+_WORDS = {SILENT: "gives no sign of life", HUNG: "does not come back and is restarted"}
 """What to say of a slot."""
 
 HALT_S = 60.0

@@ -70,7 +70,7 @@ def cache_bytes(folder: Path) -> int:
     ``RAYKD_CACHE_GB``, else half of what is free on its disk besides it.
 
     Raises:
-        SetupError: The variable is no number.
+        SetupError: The variable is not a number.
     """
     own = os.environ.get("RAYKD_CACHE_GB")
     if own is not None:

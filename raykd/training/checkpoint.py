@@ -24,7 +24,7 @@ from raykd.training.seeding import RandomState
 from raykd.whole_file import whole_file
 
 _RECORD = "raykd"
-ANEW = "delete it; the training then begins anew"
+ANEW = "delete it; the training then starts again"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

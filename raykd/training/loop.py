@@ -277,7 +277,7 @@ class _Training:
             try:
                 whole = checkpoint.load_own(path, self._identity())
             except SetupError as exc:
-                self.job.note(f"{exc}; the training begins anew")
+                self.job.note(f"{exc}; the training starts again")
         state: checkpoint.TrainState | None = self.world.broadcast(
             None if whole is None else whole.without_tensors()
         )

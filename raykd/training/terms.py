@@ -207,7 +207,7 @@ class LossTracker:
     """Accumulates loss terms on the device and checks them only now and then.
 
     All ranks add at the same steps, so they see the same sums and fail together. A term that is
-    absent from a step, or counted nothing in it, is no part of its mean.
+    absent from a step, or counted nothing in it, is not part of its mean.
 
     Args:
         world: The ranks; terms are averaged over them.

@@ -24,7 +24,7 @@ def with_own_state(config: TrialConfig, attempt: int, *, takes_over: bool) -> Tr
         return dataclasses.replace(config, state_path=None)
     own = path.with_name(f"{path.stem}.{attempt}{path.suffix}")
     if takes_over:
-        with contextlib.suppress(FileNotFoundError):  # its owner has just finished, or saves anew
+        with contextlib.suppress(FileNotFoundError):  # its owner has just finished, or saves again
             saved = path.parent.glob(f"{glob.escape(path.stem)}*{path.suffix}")
             newest = max(saved, key=lambda file: file.stat().st_mtime, default=own)
             os.replace(newest, own)

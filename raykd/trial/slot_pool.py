@@ -35,7 +35,7 @@ CLOSE_S = 15.0
 """Slots have this long to end by themselves; then their controllers are killed."""
 
 AGAIN_S = 5.0
-"""After a question that failed, a slot is looked after anew so much later."""
+"""After a question that failed, a slot is checked again so much later."""
 
 KILL_S = 10.0
 """The threads of slots that were killed have this long to notice."""
@@ -153,7 +153,7 @@ class SlotPool:
             except ray.exceptions.RayActorError:
                 return  # the coordinator is gone: so is the sweep
             except Exception as exc:  # one question that fails says nothing of the slot
-                logging.getLogger(__name__).warning("slot %d is looked after anew: %s", slot, exc)
+                logging.getLogger(__name__).warning("slot %d is checked again: %s", slot, exc)
                 self._closing.wait(AGAIN_S)
             else:
                 return
@@ -169,7 +169,7 @@ class SlotPool:
                     return  # its workers are to stop; others start new ones
                 fruitless = 0
             except Exception as exc:
-                # fit() raises whatever ended the controller; the slot starts anew.
+                # fit() raises whatever ended the controller; the slot starts again.
                 if self._closing.is_set():
                     return
                 # The first line says that it failed, the last one why.

@@ -111,7 +111,7 @@ def seen(root: int) -> dict[str, int]:
 def part(samples: Sequence[Sample], low: float, high: float, kind: str) -> tuple[float, float]:
     """Means, over a part of the trials, of their number and of the bytes of a kind.
 
-    Once the last one is over the driver writes its report, which is no part of this.
+    Once the last one is over the driver writes its report, which is not part of this.
     """
     every = samples[-1][0]
     inside = [

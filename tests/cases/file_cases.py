@@ -237,8 +237,8 @@ FILE_CASES = {
     ),
     "111 JSON with an error": Case(
         files={"train.jsonl": '{"text": "a", "label": "neg"}\n{"text": "b"\n{"text": }\n'},
-        outcome=refused(r"2 lines are no JSON, first: data/train\.jsonl line 2: no JSON: Expecting "
-                        r"',' delimiter \(column 13\)"),
+        outcome=refused(r"2 lines are not JSON, first: data/train\.jsonl line 2: no JSON: "
+                        r"Expecting ',' delimiter \(column 13\)"),
     ),
     "111 not as many fields": Case(
         files={"train.csv": "text,label\na,neg\nb, c,pos\nd\n"},

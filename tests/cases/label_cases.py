@@ -66,7 +66,7 @@ LABEL_CASES = {
     "10 a stray 0 among stars": Case(
         files={"train.csv": csv(labelled(1, 0, 3))}, task={"labels": ["1", "2", "3"]},
         outcome=refused(r"train\.csv line 3: column 'label' holds '0', expected one of 1, 2, 3",
-                        "names that are numbers are no ids"),
+                        "names that are numbers are not ids"),
     ),
     "11 floats as ids in csv": Case(
         files={"train.csv": csv(labelled("0.0", "1.0"))}, outcome=classes(0, 1)
@@ -81,7 +81,7 @@ LABEL_CASES = {
     ),
     "13 labels in another case": Case(
         files={"train.csv": csv(labelled("Neg", "Pos", "Pos"))},
-        outcome=refused("3 values of column 'label' are no class", r"'Pos' \(2\)",
+        outcome=refused("3 values of column 'label' are not a class", r"'Pos' \(2\)",
                         "differs from 'neg' in case or blanks only"),
     ),
     "14 truth values in csv": Case(

@@ -571,7 +571,7 @@ def test_a_package_that_is_not_there_is_reported(folder, capsys):
         ("1 / 0\n", "method 'mine.m' cannot be imported: ZeroDivisionError: division by zero"),
         ("def f(:\n", "method 'mine.m' cannot be imported: SyntaxError: "),
         ("raise SystemExit(3)\n", "method 'mine.m' cannot be imported: SystemExit: 3"),
-        ("METHOD = 'kd'\n", "METHOD of 'mine.m' is no subclass of raykd.methods.base.Method"),
+        ("METHOD = 'kd'\n", "METHOD of 'mine.m' is not a subclass of raykd.methods.base.Method"),
         ("from raykd.methods.kd import METHOD\n", "method 'mine.m' declares no parameters"),
         ("from raykd.methods.kd import METHOD\nclass Params: pass\n",
          "method 'mine.m' declares no parameters"),

@@ -230,7 +230,7 @@ def test_weights_next_to_the_model_are_named_in_a_note(place):
     actual = reviews(place)
     assert same_weights(actual, model)
     (note,) = actual.notes
-    assert "1 tensors of its files are no part of the model and are not used" in note
+    assert "1 tensors of its files are not part of the model and are not used" in note
     assert "'fit_denses.0.weight'" in note
 
 
@@ -317,7 +317,7 @@ def test_87_a_head_with_another_number_of_classes(place):
 def test_87_a_head_of_another_width_is_left_out_with_a_note(place):
     write_encoder(place / "m", id2label={0: "a", 1: "b", 2: "c"}, label2id={"a": 0, "b": 1, "c": 2})
     (note,) = reviews(place).notes
-    assert "its head is not one for 2 outputs, or not whole, and begins anew" in note
+    assert "its head is not one for 2 outputs, or not whole, and is new" in note
     assert "'classifier.bias', 'classifier.weight'" in note
 
 
@@ -520,7 +520,7 @@ def test_99_a_configuration_that_is_cut_off_or_something_else(place, text):
     assert output.startswith("teacher.model: ")
     assert "config.json" in output
     if text.startswith('{"model'):
-        assert "m/config.json is no JSON: Unterminated string starting at: line 1" in output
+        assert "m/config.json is not JSON: Unterminated string starting at: line 1" in output
         assert "cut off" in hint
 
 
@@ -640,7 +640,7 @@ def test_a_misspelt_folder_is_a_folder_that_does_not_exist(place):
     assert hint == "did you mean 'my-teacher'?"
     output, hint = refused(lambda: reviews(place, "{checkpoint: nowhere-near}"), SetupError)
     assert output.startswith(
-        "teacher.checkpoint: 'nowhere-near' is no folder here, and the model hub"
+        "teacher.checkpoint: 'nowhere-near' is not a folder here, and the model hub"
     )
     assert "check the name of the folder" in hint
     output, _ = refused(lambda: reviews(place, "{checkpoint: my-teacher/config.json}"), SpecError)

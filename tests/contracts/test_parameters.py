@@ -89,7 +89,7 @@ def pair_of(kind: str, name: str) -> SmallPair:
 
 @functools.cache
 def student_of(kind: str, name: str) -> nn.Module:
-    """A model that every training begins anew in."""
+    """A model that every training starts again in."""
     return copy.deepcopy(pair_of(kind, name).student)
 
 

@@ -1,9 +1,8 @@
 """One local Ray cluster, one prepared task and one coordinator with slots, shared by all tests
 here.
 
-What costs time is the start of processes: every slot is three, and each imports torch or Ray anew.
-Tests that need a second slot, several ranks or more nodes therefore run after those that rely on
-one slot alone, and add to what there is.
+What costs time is the start of Ray and of slots. Tests that need a second slot, several ranks or
+more nodes therefore run after those that rely on one slot alone, and add to what there is.
 """
 
 import contextlib

@@ -8,7 +8,7 @@ from raykd.clusters.base import ClusterFile, Rule
 from raykd.errors import Problem
 
 LONGEST = 60
-"""Minutes; setting up a worker anew takes about ten."""
+"""Minutes; setting up a new worker takes about ten."""
 
 
 def _check(cluster: ClusterFile) -> Iterator[Problem]:
@@ -18,7 +18,7 @@ def _check(cluster: ClusterFile) -> Iterator[Problem]:
         return
     if key not in cluster.document.value:
         message = f"no {key}: Ray gives workers back after {minutes} minutes without work"
-        hint = "state what you want; setting up a worker anew takes about ten minutes"
+        hint = "state what you want; setting up a new worker takes about ten minutes"
         yield cluster.document.problem((key,), message, hint, "warning")
     elif minutes > LONGEST:
         message = f"workers are kept for {minutes} minutes without work, and paid"

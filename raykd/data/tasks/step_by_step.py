@@ -98,8 +98,8 @@ def _cqa(table: Table) -> Iterator[tuple[str, str]]:
     faults = Faults(table.origin)
     for row, of in enumerate(choices):
         if answers[row] not in of:
-            what = f"has the answer '{answers[row]}', which is no choice ({', '.join(of)})"
-            faults.add("rows have an answer that is no choice", table.place(row), what, _REPAIR)
+            what = f"has the answer '{answers[row]}', which is not a choice ({', '.join(of)})"
+            faults.add("rows have an answer that is not a choice", table.place(row), what, _REPAIR)
         elif len(of) > len(CHOICES):
             what = f"has {len(of)} choices, expected at most {len(CHOICES)}"
             faults.add("rows have too many choices", table.place(row), what, _REPAIR)

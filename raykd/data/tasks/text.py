@@ -5,7 +5,7 @@ named as ``student.model`` of sweeps on tasks. Rows are paragraphs, which are pa
 ``data.max_length`` tokens. As for BERT (Devlin et al., 2019, https://arxiv.org/abs/1810.04805),
 15 % of the tokens of a block get a label: of these 80 % are masked, 10 % replaced, 10 % left.
 
-The choice is made once for each block, not anew in every epoch: so what the teacher says about a
+The choice is made once for each block, not again in every epoch: so what the teacher says about a
 block can be recorded.
 """
 

@@ -171,7 +171,7 @@ def generation(model: Any) -> str:
 
 
 def weights(model: Any) -> str:
-    """A model that is built anew from its weights is the same, to the bit."""
+    """A model that is rebuilt from its weights is the same, to the bit."""
     batch = sample(model)
     again = restore(capture(model))
     with no_gradient(again):

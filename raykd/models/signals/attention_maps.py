@@ -83,7 +83,7 @@ class AttentionMap(Signal):
         return [m[:n, :n].reshape(n * n, -1) for m, n in zip(maps, lengths, strict=True)]
 
     def batch(self, kept: Sequence[Array], of: Padded) -> Tensor:
-        """The maps; pairs of positions of which one is no token are 0."""
+        """The maps; pairs of positions of which one is not a token are 0."""
         heads = kept[0].shape[-1]
         out = of.empty(len(kept), heads, of.length, of.length)
         for i, flat in enumerate(kept):

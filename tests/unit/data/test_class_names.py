@@ -80,8 +80,8 @@ def test_the_class_of_a_value(values, labels, expected):
     ("values", "labels", "message", "hint"),
     [
         # Names that are numbers exclude ids, and a column holds names or ids.
-        (["1", "0", "3"], ["1", "2", "3"], "line 2: .* '0', expected one of 1, 2, 3", "are no ids"),
-        ([0, 0], ["1", "2"], "2 values of column 'label' are no class", "are no ids"),
+        (["1", "0", "3"], ["1", "2", "3"], "line 2: .* '0', expected one of 1, 2", "are not ids"),
+        ([0, 0], ["1", "2"], "2 values of column 'label' are not a class", "are not ids"),
         (["neg", "1"], ["neg", "pos"], "line 2: .* '1', expected one of neg, pos", "not both"),
         ([1, 0], ["True", "False"], "2 values", "the other way round"),
         ([1.0], ["1", "1.00"], "holds 1.0", "more than one name"),

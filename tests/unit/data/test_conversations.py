@@ -63,7 +63,7 @@ def test_what_follows_the_last_response_is_cut_and_counted():
         ([], "has no message"),
         (None, "has no message"),
         ("[]", "has no message"),
-        ("no json", "holds a text that is no JSON"),
+        ("no json", "holds a text that is not JSON"),
         (5, "holds 5, expected a list of messages"),
         (["hi"], "expected a list of messages"),
         ([{"text": "hi"}], r"message 1 says no role \(it has text\)"),

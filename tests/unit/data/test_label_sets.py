@@ -75,5 +75,5 @@ def test_metrics_are_those_of_scikit_learn(seed):
 def test_a_diverged_model_has_no_score():
     logits = np.full((2, 3), np.nan, np.float32)
     assert np.isnan(score_sets(("f1_micro",), logits, np.zeros((2, 3)))["f1_micro"])
-    with pytest.raises(DataError, match="are no sets of 3 classes"):
+    with pytest.raises(DataError, match="are not sets of 3 classes"):
         score_sets(("f1_micro",), np.zeros((2, 3)), np.array([0, 1]))

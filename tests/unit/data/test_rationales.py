@@ -94,7 +94,7 @@ def test_rationales_are_cut_at_line_feeds_only(tmp_path):
 def test_lines_that_are_no_rationale_are_counted(tmp_path):
     path = lines(tmp_path / "why.jsonl", {"rationale": "x"}, {"id": 1}, {"id": 2, "rationale": "y"})
     with pytest.raises(
-        DataError, match=r"2 lines are no rationale of a row, first: .*line 1: .*id"
+        DataError, match=r"2 lines are not a rationale of a row, first: .*line 1: .*id"
     ):
         from_file(path, "train")
 

@@ -242,7 +242,7 @@ def test_an_arm_without_a_student_says_why(tmp_path, capsys):
         (lambda saved: os.remove(saved / "model.safetensors"), "no weights that are read"),
         (lambda saved: os.truncate(saved / "model.safetensors", 60), "is not whole: "),
         (lambda saved: os.truncate(saved / "model.safetensors", 0), "is empty"),
-        (lambda saved: (saved / "config.json").write_text('{"arch'), "is no JSON"),
+        (lambda saved: (saved / "config.json").write_text('{"arch'), "is not JSON"),
     ],
 )
 def test_a_student_that_would_not_be_loaded_is_not_exported(damage, message, tmp_path, capsys):

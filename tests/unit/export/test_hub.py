@@ -143,7 +143,7 @@ def test_without_a_network_nothing_is_written(run, hub, tmp_path, capsys, monkey
 @pytest.mark.parametrize("name", ["a/b/c", "has space", "-x/y", "a..b"])
 def test_what_is_no_name_is_refused_before_anything_is_written(name, run, hub, tmp_path, capsys):
     assert push(run, tmp_path / "out", name=name) == 2
-    assert f"'{name}' is no name on the hub" in " ".join(capsys.readouterr().err.split())
+    assert f"'{name}' is not a name on the hub" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
 

@@ -1,6 +1,6 @@
 """Targets that know a part of the teacher's distribution, with numbers worked out by hand.
 
-Probabilities are of four tokens; the student's matrix has a row more, which is no token.
+Probabilities are of four tokens; the student's matrix has a row more, which is not a token.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def test_it_reads_text_of_the_teacher_and_no_distribution():
 
 
 def test_it_serves_any_pair_of_tokenizers():
-    """What the teacher writes is split anew."""
+    """What the teacher writes is split again."""
     other = METHOD(Params(), dataclasses.replace(CONTEXT, same_tokens=False))
     assert (other.refusal(), METHOD(Params(), CONTEXT).refusal()) == ("", "")
 

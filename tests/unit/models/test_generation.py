@@ -121,7 +121,7 @@ def test_the_mixture_is_over_the_tokens_that_both_have(own, expected, tokens, te
 
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neo", "llama", "qwen2"])
 def test_a_mixture_reads_new_tokens_once_and_warns_of_nothing(family):
-    """With the cache of the library as its models want it: as if all was read anew each time."""
+    """With the cache of the library as its models want it: as if all was read again each time."""
     student, teacher = model(20, family), model(20, family, seed=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

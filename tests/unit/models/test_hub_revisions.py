@@ -50,7 +50,7 @@ def test_a_revision_names_its_commit(requested, commit):
 
 @pytest.mark.parametrize("revision", ["gone", "d4" * 20])
 def test_a_revision_that_is_not_in_the_cache_says_which_are(revision):
-    with pytest.raises(Unreachable, match=f"'{NAME}@{revision}' is no folder here") as caught:
+    with pytest.raises(Unreachable, match=f"'{NAME}@{revision}' is not a folder here") as caught:
         resolve(f"{NAME}@{revision}")
     assert caught.value.hint == (
         f"the local cache has of it: before, main, pr/1, {OLD}, {NEW}; "
@@ -97,7 +97,7 @@ def test_an_adapter_on_the_hub_is_merged_into_the_revision_that_it_names(adapter
     name = "bert.embeddings.word_embeddings.weight"
     assert torch.equal(load_file(merged / "model.safetensors")[name], load_file(base)[name])
     assert hub_commit("someone/adapter") == ADAPTED
-    with pytest.raises(Unreachable, match="'someone/adapter@gone' is no folder here"):
+    with pytest.raises(Unreachable, match="'someone/adapter@gone' is not a folder here"):
         resolve("someone/adapter@gone")
 
 

@@ -216,8 +216,8 @@ def test_a_hub_name_without_network_fails_at_once(monkeypatch, tmp_path):
         load_state("google-bert/bert-base-uncased", kind="classification", num_labels=2)
     assert time.monotonic() - began < 10
     assert str(caught.value) == (
-        "'google-bert/bert-base-uncased' is no folder here, and the model hub cannot be reached "
-        f"for a model of that name: no network, and not in the local cache ({tmp_path})"
+        "'google-bert/bert-base-uncased' is not a folder here, and the model hub cannot be reached "
+        f"for one of that name: no network, and not in the local cache ({tmp_path})"
     )
     assert caught.value.hint == (
         "check the name of the folder, or download the model once with network"

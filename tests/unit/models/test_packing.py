@@ -125,7 +125,7 @@ def test_what_belongs_to_positions_is_not_packed():
 
 
 def test_texts_that_saw_each_other_would_be_found(monkeypatch):
-    """The probe fails where masks do not end with a text, and positions do not begin anew."""
+    """The probe fails where masks do not end with a text, and positions do not start again."""
     one = model("gpt2")
     assert checks.packing(one) == ""
     monkeypatch.setattr("raykd.models.padding._within_texts", lambda sees, packed: sees)

@@ -34,7 +34,7 @@ class JournalInMemory(BaseJournalBackend):
 
 
 def storage(folder: Path) -> JournalStorage:
-    """The storage of a run, opened anew as a second driver would."""
+    """The storage of a run, opened again as a second driver would."""
     return JournalStorage(JournalFileBackend(str(folder / "studies.journal")))
 
 

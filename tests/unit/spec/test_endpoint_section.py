@@ -44,8 +44,8 @@ def test_an_address_and_how_it_is_asked(tmp_path):
 @pytest.mark.parametrize(
     ("teacher", "key", "words"),
     [
-        ("{endpoint: 'localhost:8000', model: a}", "teacher.endpoint", "is no address"),
-        ("{endpoint: 'http://', model: a}", "teacher.endpoint", "is no address"),
+        ("{endpoint: 'localhost:8000', model: a}", "teacher.endpoint", "is not an address"),
+        ("{endpoint: 'http://', model: a}", "teacher.endpoint", "is not an address"),
         ("{endpoint: 'http://me:sk-1@host/v1', model: a}", "teacher.endpoint", "no user, password"),
         ("{endpoint: 'http://host/v1?key=sk-1', model: a}", "teacher.endpoint", "no user"),
         (f"{{endpoint: '{URL}'}}", "teacher.model", "has a name there"),

@@ -93,7 +93,7 @@ def test_numbers_in_brackets_name_entries_of_a_list(tmp_path):
     [
         ("tasks[2].path=x", "'tasks' has 2 entries, the last one is [1]"),
         ("tasks[0].path=x", "'tasks[0]' is the value toy/sentiment and has no keys"),
-        ("teacher[0]=3", "'teacher' is no list and has no entry [0]"),
+        ("teacher[0]=3", "'teacher' is not a list and has no entry [0]"),
         ("tasks[-1].path=x", "expected KEY=VALUE, got 'tasks[-1].path=x'"),
         ("tasks[1]path=x", "expected KEY=VALUE, got 'tasks[1]path=x'"),
     ],

@@ -199,7 +199,7 @@ def probabilities(**changes: Any) -> dict[str, list[Any]]:
         ("[NaN, 1]", "line 9: column 'p': holds nothing, expected a number"),
         ("[-0.5, 1.5]", "line 9: column 'p': holds -0.5, not a probability"),
         ("", "line 9: column 'p': holds ''"),
-        ("[0.5", "which is no JSON"),
+        ("[0.5", "which is not JSON"),
         ('{"negative": 1}', "line 9: column 'p': has no number of positive"),
         ('{"negative": 0.5, "neutral": 0.5}', "names the class 'neutral', expected negative"),
         ('{"negative": "x", "positive": 1}', "holds 'x', expected a number"),

@@ -143,10 +143,10 @@ def test_a_row_without_its_last_token_ends_for_certain(recorded, tmp_path):
         (lambda row: row[:2], "line 4: 2 tokens, and the response has"),
         (lambda row: [{**row[0], "id": 5}, *row[1:]], "line 4: token 1 is 5, and that of the row"),
         (lambda row: [{"token": "foreign™", "logprob": -1}, *row[1:]],
-         "line 4: token 1: 'foreign™' is no token of the tokenizer"),
-        (lambda row: [{**row[0], "id": 10**6}, *row[1:]], "token 1: 1000000 is no token"),
-        (lambda row: [{**row[0], "logprob": 0.5}, *row[1:]], "0.5 is no logarithm"),
-        (lambda row: [{**row[0], "logprob": float("nan")}, *row[1:]], "is no logarithm"),
+         "line 4: token 1: 'foreign™' is not a token of the tokenizer"),
+        (lambda row: [{**row[0], "id": 10**6}, *row[1:]], "token 1: 1000000 is not a token"),
+        (lambda row: [{**row[0], "logprob": 0.5}, *row[1:]], "0.5 is not a logarithm"),
+        (lambda row: [{**row[0], "logprob": float("nan")}, *row[1:]], "is not a logarithm"),
         (lambda row: [{"id": 5, "logprob": -0.1, "top_logprobs": [{"id": 6, "logprob": -0.1}]}],
          "token 1: probabilities add up to 1.81"),
         (lambda row: [{"id": 5, "logprob": -0.1, "top_logprobs": [{"id": 6, "logprob": -9},
@@ -154,7 +154,7 @@ def test_a_row_without_its_last_token_ends_for_certain(recorded, tmp_path):
          "6 is among top_logprobs twice"),
         (lambda row: None, "line 4: column 'lp' holds nothing"),
         (lambda row: [3], "token 1: holds 3"),
-        (lambda row: "[", "which is no JSON"),
+        (lambda row: "[", "which is not JSON"),
     ],
 )  # fmt: skip
 def test_log_probabilities_that_do_not_belong_to_the_row_are_named(

@@ -382,7 +382,7 @@ def with_arms(**arms) -> dict:
 
 
 SWAPPED = dict(reversed(spec().as_dict()["methods"].items()))
-# What neither trains nor scores the teacher again, nor records anything anew.
+# What neither trains nor scores the teacher again, nor records anything.
 NOTHING = {
     "a coefficient": with_arms(hot=HOT),
     "one arm more of the same kind": with_arms(more={"name": "more", "method": "kd"}),

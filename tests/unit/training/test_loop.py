@@ -175,7 +175,7 @@ def test_a_state_that_is_cut_or_of_another_training_is_left_out(tmp_path, lr, le
     assert numbers(result.history) == numbers(train_model(job(lr=lr)).history)
     (note,) = notes
     assert why in note
-    assert note.endswith("; the training begins anew")
+    assert note.endswith("; the training starts again")
 
 
 def test_a_state_that_cannot_be_saved_is_a_setup_error(tmp_path):

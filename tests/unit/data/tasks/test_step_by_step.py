@@ -40,7 +40,7 @@ def test_rows_are_called_the_same_by_numbers_of_every_type():
     [
         ({"choices": [{"label": ["A"], "text": ["x"]}]}, "row 1: .*'choices' holds the mapping"),
         ({"choices": ["xy"]}, "row 1: .*'choices' holds 'xy', expected a list of texts"),
-        ({"choices": [["a", "b"]]}, r"row 1: has the answer 'x', which is no choice \(a, b\)"),
+        ({"choices": [["a", "b"]]}, r"row 1: has the answer 'x', which is not a choice \(a, b\)"),
         ({"choices": [[*"xabcde"]]}, "row 1: has 6 choices, expected at most 5"),
     ],
 )
