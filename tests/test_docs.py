@@ -44,6 +44,9 @@ TINY = (
 INVENTED = re.compile(r"NAME|logit_matching|^glue/|^data/|^checkpoints/")
 """Names of files that a reader has, or is to write."""
 
+SCREEN = 40
+"""Lines of a source that a screen holds."""
+
 UNBREAKABLE = re.compile(r"\s*(\||!\[|\S+$)")
 """Lines that may be longer than 100 columns: rows of tables, pictures, one long word."""
 
@@ -126,6 +129,13 @@ def test_whole_search_spaces_are_valid(path, tmp_path):
             file = tmp_path / f"{k}.yaml"
             file.write_text(text)
             load_spec(file)
+
+
+def test_a_section_of_the_readme_fits_a_screen():
+    sections = re.split(r"^## ", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert len(sections) > 5
+    long = {s.partition("\n")[0]: s.count("\n") for s in sections if s.count("\n") > SCREEN}
+    assert not long
 
 
 def test_the_table_of_layers_is_the_one_that_is_enforced():

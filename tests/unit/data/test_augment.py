@@ -95,5 +95,5 @@ def test_a_file_that_holds_none_is_reported(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         WordVectors(str(path), 2)
-    with pytest.raises(DataError, match="no file of word vectors"):
+    with pytest.raises(DataError, match="not a file of word vectors"):
         WordVectors(str(tmp_path / "absent"), 2)

@@ -179,5 +179,5 @@ def test_shares_that_the_teacher_cannot_give_are_refused(root):
 
 def test_a_task_on_classes_has_no_rationales():
     plain = Examples(texts=(("a",),), labels=np.zeros(1, np.int64))
-    with pytest.raises(DataError, match="no task that is answered in text"):
+    with pytest.raises(DataError, match="not a task that is answered in text"):
         rationales_as_input(plain, "glue/rte")
