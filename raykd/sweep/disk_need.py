@@ -1,4 +1,4 @@
-"""How much disk a sweep takes in its run folder, said and looked for before anything is started."""
+"""The disk that a sweep takes in its run folder: reported and checked before anything starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the other rooms need of a search space, as their plain settings."""
+"""Turns a search space into the plain settings of other rooms."""
 
 from __future__ import annotations
 

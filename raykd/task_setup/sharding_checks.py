@@ -1,4 +1,4 @@
-"""What cannot be where the weights of a student or a teacher are spread over workers."""
+"""Refuses what does not work where weights of a student or teacher are spread over workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks a teacher behind an address, and makes outputs of its answers, as if they had been given."""
+"""Queries a teacher behind an address, and turns its answers into given outputs."""
 
 from __future__ import annotations
 
