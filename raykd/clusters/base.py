@@ -1,4 +1,4 @@
-"""What a rule reads and what it is."""
+"""The contract of a cluster rule, and what it reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the teacher of a task is that a sweep needs."""
+"""How far the teacher of a task is in the making."""
 
 from __future__ import annotations
 
