@@ -139,8 +139,9 @@ def test_texts_that_saw_each_other_would_be_found(monkeypatch):
     assert "see each other" in checks.packing(one)
 
 
-def test_what_cannot_be_told_where_texts_begin_lacks_packing():
-    assert "cannot be told" in dict(capabilities(tried.config("bloom", "causal_lm")).lacks)[PACKING]
+def test_what_cannot_be_given_where_texts_begin_lacks_packing():
+    lacks = dict(capabilities(tried.config("bloom", "causal_lm")).lacks)
+    assert "cannot be given" in lacks[PACKING]
     other = model("llama")
     other.config._attn_implementation = "flash_attention_2"
     assert not can_pack(other)
