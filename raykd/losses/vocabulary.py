@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
 
 from raykd.losses.precision import full_precision, working
 
@@ -31,6 +32,9 @@ LEAST_TOKENS = {"cpu": 16, "cuda": 512}
 Terms = Callable[[Tensor, slice], Tensor]
 """From the scores ``[m, V]`` of some tokens and their place among all to K numbers, ``[K]``. Over
 all tokens they are added up."""
+
+Numbers = Callable[[Tensor, slice], Tensor]
+"""From the scores ``[m, V]`` of some tokens and their place among all to a number each, ``[m]``."""
 
 
 def chunk_tokens(device_type: str, vocabulary: int, dtype: torch.dtype) -> int:
@@ -163,6 +167,28 @@ def summed(scores: LazyLogits, terms: Terms, *, size: int | None = None) -> tupl
     run: Any = _Summed.apply
     total, apart = run(scores.states, scores.weight, scores.bias, scores, terms, size)
     return total, apart
+
+
+def per_token(scores: LazyLogits, numbers: Numbers, *, size: int | None = None) -> Tensor:
+    """A number for each token that need not be added up, ``[M]``, with gradient.
+
+    A chunk of scores is computed once more for its gradient.
+
+    Args:
+        scores: Of a model; gradients flow into its states, matrix and bias.
+        numbers: What is wanted; gradients also flow into tensors that it has at hand.
+        size: Tokens at a time, None for `chunk_tokens`.
+    """
+    cast = scores.cast()
+
+    def of(at: slice) -> Tensor:
+        return numbers(cast.chunk(at), at)
+
+    # Without a token there is one empty chunk, so that the result belongs to the model.
+    places = list(scores.chunks(size)) or [slice(0, 0)]
+    # Nothing is drawn in a chunk.
+    parts = [checkpoint(of, at, use_reentrant=False, preserve_rng_state=False) for at in places]
+    return torch.cat(parts)
 
 
 def cross_entropy(scores: LazyLogits, labels: Tensor) -> Tensor:

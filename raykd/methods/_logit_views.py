@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from raykd.data.base import NO_LABEL, PADDED, Batch
+from raykd.losses.vocabulary import Numbers, per_token
 from raykd.models.base import Outputs
 from raykd.models.signals.answer_choices import AnswerChoices
 
@@ -43,6 +44,19 @@ def at_tokens(outputs: Outputs, tokens: Tensor) -> Tensor:
         if outputs.has_lazy_logits
         else outputs.logits[tokens]
     )
+
+
+def of_tokens(outputs: Outputs, tokens: Tensor, numbers: Numbers) -> Tensor:
+    """A number for each of some tokens from its scores, ``[m]``; see `per_token`.
+
+    Args:
+        outputs: Of a model that generates text.
+        tokens: Their numbers, int64 ``[m]``.
+        numbers: What is wanted of the scores.
+    """
+    if outputs.has_lazy_logits:
+        return per_token(outputs.lazy_logits.picked(tokens), numbers)
+    return numbers(outputs.logits[tokens], slice(None))
 
 
 def same_width(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:

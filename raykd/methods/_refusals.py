@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from raykd.data.base import PLAIN
+from raykd.models.signals.aligned_tokens import AlignedTokens
 from raykd.models.signals.base import CONTEXT
-from raykd.models.signals.token_pairs import TokenPairs
 from raykd.models.signals.unrecorded import needs_running_model
 
 if TYPE_CHECKING:
@@ -106,13 +106,13 @@ def _other_tokens(context: DistillationContext, needs: OutputSpec, *, derives: b
     kind = context.task_kind
     hint = "choose a student with the teacher's tokenizer"
     if kind.generates:
-        hint += ", or a method that crosses tokenizers (uld, uld_aligned, seqkd)"
+        hint += ", or a method that crosses tokenizers (uld, uld_aligned, gold, seqkd)"
     elif kind.labels_of == "row":
         hint += f", or a method on {kind.outputs} (kd)"
     if needs.by_position:
         return f"compares hidden states, but {pair}, so positions do not correspond\n{hint}"
-    is_paired = any(isinstance(signal, TokenPairs) for signal in needs)
-    if needs.cacheable and kind.labels_of != "row" and not is_paired:
+    is_aligned = any(isinstance(signal, AlignedTokens) for signal in needs)
+    if needs.cacheable and kind.labels_of != "row" and not is_aligned:
         return f"compares {kind.outputs}, but {pair}\n{hint}"
     if needs_running_model(needs):
         return f"lets the teacher read text of the student, but {pair}\n{hint}"

@@ -15,9 +15,9 @@ Params = SortedParams
 class ULDAligned(SortedProbabilities):
     """The distance of `raykd.methods.uld` at tokens that begin at the same byte of the response.
 
-    As in GOLD (Patino et al., 2025), text decides what is compared. Here both distributions follow
-    the same text; places where only one of the tokenizers has a border are left out, while GOLD
-    multiplies the probabilities of their tokens.
+    As in GOLD (Patino et al., 2025; `raykd.methods.gold`), text decides what is compared. Here
+    both distributions follow the same text; places where only one of the tokenizers has a border
+    are left out, while GOLD multiplies the probabilities of their tokens.
     """
 
     title = "sorted probabilities where both read the same text, across tokenizers"

@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from raykd.data.base import Examples, Task, TokenizedDataset
-from raykd.data.token_pairs import with_pairs
 from raykd.data.token_texts import token_bytes
+from raykd.models.signals.aligned_tokens import AlignedTokens
 from raykd.models.signals.base import OutputSpec
-from raykd.models.signals.token_pairs import TokenPairs
 
 
 def encoded(
@@ -40,8 +39,8 @@ def paired(
     output_spec: OutputSpec,
 ) -> Mapping[str, TokenizedDataset]:
     """The student's splits; train says which of the teacher's tokens its own are compared with."""
-    ways = [signal.way for signal in output_spec if isinstance(signal, TokenPairs)]
-    if not ways:
+    signals = [signal for signal in output_spec if isinstance(signal, AlignedTokens)]
+    if not signals:
         return student
     token_texts = []
     for splits in (student, teacher):
@@ -49,5 +48,7 @@ def paired(
         assert references is not None
         assert references.tokens is not None
         token_texts.append(token_bytes(references.tokens))
-    train = with_pairs(student["train"], teacher["train"], ways, (token_texts[0], token_texts[1]))
+    train = student["train"]
+    for signal in signals:
+        train = signal.aligned(train, teacher["train"], (token_texts[0], token_texts[1]))
     return {**student, "train": train}

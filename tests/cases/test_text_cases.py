@@ -260,7 +260,7 @@ def test_what_another_tokenizer_rules_out_is_reported_with_a_way_that_works(plac
         assert "split text differently" in problem.message
         (named_ways,) = re.findall(r"\(([\w, ]+)\)", problem.hint)
         ways |= set(named_ways.split(", "))
-    assert ways == {"seqkd", "uld", "uld_aligned"}
+    assert ways == {"seqkd", "uld", "uld_aligned", "gold"}
     place.run(teacher, student, {way: {} for way in sorted(ways)}, tokens=24)
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from raykd.data.base import Batch
-from raykd.data.token_pairs import PAIRS, TEACHER_TOKENS
-from raykd.models.signals.unrecorded import UnrecordedSignal
+from raykd.data.base import Batch, TokenizedDataset
+from raykd.data.token_pairs import PAIRS, TEACHER_TOKENS, BytesOf, with_pairs
+from raykd.models.signals.aligned_tokens import AlignedTokens
 
 
 @dataclass(frozen=True, slots=True)
-class TokenPairs(UnrecordedSignal):
+class TokenPairs(AlignedTokens):
     """Pairs of tokens with a label, found once when rows are read.
 
     Attributes:
@@ -23,12 +23,17 @@ class TokenPairs(UnrecordedSignal):
     way: str
 
     title = "pairs of tokens"
-    of_teacher = False
 
     @property
     def name(self) -> str:
         """``token_pairs/<way>``."""
         return PAIRS + self.way
+
+    def aligned(
+        self, student: TokenizedDataset, teacher: TokenizedDataset, bytes_of: BytesOf
+    ) -> TokenizedDataset:
+        """The rows with their pairs, and how many tokens the teacher has."""
+        return with_pairs(student, teacher, [self.way], bytes_of)
 
     def of(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The numbers of the tokens that are compared, int64 ``[P]`` each.

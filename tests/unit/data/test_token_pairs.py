@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from raykd.data.base import NO_LABEL, TokenizedDataset
 from raykd.data.plain_tokenizer import PlainTokenizer
-from raykd.data.token_pairs import PAIRS, TEACHER_TOKENS, by_place, by_text, with_pairs
+from raykd.data.token_pairs import (
+    PAIRS,
+    SPANS,
+    TEACHER_IDS,
+    TEACHER_TOKENS,
+    by_place,
+    by_span,
+    by_text,
+    with_pairs,
+    with_spans,
+)
 from raykd.data.token_texts import TokenTexts, token_bytes
 from raykd.models.bpe import train_bpe
 
@@ -73,6 +83,30 @@ def test_pairs_by_text_begin_at_the_same_byte(own, other):
     assert by_place(one, two) == [(k, k) for k in range(min(len(own), len(other)))]
 
 
+@given(own=PARTS, other=PARTS)
+def test_spans_end_wherever_both_have_read_the_same_bytes(own, other):
+    texts = [[b"x" * size for size in sizes] for sizes in (own, other)]
+    ends = [list(accumulate(sizes)) for sizes in (own, other)]
+    expected, begins = [], (0, 0)
+    for at in sorted(set(ends[0]) & set(ends[1])):
+        stops = tuple(of.index(at) + 1 for of in ends)
+        expected.append(tuple(map(range, begins, stops)))
+        begins = stops
+    assert by_span(*texts) == expected
+
+
+def test_spans_are_of_bytes_and_what_stands_for_none_is_a_span_of_its_own():
+    spans = [
+        (range(begin, end), range(other, stop))
+        for begin, end, other, stop in ((0, 1, 0, 1), (1, 2, 2, 3), (2, 3, 3, 4))
+    ]
+    assert by_span([b"it", b" is", b""], [b" it", b"", b" is", b""]) == spans
+    # A blank of its own before a response, and a response that was cut.
+    assert by_span([b" ", b"1", b"2", b""], [b"12"]) == [(range(1, 3), range(1))]
+    assert by_span([b"ab", b"c"], [b"a", b"b", b"cd"]) == [(range(1), range(2))]
+    assert by_span([], [b"a"]) == []
+
+
 def test_a_blank_before_the_response_and_tokens_without_text_count_for_nothing():
     assert by_text([b"it", b" is", b""], [b" it", b" ", b"is", b""]) == [(0, 0), (1, 1), (2, 3)]
 
@@ -100,3 +134,14 @@ def test_rows_carry_what_is_compared():
 def test_a_blank_of_its_own_before_a_response_is_compared_with_nothing():
     assert by_text([b" ", b"1", b"2", b""], [b"12", b""]) == [(1, 0), (3, 1)]
     assert by_text([b"12", b""], [b" ", b"1", b"2", b""]) == [(0, 1), (1, 3)]
+
+
+def test_rows_carry_their_spans_and_the_tokens_of_the_teacher():
+    bytes_of = ({1: b"ab", 2: b"c", 3: b"d"}, {7: b"a", 8: b"b", 9: b"cd", 6: b"c"})
+    actual = with_spans(encoded([[1, 2, 3], [2]]), encoded([[7, 8, 9], [6]]), bytes_of).columns
+    assert actual[TEACHER_TOKENS].tolist() == [3, 1]
+    assert actual[TEACHER_IDS].tolist() == [[7, 8, 9], [6, NO_LABEL, NO_LABEL]]
+    assert actual[SPANS].tolist() == [
+        [[0, 2], [2, 3], [2, 3]],
+        [[0, 1], [NO_LABEL, NO_LABEL], [NO_LABEL, NO_LABEL]],
+    ]

@@ -20,6 +20,7 @@ from raykd.losses.vocabulary import (
     LogitTransform,
     chunk_tokens,
     cross_entropy,
+    per_token,
     summed,
 )
 from raykd.methods._tokens import weighted
@@ -38,6 +39,24 @@ LABELS = torch.arange(M) % V
 
 
 TRANSFORMS = (UNCHANGED, LogitTransform(0.3), LogitTransform(2.0, softcap=1.5))
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("size", [5, M, None])
+def test_numbers_of_tokens_are_those_of_the_whole_and_so_are_their_gradients(size, transform):
+    states, weight = leaves(0)
+    bias = torch.linspace(-1, 1, V, dtype=torch.float64).requires_grad_()
+    factor = torch.linspace(0.5, 2, M, dtype=torch.float64).requires_grad_()
+
+    def numbers(chunk, at):
+        return factor[at] * chunk.logsumexp(-1) ** 2
+
+    mine = per_token(LazyLogits(states, weight, bias, torch.float64, transform), numbers, size=size)
+    whole = factor * transform(F.linear(states, weight, bias)).logsumexp(-1) ** 2
+    assert torch.allclose(mine, whole)
+    inputs, outside = (states, weight, bias, factor), torch.linspace(-1, 1, M, dtype=torch.float64)
+    one, two = (torch.autograd.grad(of, inputs, outside) for of in (mine, whole))
+    assert all(torch.allclose(a, b) for a, b in zip(one, two, strict=True))
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)

@@ -16,6 +16,8 @@ from raykd.models.signals.generations import Generations
 from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 from tests.unit.task_setup.test_given_texts import NAME, ROWS, WRITER, rows, sweep
 
+COLUMNS = {"uld": "token_pairs/place", "uld_aligned": "token_pairs/text", "gold": "token_spans"}
+
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory) -> str:
@@ -45,7 +47,7 @@ def trained(place: Path, student: str, method: str, serve: str, **arm: Any):
     return setup, ready, {**actual.metrics, **actual.evaluation.terms}
 
 
-@pytest.mark.parametrize("method", ["uld", "uld_aligned"])
+@pytest.mark.parametrize("method", ["uld", "uld_aligned", "gold"])
 def test_a_recorded_and_a_running_teacher_teach_the_same(tmp_path, student, method):
     _, _, offline = trained(tmp_path, student, method, "outputs")
     setup, ready, online = trained(tmp_path, student, method, "weights")
@@ -55,12 +57,8 @@ def test_a_recorded_and_a_running_teacher_teach_the_same(tmp_path, student, meth
     )
     assert ready.teacher_vocabulary == len(setup.tokenizers.teacher)
     # Something is compared in every row, and the aligned one compares no more.
-    pairs = setup.student_splits["train"].columns[f"token_pairs/{setup_way(method)}"]
-    assert ((pairs >= 0).sum(axis=1) >= 1).all()
-
-
-def setup_way(method: str) -> str:
-    return {"uld": "place", "uld_aligned": "text"}[method]
+    aligned = setup.student_splits["train"].columns[COLUMNS[method]]
+    assert ((aligned >= 0).reshape(ROWS, -1).sum(axis=1) >= 1).all()
 
 
 def test_seqkd_encodes_the_texts_of_the_teacher_anew(tmp_path, student):
@@ -77,7 +75,7 @@ def test_methods_on_tokens_say_which_ones_cross_tokenizers(tmp_path, student):
     with pytest.raises(SpecError) as caught:
         trained(tmp_path, student, "kd", "outputs")
     assert "split text differently" in caught.value.problems()[0].message
-    assert "(uld, uld_aligned, seqkd)" in caught.value.problems()[0].hint
+    assert "(uld, uld_aligned, gold, seqkd)" in caught.value.problems()[0].hint
 
 
 def test_both_sides_are_scored_in_bits_per_byte(tmp_path, student):
