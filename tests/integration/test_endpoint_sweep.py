@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from raykd.errors import RaykdError
 from raykd.models.signals.generations import Generations
 from raykd.results.records import Status
 from raykd.results.store import load_results
@@ -23,11 +24,15 @@ from raykd.spec.load import spec_from_dict
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.in_process import prepare_task
 from raykd.sweep.run import SweepOptions, run_sweep
+from tests.faulty_proxy import CUT, LATE, before
 from tests.openai_server import KEY, MODEL, running
 from tests.unit.task_setup import test_given_texts as given
 
 SERVE_S = 120.0
 """Transformers has this long to start its server, on a busy machine."""
+LATE_S = 5.0
+"""How long an answer of a few tokens may take there."""
+TURNS = "{% for m in messages %}{{ m.content }}{{ '' if loop.last else '\\n' }}{% endfor %}"
 
 
 @pytest.fixture(scope="module")
@@ -111,21 +116,94 @@ def transformers_serve(model: Path) -> Iterator[str]:
             server.wait(20)
 
 
-@pytest.mark.slow
-def test_the_server_of_transformers_writes_responses(folder: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[str]:
+    """Its address; the model has a chat template that is nothing but the turns."""
+    (folder / "chat_template.jinja").write_text(TURNS)
     with transformers_serve(folder) as url:
-        spec = sweep_of(tmp_path, url, str(folder), interface="completions", timeout=60.0)
-        setup, ready, _ = prepare_task(spec, given.NAME, tmp_path / "cache", lambda *_: None)
-    encoded = ready.splits[Generations().texts]
-    assert len(encoded) == given.ROWS
-    assert setup.usage["requests"] == given.ROWS
-    assert 0 < setup.usage["completion_tokens"] <= 6 * given.ROWS
-    # Greedy text of the same model, as the server of these tests writes it.
+        yield url
+
+
+def texts_of(setup: Any, ready: Any) -> list[str]:
+    tokenizer, encoded = setup.tokenizers.student, ready.splits[Generations().texts]
+    texts = [tokenizer.decode(row, skip_special_tokens=True) for row in encoded.label_rows()]
+    return [text.strip() for text in texts]
+
+
+def prepared(spec: SweepSpec, place: Path) -> tuple[Any, Any]:
+    return prepare_task(spec, given.NAME, place / "cache", lambda *_: None)[:2]
+
+
+def greedy(folder: Path, interface: str) -> list[str]:
+    """Texts of the same model, as the server of these tests writes them."""
     with running(folder) as own:
-        message = [
-            own.completions({"prompt": row["q"], "max_tokens": 6})["choices"][0]["text"]
+        if interface == "chat":
+            answers = [
+                own.chat({"messages": [{"content": row["q"]}], "max_tokens": 6})
+                for row in given.rows()
+            ]
+            return [answer["choices"][0]["message"]["content"].strip() for answer in answers]
+        return [
+            own.completions({"prompt": row["q"], "max_tokens": 6})["choices"][0]["text"].strip()
             for row in given.rows()
         ]
-    tokenizer = setup.tokenizers.student
-    rows = [tokenizer.decode(row, skip_special_tokens=True) for row in encoded.label_rows()]
-    assert [row.strip() for row in rows] == [text.strip() for text in message]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interface", ["chat", "completions"])
+def test_texts_of_the_server_of_transformers_outlast_failures(
+    served: str, folder: Path, tmp_path: Path, interface: str
+) -> None:
+    with before(served, 429, 500, LATE, CUT, late_s=LATE_S + 1) as proxy:
+        spec = sweep_of(tmp_path, proxy.url, str(folder), interface=interface, timeout=LATE_S,
+                        wait=0.05, concurrent=3)  # fmt: skip
+        setup, ready = prepared(spec, tmp_path)
+    assert texts_of(setup, ready) == greedy(folder, interface)
+    assert proxy.answered == setup.usage["requests"] == given.ROWS
+    assert len(proxy.came_at) == given.ROWS + 4
+    # The first request goes alone, and is not sent again before the server wants it.
+    assert proxy.came_at[1] - proxy.came_at[0] >= float(proxy.retry_after)
+    assert 0 < setup.usage["completion_tokens"] <= 6 * given.ROWS
+
+
+@pytest.mark.slow
+def test_what_the_server_of_transformers_has_answered_is_asked_once(
+    served: str, folder: Path, tmp_path: Path
+) -> None:
+    with before(served) as proxy:
+        proxy.always, proxy.after = 500, 5
+        spec = sweep_of(tmp_path, proxy.url, str(folder), wait=0.01, retries=2, timeout=LATE_S)
+        with pytest.raises(RaykdError, match=r"fails \(500: planted\), 3 times in a row"):
+            prepared(spec, tmp_path)
+        proxy.always = None
+        setup, ready = prepared(spec, tmp_path)
+        assert proxy.answered == given.ROWS
+        assert (setup.usage["requests"], setup.usage["cached"]) == (given.ROWS - 5, 5)
+    assert texts_of(setup, ready) == greedy(folder, "chat")
+
+
+@pytest.mark.slow
+def test_the_server_of_transformers_gives_no_log_probabilities(
+    served: str, folder: Path, tmp_path: Path
+) -> None:
+    """It drops what asks for them; raykd says so, and teaches nothing wrong."""
+    lines = [{"text": f"is {k} odd", "label": ("no", "yes")[k % 2]} for k in range(given.ROWS)]
+    for split in ("train", "validation"):
+        given.write(tmp_path / "classes" / f"{split}.jsonl", lines)
+    own = {"name": given.NAME, "path": f"{tmp_path}/classes", "texts": ["text"],
+           "labels": ["no", "yes"]}  # fmt: skip
+    plain = sweep_of(tmp_path, served, str(folder)).as_dict()
+    arm = {"kd": {"name": "kd", "method": "kd", "fixed": {"alpha": 0.7}}}
+    none = "the server gave no log-probabilities"
+    for task, ask, words in (
+        (own, {"interface": "chat", "choices": {"no": "0", "yes": "1"}}, none),
+        (own, {"interface": "completions"}, none),
+        (plain["own_tasks"][given.NAME], {"interface": "completions", "top_logprobs": 5},
+         "refuses the request of row 1 (400: prompt must be a string"),
+    ):  # fmt: skip
+        teacher = {"endpoint": served, "model": str(folder), "ask": ask}
+        spec = spec_from_dict({**plain, "own_tasks": {given.NAME: task}, "methods": arm,
+                               "teacher": teacher, "report": {"baseline": "kd"}})  # fmt: skip
+        with pytest.raises(RaykdError) as caught:
+            prepared(spec, tmp_path)
+        assert words in caught.value.message

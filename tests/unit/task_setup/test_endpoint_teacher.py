@@ -19,6 +19,7 @@ from raykd.sweep.in_process import prepare_task, run_in_process, trial_of
 from raykd.task_setup.named_teachers import set_up_all
 from raykd.task_setup.set_up import set_up_task, setup_notes
 from raykd.teachers.prepared_task import PreparedTask
+from tests.faulty_proxy import CUT, before
 from tests.openai_server import KEY, MODEL, Faults, OpenAIServer, running
 from tests.unit.sweep.specs import PLAIN
 from tests.unit.task_setup import test_given_teacher as scores
@@ -223,6 +224,16 @@ def test_failures_that_pass_are_waited_for(server, tmp_path):
     assert len(server.requests) == ROWS
     assert server.seen == ROWS + 4
     assert 1 < server.busiest <= 4 + 1  # the one that was too late is still at it
+
+
+def test_a_connection_cut_in_an_answer_is_opened_again(server, tmp_path):
+    with before(server.url, CUT, 429, retry_after="0.2") as proxy:
+        spec = of_text(tmp_path, server, concurrent=1).as_dict()
+        spec["teacher"]["endpoint"] = proxy.url
+        setup, _, _ = prepared(spec_from_dict(spec), tmp_path)
+    assert proxy.answered == setup.usage["requests"] == ROWS
+    assert len(proxy.came_at) == ROWS + 2
+    assert proxy.came_at[2] - proxy.came_at[1] >= 0.2
 
 
 def test_models_that_want_another_name_for_the_most_tokens_get_it(server, tmp_path):
