@@ -30,6 +30,8 @@ from raykd.errors import DataError
 LABELS = ("label", "labels", "class", "category", "target", "intent", "sentiment", "topic", "team",
           "stars", "score", "rating", "gold", "y", "tag")  # fmt: skip
 """Columns that are labels wherever they hold few values or numbers, the likeliest first."""
+CLASSES = frozenset({"label", "labels", "class", "category", "intent", "topic", "team", "tag"})
+"""Columns whose whole numbers are numbers of classes where there is none missing among them."""
 PROMPTS = ("prompt", "instruction", "question", "query", "input", "source", "document")
 RESPONSES = ("response", "output", "answer", "completion", "target", "summary", "solution")
 CONTEXTS = ("context", "passage", "input")
@@ -115,8 +117,10 @@ def _labelled(splits: Splits, label: str) -> TaskGuess:
     soft = soft_columns(train, (*LABELS, label.strip().lower()))
     texts, why_texts = text_columns(train, [label, *soft])
     numbers = [number(value) for value in values]
+    are_ids = label.strip().lower() in CLASSES and _are_ids(values)
     is_score = None not in numbers and (
-        len(values) > _MANY_NUMBERS or any(whole(value) is None for value in values)
+        (len(values) > _MANY_NUMBERS and not are_ids)
+        or any(whole(value) is None for value in values)
     )
     if is_score:
         return _scored(texts, label, sorted(float(n) for n in numbers if n is not None), why_texts)
@@ -128,6 +132,8 @@ def _labelled(splits: Splits, label: str) -> TaskGuess:
         )
     keys = {"texts": texts, "label": label, "labels": class_names(values)}
     why = [f"column '{label}' holds {len(keys['labels'])} classes"]
+    if are_ids and len(values) > _MANY_NUMBERS:
+        why[0] += ", by its name: whole numbers without a gap; a score would be kind: regression"
     why += first_seen({k: class_names(of) for k, of in by_split.items()})
     guess = TaskGuess(kind=CLASSIFICATION.name, keys=keys, why=[*why, why_texts])
     outputs, why_soft = soft_labels(train, soft, label, keys["labels"]) if soft else ({}, "")
@@ -145,6 +151,14 @@ def _scored(texts: list[str], label: str, ordered: list[float], why_texts: str) 
         )
     keys = {"texts": texts, "label": label, "span": [low, high]}
     return TaskGuess(kind=REGRESSION.name, keys=keys, why=why)
+
+
+def _are_ids(values: Sequence[Any]) -> bool:
+    """Whether values are the whole numbers from 0 or 1 on, each of them."""
+    numbers = sorted(n for value in values if (n := whole(value)) is not None)
+    if len(numbers) != len(values) or not numbers or numbers[0] not in (0, 1):
+        return False
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 def _may_label(table: Table, name: str) -> bool:

@@ -11,12 +11,12 @@ import pytest
 from raykd.cli.main import main
 from raykd.spec.load import load_spec
 from tests.cases.model_folders import bpe_tokenizer, write_decoder
-from tests.cases.own_desk import NAMES, write_desk
+from tests.cases.own_desk import INTENTS, NAMES, write_desk, write_flags, write_intents
 
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """A folder with an ugly CSV of 150 rows and a fine-tuned teacher; the current one."""
+    """A folder with an ugly CSV of 152 rows and a fine-tuned teacher; the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAYKD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("raykd.hub.reachable", lambda: False)
@@ -31,8 +31,8 @@ def test_two_commands_lead_from_a_file_and_a_teacher_to_a_student(desk, capsys):
     first = Path("my-reviews.yaml").read_text("utf-8").splitlines()[0]
     assert first == "# yaml-language-server: $schema=schema.json"
     assert Path("schema.json").is_file()
-    assert "is one set of 151 rows, which is split" in out
-    assert "column 'verdict' holds 3 classes" in out
+    assert "is one set of 152 rows, which is split" in out
+    assert "column 'verdict' holds 4 classes" in out
     assert "it is the teacher as it is" in out
     spec = load_spec("my-reviews.yaml")
     own = spec.own_tasks["my-reviews"]
@@ -44,19 +44,56 @@ def test_two_commands_lead_from_a_file_and_a_teacher_to_a_student(desk, capsys):
 
     assert main(["data", "my-reviews.yaml", "--format", "json"]) == 0
     actual = json.loads(capsys.readouterr().out)
-    assert sum(actual["rows"][role] for role in ("train", "validation", "test")) == 151
+    assert sum(actual["rows"][role] for role in ("train", "validation", "test")) == 152
     assert actual["lengths"]["train"]["cut"] + actual["lengths"]["validation"]["cut"] >= 0
     assert sum(of["cut"] for of in actual["lengths"].values()) == 1
     assert max(of["longest"] for of in actual["lengths"].values()) > 40_000
     roles = ("train", "validation", "test")
     of_classes = {name: sum(of[role] for role in roles) for name, of in actual["classes"].items()}
-    assert of_classes == dict(zip(NAMES, (51, 50, 50), strict=True))
+    assert of_classes == dict(zip(NAMES, (51, 50, 50, 1), strict=True))
     assert len(actual["samples"]) == 3
     assert actual["samples"][0]["read"].startswith("[CLS] the film was")
 
     changes = ["--set", "train.epochs=1", "--set", "train.lr=1e-3"]
     assert main(["trial", "my-reviews.yaml", "--arm", "none", *changes]) == 0
     assert "test/accuracy" in capsys.readouterr().out
+
+
+def test_classes_that_are_numbers_and_come_late_are_read_as_they_are(desk, capsys):
+    write_intents(desk)
+    assert main(["init", "--from", "my intents", "--teacher", "teacher"]) == 0
+    out = capsys.readouterr().out
+    assert f"column 'intent' holds {INTENTS} classes, by its name" in out
+    assert "'152' occurs in test only" in out
+    own = load_spec("my-intents.yaml").own_tasks["my-intents"]
+    assert own.labels == tuple(str(k) for k in range(1, INTENTS + 1))
+
+    assert main(["data", "my-intents.yaml", "--format", "json"]) == 0
+    actual = json.loads(capsys.readouterr().out)
+    assert {role: actual["classes"]["151"][role] for role in ("train", "test")} == {
+        "train": 1, "test": 0
+    }  # fmt: skip
+    assert {role: actual["classes"]["152"][role] for role in ("train", "test")} == {
+        "train": 0, "test": 1
+    }  # fmt: skip
+    notes = "\n".join(actual["notes"])
+    assert "train.csv: 1 of 152 classes have no row: 152" in notes
+    assert "3 of 153 validation rows (2 %) occur among the rows" in notes
+
+    quick = ["train.epochs=1", "data.limit=310", "teacher.finetune.epochs=1"]
+    changes = [part for change in quick for part in ("--set", change)]
+    assert main(["trial", "my-intents.yaml", "--arm", "none", *changes]) == 0
+    assert "test/accuracy" in capsys.readouterr().out
+
+
+def test_truth_values_are_classes(desk, capsys):
+    write_flags(desk)
+    assert main(["init", "--from", "flags", "--teacher", "teacher"]) == 0
+    capsys.readouterr()
+    assert main(["data", "flags.yaml", "--format", "json"]) == 0
+    actual = json.loads(capsys.readouterr().out)
+    assert {name: of["test"] for name, of in actual["classes"].items()} == {"False": 27, "True": 13}
+    assert "2 of 40 test rows (5 %) occur among the rows" in "\n".join(actual["notes"])
 
 
 def test_what_is_shown_of_the_rows_is_read_by_people(desk, capsys):

@@ -1,4 +1,4 @@
-"""Five commands lead from an ugly file and a teacher on disk to a student that anyone opens."""
+"""Five commands lead from ugly files and a teacher on disk to a student that anyone opens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transformers import pipeline
 from raykd.cli.main import main
 from raykd.results.records import Status
 from raykd.results.store import load_results
-from tests.cases.own_desk import NAMES, write_desk
+from tests.cases.own_desk import INTENTS, NAMES, write_desk, write_intents
 
 QUICK = {
     "search.trials": 1, "confirm.seeds": "[1]", "train.epochs": 1, "train.lr": 1e-3,
@@ -19,20 +19,29 @@ QUICK = {
 }  # fmt: skip
 
 
+DESKS = {
+    "my reviews.csv": ("my-reviews.yaml", set(NAMES)),
+    "my intents": ("my-intents.yaml", {str(k) for k in range(1, INTENTS + 1)}),
+}
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("data", DESKS)
 def test_init_validate_sweep_report_export(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], data: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAYKD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("raykd.hub.reachable", lambda: False)
     write_desk(tmp_path)
+    write_intents(tmp_path)
+    file, names = DESKS[data]
     changes = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
-    assert main(["init", "--from", "my reviews.csv", "--teacher", "teacher"]) == 0
-    assert main(["validate", "my-reviews.yaml", *changes]) == 0
+    assert main(["init", "--from", data, "--teacher", "teacher"]) == 0
+    assert main(["validate", file, *changes]) == 0
     capsys.readouterr()
-    assert main(["sweep", "my-reviews.yaml", *changes, "--format", "json"]) == 0
+    assert main(["sweep", file, *changes, "--format", "json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line[:1] == "{"]
     run = next(e["folder"] for e in events if e["event"] == "sweep_started")
     result = load_results(Path(run))
@@ -44,4 +53,4 @@ def test_init_validate_sweep_report_export(
     assert (tmp_path / "student" / "README.md").is_file()
     assert str(tmp_path) not in (tmp_path / "student" / "README.md").read_text()
     message = pipeline("text-classification", model="student")("the film\u2028was good; 3\nor so")
-    assert message[0]["label"] in NAMES
+    assert message[0]["label"] in names

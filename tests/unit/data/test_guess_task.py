@@ -58,6 +58,26 @@ def test_classes_of_a_column_that_is_named_so_may_have_long_names():
         guess(body=LONG, remark=long * 6)
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "kind"),
+    [
+        ("intent", range(1, 151), "classification"),
+        ("label", range(150), "classification"),
+        ("label", [str(k) for k in range(77)], "classification"),
+        ("score", range(1, 151), "regression"),  # by its name
+        ("label", [*range(1, 100), 101], "regression"),  # with a gap
+        ("label", range(5, 105), "regression"),  # classes begin at 0 or 1
+        ("label", [k / 2 for k in range(60)], "regression"),
+    ],
+)
+def test_many_whole_numbers_without_a_gap_are_classes_where_the_column_is_called_so(
+    column, values, kind
+):
+    rows = [*values, *values]
+    actual = guess(**{"text": [f"text {k}" for k in range(len(rows))], column: rows})
+    assert actual.kind == kind
+
+
 def test_names_of_pairs_and_of_labels_decide():
     actual = guess(premise=LONG, hypothesis=LONG, other=[0, 1] * 6, label=["x", "y"] * 6)
     assert actual.keys["texts"] == ["premise", "hypothesis"]
