@@ -88,7 +88,7 @@ class GOLD(Method[Params]):
             return {}
         if self.context.same_tokens:
             return {"distil": int((batch.label_counts > 0).sum())}
-        return {"distil": TokenSpans().rows(batch)}
+        return {"distil": TokenSpans().count(batch)}
 
     def loss(self, batch: Batch, student: Outputs, teacher: Outputs) -> LossTerms:
         """Both terms; one of weight 0 is left out."""

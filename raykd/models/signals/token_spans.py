@@ -92,7 +92,7 @@ class TokenSpans(AlignedTokens):
         teacher = _of_teacher(batch, row, begins[row, token], ends[row, token])
         return Spans(student=student, teacher=teacher, row=row)
 
-    def rows(self, batch: Batch) -> Tensor:
+    def count(self, batch: Batch) -> Tensor:
         """How many rows have a span, a scalar."""
         return (batch.columns[SPANS][..., 0] >= 0).any(dim=1).sum()
 

@@ -25,6 +25,8 @@ LONGEST_RETRY_AFTER_S = 300.0
 """What a server may ask for; one that asks for more is not waited for."""
 _AGAIN = (408, 409, 425, 429)
 """Answers below 500 after which a request is sent again."""
+_BROKEN_OFF = ("ReadError", "RemoteProtocolError", "WriteError")
+"""Errors of HTTP clients where a server was there and has gone in the middle of a request."""
 _WHO = (401, 403)
 _NO_KEY = "-"
 """What is sent as the key where there is none, and servers ignore."""
@@ -127,13 +129,14 @@ class EndpointClient:
             Interrupted: `stop` was called.
         """
         settings = self._settings
-        most = settings.retries
+        most, was_there = settings.retries, not is_first
         for attempt in range(most + 1):
             self._pause(self._not_before - time.monotonic())
             try:
                 return self._once(request)
             except _Again as exc:
-                if exc.is_down and is_first:
+                was_there = was_there or not exc.is_down
+                if not was_there:
                     most = min(most, RETRIES_IF_DOWN)
                 if attempt >= most or (exc.after or 0.0) > LONGEST_RETRY_AFTER_S:
                     raise self._given_up(exc, attempt + 1) from None
@@ -169,6 +172,8 @@ class EndpointClient:
         except openai.APITimeoutError:
             raise _Again(f"no answer within {self._settings.timeout_s:g} s") from None
         except openai.APIConnectionError as exc:
+            if type(exc.__cause__).__name__ in _BROKEN_OFF:
+                raise _Again("breaks the connection off") from None
             raise _Again(f"cannot be reached ({self._clean(exc)})", is_down=True) from None
         except openai.APIStatusError as exc:
             raise self._status(exc, request) from None

@@ -227,13 +227,23 @@ def test_failures_that_pass_are_waited_for(server, tmp_path):
 
 
 def test_a_connection_cut_in_an_answer_is_opened_again(server, tmp_path):
-    with before(server.url, CUT, 429, retry_after="0.2") as proxy:
+    """However often the first request fails in that way or another: the server is there."""
+    with before(server.url, CUT, 429, CUT, retry_after="0.2") as proxy:
         spec = of_text(tmp_path, server, concurrent=1).as_dict()
         spec["teacher"]["endpoint"] = proxy.url
         setup, _, _ = prepared(spec_from_dict(spec), tmp_path)
     assert proxy.answered == setup.usage["requests"] == ROWS
-    assert len(proxy.came_at) == ROWS + 2
+    assert len(proxy.came_at) == ROWS + 3
     assert proxy.came_at[2] - proxy.came_at[1] >= 0.2
+
+
+def test_a_connection_that_is_always_cut_is_said(server, tmp_path):
+    with before(server.url) as proxy:
+        proxy.always = CUT
+        spec = of_text(tmp_path, server).as_dict()
+        spec["teacher"]["endpoint"] = proxy.url
+        error = fails(spec_from_dict(spec), tmp_path)
+    assert f"{proxy.url} breaks the connection off, 4 times in a row" in error.message
 
 
 def test_models_that_want_another_name_for_the_most_tokens_get_it(server, tmp_path):
