@@ -20,7 +20,10 @@ from raykd.errors import DataError
 _WITH_COMMA = re.compile(r"\s*[+-]?[0-9]*(?:,[0-9]+)+(?:\.[0-9]*)?\s*")
 _MOST_SHOWN = 8
 _REPAIR = "repair or remove them"
-_WITHOUT_COMMAS = "write a decimal point, and no commas between thousands"
+ROWS_ARE_WANTED = (
+    "the file holds columns, not rows: write an object a row (pandas: orient='records')"
+)
+WITHOUT_COMMAS = "write a decimal point, and no commas between thousands"
 
 
 def texts(table: Table, name: str, *, own: str = "") -> tuple[str, ...]:
@@ -127,7 +130,7 @@ def scores(table: Table, name: str, low: float, high: float, *, own: str = "") -
                 "rows have no score", place, f"has no score (column '{name}' is empty)", hint
             )
         elif math.isnan(value):
-            hint = _WITHOUT_COMMAS if _is_with_comma(raw[row]) else _REPAIR
+            hint = _plain_number(raw[row])
             faults.add("rows have no number for a score", place, f"{holds}, {expected}", hint)
         else:
             hint = "is this the data of another task?"
@@ -172,7 +175,7 @@ def _no_text(faults: Faults, table: Table, row: int, name: str, value: Any) -> N
     elif isinstance(value, bytes):
         hint = "store the column as text, not as bytes"
     elif isinstance(value, Mapping | list) and table.holds_columns():
-        hint = "the file holds columns, not rows: write an object a row (pandas: orient='records')"
+        hint = ROWS_ARE_WANTED
     elif isinstance(value, Mapping):
         fields = _listed([str(key) for key in value])
         hint = f"make the field that holds the text ({fields}) a column of its own"
@@ -193,5 +196,14 @@ def _with(table: Table, name: str, values: Sequence[Any]) -> Table:
     return replace(table, columns={name: values}, twice=frozenset())
 
 
-def _is_with_comma(value: Any) -> bool:
+def _plain_number(value: Any) -> str:
+    """What to do about a value that is no number."""
+    if is_with_comma(value):
+        return WITHOUT_COMMAS
+    is_share = isinstance(value, str) and value.rstrip().endswith("%")
+    return "write numbers without %" if is_share else _REPAIR
+
+
+def is_with_comma(value: Any) -> bool:
+    """Whether a value is a number with a comma, of decimals or between thousands."""
     return isinstance(value, str) and _WITH_COMMA.fullmatch(value) is not None

@@ -197,7 +197,9 @@ class FolderReader:
         candidates = [(path, read) for of, path, read in files if of == stem]
         shards = [file for file in files if _SHARD.sub("", file[0]) == stem != file[0]]
         if not candidates and not shards:
-            raise no_split(split, str(self.folder), self.splits(), self._instead(stem))
+            other = "or choose another split in data.select_on and data.report_on"
+            hint = f"{self.instead(stem)}; {other}"
+            raise no_split(split, str(self.folder), self.splits(), hint)
         if not candidates:
             table = _joined(self.folder / stem, shards)
         else:
@@ -217,6 +219,11 @@ class FolderReader:
         files = []
         for path in self._paths():
             if end := suffix_of(path):
+                if path.is_symlink() and not path.exists():
+                    raise DataError(
+                        f"{path} is a link to {path.readlink()}, which is not there",
+                        hint="put the file there, or remove the link",
+                    )
                 suffix = end.removesuffix(PACKED)
                 stem = path.name[: -len(end)]
                 files.append((SUFFIXES.index(suffix), stem, path, READERS[suffix]))
@@ -229,12 +236,10 @@ class FolderReader:
         except OSError as exc:
             raise DataError(f"the folder {self.folder} cannot be read: {exc}") from exc
 
-    def _instead(self, stem: str) -> str:
+    def instead(self, stem: str) -> str:
+        """What files a split may have, and what is there."""
         names = [path.name for path in self._paths()]
         there = ", ".join(names[:_MOST_FILES]) + (", ..." if len(names) > _MOST_FILES else "")
         kinds = ", ".join(SUFFIXES)
         wanted = f"{stem}.* ({kinds}, also with {PACKED}) is looked for there"
-        return (
-            f"{wanted}; the folder holds {there or 'nothing'}; or choose another split in "
-            "data.select_on and data.report_on"
-        )
+        return f"{wanted}; the folder holds {there or 'nothing'}"

@@ -74,6 +74,13 @@ def guess_sets(splits: Splits, label: str = "") -> TaskGuess | None:
         members = {k: _members(_lists(table, name) or []) for k, table in labelled.items()}
         names = class_names(distinct([item for of in members.values() for item in of]))
         why = [f"column '{name}' holds lists of some of {len(names)} classes"]
+        (length, *others) = {len(row) for row in lists}
+        if not others and length > 1 and set(names) in ({"0", "1"}, {"False", "True"}):
+            names = [f"{name} {k}" for k in range(length)]
+            why = [
+                f"column '{name}' holds a 0 or 1 for each of {length} classes: CHECK their names"
+            ]
+            members = {TRAIN: names}
         seen = first_seen({k: class_names(of) for k, of in members.items()})
         return TaskGuess(
             kind=MULTI_LABEL.name,

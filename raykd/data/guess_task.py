@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from raykd.data.columns import ROWS_ARE_WANTED
+from raykd.data.guess_doubts import doubts, refuse_commas, refuse_no_header
 from raykd.data.guess_lists import guess_sets, guess_tags
 from raykd.data.guess_soft import soft_columns, soft_labels
 from raykd.data.guesses import (
@@ -24,12 +26,14 @@ from raykd.data.guesses import (
 from raykd.data.kinds.classification import KIND as CLASSIFICATION
 from raykd.data.kinds.regression import KIND as REGRESSION
 from raykd.data.table import Table
-from raykd.data.values import is_missing, number, spelled, whole
+from raykd.data.values import is_missing, number, shown, spelled, whole
 from raykd.errors import DataError
 
 LABELS = ("label", "labels", "class", "category", "target", "intent", "sentiment", "topic", "team",
           "stars", "score", "rating", "gold", "y", "tag")  # fmt: skip
 """Columns that are labels wherever they hold few values or numbers, the likeliest first."""
+COLUMNS = ("label", "prompt", "response", "context", "messages")
+"""Keys of a description that name one column."""
 CLASSES = frozenset({"label", "labels", "class", "category", "intent", "topic", "team", "tag"})
 """Columns whose whole numbers are numbers of classes where there is none missing among them."""
 PROMPTS = ("prompt", "instruction", "question", "query", "input", "source", "document")
@@ -52,6 +56,21 @@ def guess_task(splits: Splits, label: str = "") -> TaskGuess:
     Raises:
         DataError: No column is a text, or there is no label; or the label column is not there.
     """
+    train = splits[TRAIN]
+    if train.holds_columns():
+        raise DataError(f"{train.origin} has one row of lists", hint=ROWS_ARE_WANTED)
+    guess = _guessed(splits, label)
+    keys = guess.keys
+    for name in [*keys.get("texts", ()), *(keys[key] for key in COLUMNS if key in keys)]:
+        train.column(name)  # there may be two of that name
+    if guess.kind not in (CLASSIFICATION.name, REGRESSION.name):
+        return guess
+    if not label:
+        refuse_no_header(train, keys["label"])
+    return replace(guess, why=[*guess.why, *doubts(splits, keys["label"])])
+
+
+def _guessed(splits: Splits, label: str) -> TaskGuess:
     train = splits[TRAIN]
     if label:
         train.column(label)
@@ -89,10 +108,13 @@ def _no_label(table: Table, soft: Sequence[str]) -> DataError:
             hint="add a column of classes and name it: --label COLUMN; the probabilities then "
             "serve as the teacher (teacher: {outputs: {probabilities: ...}})",
         )
+    hint = "name it: --label COLUMN, or describe the task in a file (raykd init quickstart)"
+    if inner := table.rows_inside():
+        hint = f"the rows seem to stand in '{inner}': write them alone, or one a line"
     return DataError(
         f"no column of {table.origin} seems to be a label or a response (columns: "
         f"{', '.join(table.columns)})",
-        hint="name it: --label COLUMN, or describe the task in a file (raykd init quickstart)",
+        hint=hint,
     )
 
 
@@ -116,6 +138,7 @@ def _labelled(splits: Splits, label: str) -> TaskGuess:
     values = distinct([value for of in by_split.values() for value in of])
     soft = soft_columns(train, (*LABELS, label.strip().lower()))
     texts, why_texts = text_columns(train, [label, *soft])
+    refuse_commas(train, label, values)
     numbers = [number(value) for value in values]
     are_ids = label.strip().lower() in CLASSES and _are_ids(values)
     is_score = None not in numbers and (
@@ -124,13 +147,15 @@ def _labelled(splits: Splits, label: str) -> TaskGuess:
     )
     if is_score:
         return _scored(texts, label, sorted(float(n) for n in numbers if n is not None), why_texts)
-    if not 2 <= len(values) <= MOST_CLASSES:
+    names = class_names(values)
+    if not 2 <= len(names) <= MOST_CLASSES:
+        same = f" ({', '.join(map(shown, values))} are one)" if len(names) < len(values) else ""
         raise DataError(
-            f"column '{label}' of {train.origin} holds {len(values):,} different values, expected "
-            f"2 to {MOST_CLASSES} classes, or numbers",
+            f"column '{label}' of {train.origin} holds {len(names):,} different values{same}, "
+            f"expected 2 to {MOST_CLASSES} classes, or numbers",
             hint="name another column: --label COLUMN",
         )
-    keys = {"texts": texts, "label": label, "labels": class_names(values)}
+    keys = {"texts": texts, "label": label, "labels": names}
     why = [f"column '{label}' holds {len(keys['labels'])} classes"]
     if are_ids and len(values) > _MANY_NUMBERS:
         why[0] += ", by its name: whole numbers without a gap; a score would be kind: regression"

@@ -108,7 +108,7 @@ def text_columns(table: Table, others: Sequence[str]) -> tuple[list[str], str]:
             hint="texts must be text in every row",
         )
     longest = max(sizes, key=lambda name: sizes[name])
-    others = [name for name in sizes if name != longest]
+    others = [name or "a column without a name" for name in sizes if name != longest]
     ignored = f"; not read: {', '.join(others)}" if others else ""
     return [longest], f"column '{longest}' holds the longest texts{ignored}"
 

@@ -17,7 +17,7 @@ from raykd.data.class_names import ClassNames
 from raykd.data.metrics import f1
 from raykd.data.notes import note
 from raykd.data.table import Faults, Table
-from raykd.data.values import is_missing, shown
+from raykd.data.values import is_missing, meaning, number, shown, truth
 from raykd.errors import DataError
 
 _SEPARATORS = re.compile(r"\s*[|;,]\s*")
@@ -29,7 +29,7 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
 
     A set is a list, the same as JSON, or names with ``|``, ``;`` or ``,`` between them; what is
     missing is an empty set. Values are names as in `raykd.data.class_names`, or ids where no value
-    of the column is a name.
+    of the column is a name. Where every list has a 0 or 1 for each class, that is what they are.
 
     Args:
         table: Raw columns.
@@ -42,6 +42,11 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
     """
     names = ClassNames(labels)
     rows = [_items(value, names) for value in table.column(name, f"label of task '{own}'")]
+    if (flags := _flags(rows, len(labels))) is not None:
+        note(
+            f"{table.origin}: column '{name}' holds a 0 or 1 for each class, in the order of labels"
+        )
+        return _told(flags, table, labels)
     every = [item for row in rows if row is not None for item in row]
     by_id = names.may_be_ids and all(names.named(item) is None for item in every)
     label_matrix = np.zeros((len(rows), len(labels)), np.float32)
@@ -52,6 +57,11 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
             what = f"column '{name}' holds {shown(table.columns[name][row])}, expected a list"
             kind = f"rows have no list of classes in column '{name}'"
             faults.add(kind, place, what, 'write lists like ["a", "b"], or a;b')
+            continue
+        if len(items) > len({meaning(item) for item in items}) and _are_flags(items):
+            what = f"column '{name}' holds {shown(table.columns[name][row])}"
+            hint = f"a list of 0 and 1 needs one of them for each of the {len(labels)} classes"
+            faults.add("rows hold a class more than once", place, what, hint)
             continue
         for item in items:
             id_ = names.numbered(item) if by_id else names.named(item)
@@ -65,10 +75,35 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
             else:
                 label_matrix[row, id_] = 1
     faults.check()
+    return _told(label_matrix, table, labels)
+
+
+def _told(label_matrix: Array, table: Table, labels: Sequence[str]) -> Array:
+    """The sets; classes that no row has are told."""
     absent = [label for k, label in enumerate(labels) if not label_matrix[:, k].any()]
     if absent and len(label_matrix):
         note(f"{table.origin}: {len(absent)} of {len(labels)} classes have no row")
     return label_matrix
+
+
+def _flags(rows: Sequence[list[Any] | None], classes: int) -> Array | None:
+    """Sets from lists of a 0 or 1 for each class; None where these are no such lists."""
+    if classes < 2 or any(row is None or len(row) != classes for row in rows):
+        return None
+    if not all(_are_flags(row) for row in rows if row is not None):
+        return None
+    return np.asarray([[_flag(item) for item in row or ()] for row in rows], np.float32)
+
+
+def _are_flags(items: Sequence[Any]) -> bool:
+    return all(_flag(item) in (0, 1) for item in items)
+
+
+def _flag(item: Any) -> float | None:
+    """The number that a value is, truth values included."""
+    parsed = number(item)
+    is_true = truth(item)
+    return is_true if parsed is None else float(parsed)
 
 
 def _items(value: Any, names: ClassNames) -> list[Any] | None:

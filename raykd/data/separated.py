@@ -12,6 +12,7 @@ from pathlib import Path
 from raykd.data.notes import note
 from raykd.data.table import Faults, Table, repeated
 from raykd.data.text_files import lines_of, read_text
+from raykd.data.values import shown
 
 NumberedFields = tuple[int, list[str]]
 """The line that a row begins in, and its fields."""
@@ -75,6 +76,9 @@ def _table(path: Path, rows: Sequence[NumberedFields], faults: Faults, hint: str
         if len(fields) != len(header):
             kind = "rows have not as many fields as the header"
             what = f"has {len(fields)} field(s), the header has {len(header)}"
+            if len(header) == 1:
+                what += f": {shown(header[0])}"
+                hint = "the first line must be the names of the columns"
             faults.add(kind, f"line {line}", what, hint)
     faults.check()
     return table_of(path, header, rows[1:])

@@ -108,6 +108,12 @@ class Table:
         long = [len(value) for value in first if isinstance(value, list | dict)]
         return len(first) == len(long) > 1 and len(set(long)) == 1
 
+    def rows_inside(self) -> str:
+        """The column that seems to hold all rows, where there is one row only; or empty."""
+        if len(self) != 1:
+            return ""
+        return next((name for name, values in self.columns.items() if _are_rows(values)), "")
+
     def well_formed(self) -> Table:
         """The table with U+FFFD for every half of a character; a warning says how many rows.
 
@@ -136,9 +142,8 @@ class Table:
             return f"rename the column {near[0]!r} to '{name}'{where}"
         if len(self.columns) == 1 and any(mark in next(iter(self.columns)) for mark in ",;\t|"):
             return "only one column was found: are fields separated as the name of the file says?"
-        inner = [name for name, values in self.columns.items() if _are_rows(values)]
-        if len(self) == 1 and inner:
-            return f"the rows seem to stand in '{inner[0]}': write them alone, or one a line"
+        if inner := self.rows_inside():
+            return f"the rows seem to stand in '{inner}': write them alone, or one a line"
         if key:
             return f"name one of these columns in {key}, or rename the column"
         return "rename the column, or point data.root to data of this task"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -129,7 +130,7 @@ class UserRows(FileTask):
         roots = [Path()]
         if settings.root is not None:
             roots.append(root_folder(settings.root))
-        if isinstance(source.path, str) and not _is_pattern(source.path):
+        if isinstance(source.path, str):
             folder = self._folder(source.path, roots)
             if folder is not None:
                 return FolderReader(folder=folder, stems=self.hub_splits)
@@ -162,7 +163,7 @@ class UserRows(FileTask):
         return settings.limit
 
     def _folder(self, path: str, roots: list[Path]) -> Path | None:
-        """The folder of a path; None where it is a file.
+        """The folder of a path; None where it is a file or a pattern.
 
         Raises:
             DataError: It is neither.
@@ -173,7 +174,11 @@ class UserRows(FileTask):
                 return place
             if place.exists():
                 return None
+        if _is_pattern(path):
+            return None
         hint = f"name the folder that holds <split>{', '.join(SUFFIXES)}, or files"
+        if "\\" in path and os.sep == "/":
+            hint = "write / between the names of folders, not \\; " + hint
         if "://" in path:
             hint = "a path is of this machine; a data set of the hub is hub: OWNER/NAME"
         raise DataError(f"the folder '{path}' of task {self.name} does not exist", hint=hint)

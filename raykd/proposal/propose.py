@@ -103,7 +103,7 @@ def _with_rows(data: str, label: str) -> tuple[Proposal, Table]:
             there = ", ".join(splits) or "no file that can be read"
             raise DataError(
                 f"'{data}' has no file of the split train (it has {there})",
-                hint="call it train.csv (.tsv, .jsonl, .parquet), or name one file or pattern",
+                hint=f"{reader.instead('train')}; or name one file or a pattern of files",
             )
         names = {
             split: next((n for n in known if n in splits), "") for split, known in _NAMES.items()

@@ -140,6 +140,21 @@ def test_files_that_cannot_be_read_are_reported(folder, path, words):
     assert caught.value.problems()[0].path == ".path"
 
 
+def test_a_folder_may_have_brackets_in_its_name(folder):
+    (folder / "rows [v1]").mkdir()
+    (folder / "a.csv").rename(folder / "rows [v1]" / "train.csv")
+    assert task("rows [v1]").splits(WHERE) == ("train",)
+
+
+def test_a_path_of_windows_and_a_link_to_nothing_are_reported(folder):
+    with pytest.raises(DataError) as caught:
+        task("sub\\c.csv").load("train", WHERE)
+    assert caught.value.hint.startswith("write / between the names of folders, not \\;")
+    (folder / "sub" / "test.csv").symlink_to("moved.csv")
+    with pytest.raises(DataError, match=r"test.csv is a link to moved.csv, which is not there"):
+        task("sub").splits(WHERE)
+
+
 def test_files_with_other_columns_are_reported_in_one_message(folder):
     (folder / "d.csv").write_text("content,mood\nx,neg\n")
     with pytest.raises(DataError, match=r"a.csv has no column 'content', which other files of"):

@@ -171,6 +171,13 @@ def test_packed_files_are_read(tmp_path):
     assert FolderReader(folder=tmp_path).read("train").columns == {"a": ["1"], "b": ["2"]}
 
 
+def test_a_first_line_of_one_field_is_shown(tmp_path):
+    (tmp_path / "a.csv").write_text("# made by a program\ntext,label\nx,y\n")
+    with pytest.raises(DataError, match=r"header has 1: '# made by a program'") as caught:
+        read_csv(tmp_path / "a.csv")
+    assert caught.value.hint == "the first line must be the names of the columns"
+
+
 def test_the_limit_of_other_readers_of_csv_stays(tmp_path):
     before = csv.field_size_limit()
     read_csv(write(tmp_path, "t.csv", "a\n" + "x" * 200_000 + "\n"))

@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from raykd.data.label_sets import label_sets, score_sets
+from raykd.data.notes import listening
 from raykd.data.table import Table
 from raykd.errors import DataError
 
@@ -38,6 +39,28 @@ def test_a_set_is_the_same_in_every_spelling(value, expected):
 def test_ids_count_where_no_value_is_a_name():
     assert read([0, 2], [1]) == [[1, 0, 1], [0, 1, 0]]
     assert read(["1"], ["5"], labels=("1", "5")) == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ([1, 1, 0], [0, 0, 1], [0, 0, 0]),
+        ([1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]),
+        ([True, True, False], [False, False, True], [False, False, False]),
+        ("[1, 1, 0]", "[0, 0, 1]", "[0, 0, 0]"),
+    ],
+)
+def test_lists_of_a_number_for_each_class_are_no_lists_of_ids(rows):
+    with listening() as heard:
+        assert read(*rows) == [[1, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert heard == ["rows: column 'topics' holds a 0 or 1 for each class, in the order of labels"]
+
+
+def test_lists_of_numbers_for_more_or_fewer_classes_are_refused():
+    for row in ([1, 1, 0, 0], [1, 1]):
+        with pytest.raises(DataError, match="row 1: column 'topics' holds the list") as caught:
+            read(row, row)
+        assert "one of them for each of the 3 classes" in caught.value.hint
 
 
 @pytest.mark.parametrize(
