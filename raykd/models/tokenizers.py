@@ -58,6 +58,8 @@ def load_tokenizer(name: str) -> Any:  # a fast PreTrainedTokenizerBase
             hint="install it: pip install sentencepiece",
         )
     tokenizer = _opened(folder, name, (*words, *pieces))
+    if words and words[0] != "tokenizer.json" and not pieces:
+        _check_is_read(tokenizer, folder / words[0], name)
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         # Decoders have none; masks mark the padding, so any token will do.
         tokenizer.pad_token = tokenizer.eos_token
@@ -68,6 +70,28 @@ def load_tokenizer(name: str) -> Any:  # a fast PreTrainedTokenizerBase
             hint="choose another model",
         )
     return tokenizer
+
+
+def _check_is_read(tokenizer: Any, file: Path, name: str) -> None:
+    """Refuse a tokenizer that does not know a token of its file.
+
+    The library makes up one that knows no word where the model's kind has other files.
+
+    Raises:
+        SpecError: It is one.
+    """
+    if file.suffix == ".json":
+        listed = set(read_json(file))
+    else:
+        listed = set(file.read_text("utf-8", errors="replace").splitlines())
+    known = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    if listed and not known & listed:
+        raise SpecError(
+            f"the tokenizer of '{name}' ({type(tokenizer).__name__}) is not made from {file.name}: "
+            f"it knows none of the {len(listed):,} tokens there, and would read every text as "
+            "unknown",
+            hint=f"copy the model's tokenizer.json, or one of {', '.join(_PIECES)}, into its folder",
+        )
 
 
 def _opened(folder: Path, name: str, files: tuple[str, ...]) -> Any:

@@ -425,7 +425,8 @@ def test_91_to_96_files_of_another_architecture_are_refused(place, model_type):
     change_config(place / "m", model_type=model_type)
     with pytest.raises(RaykdError, match=r"teacher\.model: .*'m'") as error:
         reviews(place)
-    assert re.search("lacks the weight|has shape|no usable tokenizer", str(error.value))
+    said = "lacks the weight|has shape|no usable tokenizer|is not made from vocab.txt"
+    assert re.search(said, str(error.value))
     assert "did you mean" not in error.value.hint
 
 
@@ -433,6 +434,11 @@ def test_91_to_96_files_of_another_architecture_are_refused(place, model_type):
 def test_91_to_96_files_that_fit_under_another_name_are_reported(place, model_type):
     write_encoder(place / "m")
     change_config(place / "m", model_type=model_type)
+    # Without the name of the tokenizer, the one of this kind is made up, and knows no word.
+    output, hint = refused(lambda: reviews(place), SpecError)
+    assert "is not made from vocab.txt: it knows none of the 18 tokens there" in output
+    assert "sentencepiece.bpe.model" in hint
+    (place / "m/tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
     assert any("begin with 'bert.', taken off" in note for note in reviews(place).notes)
 
 
