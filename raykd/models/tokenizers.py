@@ -90,7 +90,7 @@ def _check_is_read(tokenizer: Any, file: Path, name: str) -> None:
             f"the tokenizer of '{name}' ({type(tokenizer).__name__}) is not made from {file.name}: "
             f"it knows none of the {len(listed):,} tokens there, and would read every text as "
             "unknown",
-            hint=f"copy the model's tokenizer.json, or one of {', '.join(_PIECES)}, into its folder",
+            hint=f"copy its tokenizer.json, or one of {', '.join(_PIECES)}, into the folder",
         )
 
 
