@@ -49,6 +49,8 @@ FILE = ".jinja"
 PLACE = re.compile(r"\{(prompt|context)\}")
 """A place of a template that is a plain text."""
 
+SPOKEN = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
+"""Further entries of messages that hold what somebody says."""
 _MARK = "\ufdd0"  # a noncharacter: no text holds it
 
 
@@ -140,6 +142,24 @@ class ChatTemplate:
             place=self._place(turns[:-1], mark, prompt),
             lead=lead,
         )
+
+    def unread(self, turns: Sequence[Turn]) -> list[str]:
+        """Which entries of turns the template leaves out, though they hold what somebody says.
+
+        Raises:
+            DataError: The template refuses the conversation.
+        """
+        messages = [message(turn) for turn in turns if turn.more]
+        said = [key for key in SPOKEN if any(one.get(key) for one in messages)]
+        return [key for key in said if not self._reads(turns, key)]
+
+    def _reads(self, turns: Sequence[Turn], key: str) -> bool:
+        """Whether the template writes something else, or nothing, without an entry of turns."""
+        whole = self._render(turns, generate=False)
+        try:
+            return whole != self._render([turn.without(key) for turn in turns], generate=False)
+        except DataError:
+            return True
 
     def _ended(self, response: str) -> str:
         """A response without what follows the token that ends a text, and without blanks there."""

@@ -38,6 +38,11 @@ class Turn:
         """The same turn with another text."""
         return replace(self, content=content)
 
+    def without(self, key: str) -> Turn:
+        """The same turn without one of the further entries."""
+        more = {name: of for name, of in json.loads(self.more or "{}").items() if name != key}
+        return replace(self, more=json.dumps(more, sort_keys=True) if more else "")
+
 
 def message(turn: Turn) -> dict[str, Any]:
     """A turn as chat templates read it."""

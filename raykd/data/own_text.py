@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from raykd.data.chat_templates import (
 )
 from raykd.data.conversations import Conversation, Turn, conversations, unanswered
 from raykd.data.keys import at_key
+from raykd.data.notes import note
 from raykd.data.prompts import PromptLayout, frame, token_counts
 from raykd.data.table import Faults, Table
 from raykd.data.text_generation import Example, GenerationTask, rows_of
@@ -186,6 +188,9 @@ class OwnText(GenerationTask, UserRows):
         template = self._template(tokenizer)
         texts_of_turns = zip(rows.fields["turns"], rows.texts[1], strict=True)
         turns = [(*of[:-1], of[-1].with_content(text)) for of, text in texts_of_turns]
+        if unread := Counter(key for own in turns for key in template.unread(own)):
+            parts = " and ".join(f"{key} of {count:,}" for key, count in unread.items())
+            note(f"{self.name}: the chat template leaves out {parts} conversations")
         if self.too_long == "oldest_turns":
             turns = self._without_oldest(turns, template, max_length)
         places = [

@@ -109,6 +109,27 @@ def test_the_last_response_is_learnt_or_all_of_them(chatting, form):
     assert chatting.decode(last.prompt(0)).endswith("and?<|im_end|>\n<|im_start|>assistant\n")
 
 
+def test_calls_of_tools_and_thoughts_that_the_template_does_not_write_are_counted(chatting):
+    call = {"function": {"name": "look", "arguments": "{}"}}
+    asked = [
+        {"role": "user", "content": "what"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "3"},
+        {"role": "assistant", "content": "it is 3", "reasoning_content": "hm", "name": "Ann"},
+    ]
+    rows = task(messages="m").read_table(Table(columns={"m": [asked, CHAT]}, origin="rows"))
+    with listening() as heard:
+        task(messages="m").encode(rows, chatting, 96)
+    unread = "tool_calls of 1 and reasoning_content of 1 conversations"
+    assert heard == [f"mine: the chat template leaves out {unread}"]
+    reads = TEMPLATES["chatml"].replace(
+        "m.content", "(m.reasoning_content or '') + m.content + (m.tool_calls or '') | string"
+    )
+    with listening() as heard:
+        task(messages="m", template=reads).encode(rows, chatting, 96)
+    assert heard == []
+
+
 def test_an_encoder_reads_the_turns_before_the_response(tokenizer):
     own = task(messages="m", too_long="oldest_turns").read_by("seq2seq")
     rows = rows_of(own, m=[CHAT])
