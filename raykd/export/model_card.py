@@ -23,6 +23,7 @@ from raykd.results.diagnose import diagnose
 from raykd.results.public import public, public_name, without_addresses, without_folders
 from raykd.results.records import TaskRecord, TeacherRecord
 from raykd.results.sentences import own_interval
+from raykd.results.student_speed import of_student
 from raykd.results.summary import (
     ArmSummary,
     arm_summaries,
@@ -161,6 +162,7 @@ def _facts(
     if teacher is not None:
         size = f", {teacher.parameters:,} parameters" if teacher.parameters else ""
         facts["teacher"] = f"{public(teacher.model)}{size}"
+        facts["next to the teacher"] = of_student(student.result, student.trial, teacher)
     return {name: value for name, value in facts.items() if value}
 
 

@@ -17,6 +17,7 @@ from raykd.results.finetune_trial import FinetuneTrial as FinetuneTrial
 from raykd.results.logger_record import LoggerRecord
 from raykd.results.outside_score import OutsideScore as OutsideScore
 from raykd.results.seed_plan_record import SeedPlanRecord
+from raykd.results.speed_record import SpeedRecord as SpeedRecord
 
 
 class Status(StrEnum):
@@ -165,6 +166,7 @@ class TeacherRecord:
         seeds: Teachers that were trained, this one and those that diverged included.
         usage: What its answers from behind an address took, as
             `raykd.teachers.endpoint.asking.Usage` has it; empty for another teacher.
+        speed: How fast it is next to the initial student; None where that was not measured.
     """
 
     task: str
@@ -192,6 +194,7 @@ class TeacherRecord:
     seed_scores: Mapping[str, float] = field(default_factory=dict)
     seeds: int = 1
     name: str = ""
+    speed: SpeedRecord | None = None
 
 
 UNLABELLED = "without a label"

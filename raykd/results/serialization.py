@@ -12,9 +12,16 @@ from typing import Any, TypeVar
 
 from raykd.results.finetune_trial import FinetuneTrial
 from raykd.results.logger_record import LoggerRecord
-from raykd.results.records import Evaluation, Status, TaskRecord, TeacherRecord, TrialResult
+from raykd.results.records import (
+    Evaluation,
+    SpeedRecord,
+    Status,
+    TaskRecord,
+    TeacherRecord,
+    TrialResult,
+)
 
-R = TypeVar("R", TrialResult, TeacherRecord, TaskRecord, Evaluation, LoggerRecord)
+R = TypeVar("R", TrialResult, TeacherRecord, TaskRecord, Evaluation, LoggerRecord, SpeedRecord)
 
 
 _FIELDS: dict[type[Any], Mapping[str, Any]] = {}
@@ -29,7 +36,7 @@ _EARLIER_USAGE: Mapping[str, str] = {
 
 
 def to_dict(
-    record: TrialResult | TeacherRecord | TaskRecord | Evaluation | LoggerRecord,
+    record: TrialResult | TeacherRecord | TaskRecord | Evaluation | LoggerRecord | SpeedRecord,
 ) -> dict[str, Any]:
     """A record as plain data; tuples become lists, the status its name."""
     return {f.name: _plain(getattr(record, f.name)) for f in dataclasses.fields(record)}
@@ -86,7 +93,7 @@ def json_safe(value: Any) -> Any:  # any plain data
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Evaluation):
+    if isinstance(value, Evaluation | SpeedRecord):
         return to_dict(value)
     if isinstance(value, FinetuneTrial):
         return json_safe(dataclasses.asdict(value))
@@ -102,6 +109,8 @@ def _plain(value: Any) -> Any:
 def _revive(name: str, value: Any) -> Any:
     if name == "history":
         return tuple(from_dict(Evaluation, e) for e in value)
+    if name == "speed" and isinstance(value, Mapping):
+        return from_dict(SpeedRecord, value)
     if name == "tried":
         return tuple(_tried(one) for one in value)
     if name == "status":

@@ -140,4 +140,5 @@ def teacher_record(
         },
         usage=dict(setup.usage),
         name=setup.named,
+        speed=prepared.speed,
     )

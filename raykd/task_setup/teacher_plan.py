@@ -69,6 +69,7 @@ def _inputs(spec: SweepSpec, setup: TaskSetup) -> TaskInputs:
         dtype=spec.teacher.dtype,
         precision=settings.precision,
         frozen_precision=spec.teacher.precision,
+        student_precision=str(spec.train.fixed.get("precision", TrainSettings().precision)),
         sharded=spec.teacher.sharding == FULL,
         own_prompts=setup.own_prompts,
         given=setup.given,

@@ -65,6 +65,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         seed_scores=dict(made.seed_scores),
         history=made.history,
         tried=made.tried,
+        speed=made.speed,
         parameters=made.parameters,
         forwards=made.rows,
         distinct=distinct,

@@ -34,7 +34,7 @@ from raykd.models.files import write_aligned, write_readable
 from raykd.models.model_factory import ModelFactory
 from raykd.models.signals.ragged import Ragged
 from raykd.models.weights import ModelState
-from raykd.results.records import Evaluation, FinetuneTrial
+from raykd.results.records import Evaluation, FinetuneTrial, SpeedRecord
 from raykd.teachers import cache_index
 from raykd.teachers.cache_index import PART, PARTS, TEACHER
 from raykd.teachers.cached_signals import CachedSignal, SignalMetadata, overlaps
@@ -84,6 +84,7 @@ _TYPES: Mapping[str, type[Any]] = {
         TrainedTeacher, StoredPart, SignalMetadata, TokenizedDataset, EvalReferences,
         PlainTokenizer, ModelFactory,
         ModelState, RandomInitConfig, ModelDims, Evaluation, FinetuneTrial, AnalysisResult,
+        SpeedRecord,
     )
 }  # fmt: skip
 

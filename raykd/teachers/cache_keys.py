@@ -35,11 +35,14 @@ from raykd.teachers.vocab_cache.signal import VocabularyScores
 FORMAT = 6
 """Of the files of the cache; entries of another format are made again."""
 
-RECORDED, TEST_OUTPUTS, SCORES, SCORED, SEEDS, TEXTS, ANALYSES, STUDENT, PRECISION_ERROR = (
+RECORDED, TEST_OUTPUTS, SCORES, SCORED, SEEDS, TEXTS, ANALYSES, STUDENT, PRECISION_ERROR, SPEED = (
     "recorded/", "test_outputs/", "scores/", "scored_logits/", "seeds/", "texts/", "analyses/",
-    "student", "precision_error",
+    "student", "precision_error", "speed",
 )  # fmt: skip
 """What names of parts begin with."""
+
+MADE_ALONG = (SPEED,)
+"""Parts that are made where others are, and for which alone no teacher is opened again."""
 
 _NAMED_ELSEWHERE = ("precision", "sharding")
 """Settings of training that are named apart, or, like the number of ranks, decide no weight."""
@@ -193,7 +196,21 @@ def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
         looked = [rows.digest("train"), rows.digest("validation"), _student(inputs, values),
                   inputs.precision, inputs.context().compared_vocabulary]  # fmt: skip
         values[ANALYSES + analysis_name(analysis)] = [ran, looked, _analysis(inputs, analysis)]
-    return values
+    return values | _timed(inputs, rows)
+
+
+def _timed(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
+    """What decides how long teacher and student take for a row: all but the student's weights."""
+    student = inputs.student
+    if inputs.sharded:
+        return {}
+    decisive = [
+        student if isinstance(student, StudentFromTeacher) else _architecture(student),
+        [inputs.max_length, inputs.teacher_pad, inputs.student_pad, inputs.student_precision],
+        [rows.digest("validation"), rows.of(inputs.student_splits["validation"])],
+        code_digest("raykd.training.latency"),
+    ]
+    return {SPEED: decisive}
 
 
 def _tokens(inputs: TaskInputs, role: str) -> bool:
@@ -241,13 +258,18 @@ def _analysis(inputs: TaskInputs, analysis: TeacherAnalysis) -> list[str]:
 def factory_identity(factory: ModelFactory) -> Mapping[str, Any]:
     """How a model begins, wherever its files are."""
     state = factory.state
-    config = dict(state.config) if state is not None else {}
+    weights = None if state is None else [digest_of(state.tensors), sorted(state.bf16)]
+    return {**_architecture(factory), "weights": weights}
+
+
+def _architecture(factory: ModelFactory) -> Mapping[str, Any]:
+    """What a model is but for its weights."""
+    config = dict(factory.state.config) if factory.state is not None else {}
     return {
         "kind": [factory.kind, factory.num_labels],
         "sizes": [factory.dims, factory.random_init],
         # Dropout, activation and the order of classes are in the configuration only.
         "config": {k: _canonical(v) for k, v in config.items() if k not in _NO_MATTER},
-        "weights": None if state is None else [digest_of(state.tensors), sorted(state.bf16)],
     }
 
 

@@ -11,11 +11,13 @@ from raykd.models.weights import ModelState
 from raykd.teachers import cache, cache_index
 from raykd.teachers.cache_keys import (
     ANALYSES,
+    MADE_ALONG,
     PRECISION_ERROR,
     RECORDED,
     SCORED,
     SCORES,
     SEEDS,
+    SPEED,
     STUDENT,
     TEST_OUTPUTS,
     TEXTS,
@@ -80,6 +82,8 @@ def look_up_parts(
                 seconds += kept.seconds
         if name not in signals and name not in values:
             missing.append(name)
+    if all(name in MADE_ALONG for name in missing):
+        missing = []
     made = _made(inputs, values, signals)
     made = replace(
         made,
@@ -133,4 +137,5 @@ def _made(
         analysis_results=of(ANALYSES),
         precision_error=values.get(PRECISION_ERROR, {}),
         student=values.get(STUDENT),
+        speed=values.get(SPEED),
     )

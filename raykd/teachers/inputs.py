@@ -54,6 +54,7 @@ class TaskInputs:
         dtype: How recorded hidden states are kept.
         precision: Number format of the teacher's training, and of the scores of its texts.
         frozen_precision: Number format of its weights where it is scored, recorded, or run online.
+        student_precision: What ``train.precision`` of the students is; they are timed with it.
         sharded: Whether they are spread over the ranks of a slot there.
         own_prompts: Prompts of signals that are not the train rows, by the name of the signal.
         fingerprint: Identity of all of the above.
@@ -84,6 +85,7 @@ class TaskInputs:
     dtype: str
     precision: str = "auto"
     frozen_precision: str = "fp32"
+    student_precision: str = "auto"
     sharded: bool = False
     own_prompts: Mapping[str, TextPrompts] = field(default_factory=dict)
     fingerprint: str

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from raykd.data.base import Array, TokenizedDataset
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
-from raykd.results.records import Evaluation, FinetuneTrial
+from raykd.results.records import Evaluation, FinetuneTrial, SpeedRecord
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.teacher_variants import AnalysisResult
 
@@ -35,6 +35,7 @@ class PreparedParts:
         precision_error: How far its outputs are from those in float32, by kind of signal; empty
             where it runs in float32.
         student: How students begin that are made of the teacher.
+        speed: How fast the teacher is next to the initial student; None where it was not measured.
         rows: Rows that were passed through the teacher.
         seconds: Time it took.
     """
@@ -52,6 +53,7 @@ class PreparedParts:
     analysis_results: Mapping[str, AnalysisResult] = field(default_factory=dict)
     precision_error: Mapping[str, float] = field(default_factory=dict)
     student: ModelFactory | None = None
+    speed: SpeedRecord | None = None
     rows: int = 0
     seconds: float = 0.0
 
@@ -72,6 +74,7 @@ class PreparedParts:
             analysis_results={**self.analysis_results, **more.analysis_results},
             precision_error=more.precision_error or self.precision_error,
             student=more.student or self.student,
+            speed=more.speed or self.speed,
             rows=self.rows + more.rows,
             seconds=self.seconds + more.seconds,
         )

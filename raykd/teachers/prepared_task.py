@@ -12,7 +12,7 @@ from raykd.models.base import ModelDims
 from raykd.models.file_arrays import in_memory, mapped
 from raykd.models.model_factory import ModelFactory
 from raykd.models.weights import ModelState
-from raykd.results.records import Evaluation, FinetuneTrial
+from raykd.results.records import Evaluation, FinetuneTrial, SpeedRecord
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.teacher_variants import AnalysisResult
 
@@ -58,6 +58,7 @@ class PreparedTask:
             diverged.
         history: Evaluations during fine-tuning.
         tried: Trainings of the search for its settings; empty without one.
+        speed: How fast it is next to the initial student; None where that was not measured.
         parameters: The teacher's number of weights.
         forwards: Rows passed through the teacher after fine-tuning, over all preparations that
             made what is here.
@@ -95,6 +96,7 @@ class PreparedTask:
     distinct: int
     seconds: float
     tried: tuple[FinetuneTrial, ...] = ()
+    speed: SpeedRecord | None = None
     scored_logits: Mapping[str, Array] = field(default_factory=dict)
     seed_scores: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 

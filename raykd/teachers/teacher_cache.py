@@ -290,6 +290,7 @@ def _values(made: PreparedParts, missing: Sequence[str]) -> dict[str, object]:
         **{cache_keys.TEXTS + name: rows for name, rows in made.teacher_texts.items()},
         **{cache_keys.ANALYSES + name: result for name, result in made.analysis_results.items()},
         cache_keys.STUDENT: made.student,
+        cache_keys.SPEED: made.speed,
         cache_keys.PRECISION_ERROR: dict(made.precision_error) or None,
     }
     return {n: v for n, v in whole.items() if n in missing and v is not None}

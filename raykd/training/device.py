@@ -300,10 +300,16 @@ def width(model: nn.Module) -> int:
     return widths.most_common(1)[0][0] if widths else 0
 
 
-def _describe(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """A device in words: a GPU by its name, or a CPU."""
     if device.type == "cuda":
         return f"GPU ({torch.cuda.get_device_name(device)})"
-    return "CPU (avx512_bf16 or amx_bf16 on x86, bf16 on ARM)"
+    return "CPU"
+
+
+def _describe(device: torch.device) -> str:
+    what = "" if device.type == "cuda" else " (avx512_bf16 or amx_bf16 on x86, bf16 on ARM)"
+    return device_name(device) + what
 
 
 def built_for_gpus() -> bool:

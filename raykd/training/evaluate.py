@@ -1,9 +1,7 @@
-"""A model's predictions on a split, their score, and how long one row takes."""
+"""A model's predictions on a split, and their score."""
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,11 +17,8 @@ from raykd.losses.targets import Divergence
 from raykd.methods.base import TeacherOutputsFn
 from raykd.models.base import Subnet
 from raykd.models.forward import forward
-from raykd.training.inference import InferenceSetup, inference_batches, inference_pass
+from raykd.training.inference import InferenceSetup, inference_batches
 from raykd.training.text_metrics import texts_of
-
-LATENCY_ROWS = 30
-LATENCY_WARMUP = 5
 
 
 def predict(
@@ -316,24 +311,3 @@ def _checked(metrics: Mapping[str, float], rows: int) -> Mapping[str, float]:
             hint="where the loss grew before, the training diverged: lower lr",
         )
     return metrics
-
-
-def latency_ms(
-    model: nn.Module,
-    encoded: TokenizedDataset,
-    setup: InferenceSetup,
-) -> float:
-    """Median milliseconds from one tokenised row to its logits, in batches of one row.
-
-    Rows are spread over the lengths of the split. Every rank measures itself; nothing is exchanged.
-    """
-    order = np.argsort(encoded.lengths(), kind="stable")
-    picked = order[np.linspace(0, len(order) - 1, LATENCY_ROWS).astype(int)]
-    seconds: list[float] = []
-    with inference_pass(model, setup):
-        for row in np.concatenate([picked[:LATENCY_WARMUP], picked]):
-            began = time.perf_counter()
-            batch = setup.collate(encoded, np.asarray([row])).to(setup.world.device)
-            forward(model, batch).logits.float().cpu()
-            seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[LATENCY_WARMUP:]) * 1e3

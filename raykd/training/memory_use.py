@@ -69,11 +69,20 @@ def memory_mb(model: nn.Module, encoded: TokenizedDataset, setup: InferenceSetup
         encoded: Rows, of which the longest is scored alone.
         setup: Its precision, and how rows are padded.
     """
-    weights = [*model.parameters(), *model.buffers()]
-    held = {w.untyped_storage()._cdata: w.untyped_storage().nbytes() for w in weights}
+    weights = _weights(model)
     longest = int(np.argmax(encoded.lengths()))
     batch = setup.collate(encoded, np.asarray([longest])).to(setup.world.device)
     counted = _TensorBytes(weights)
     with inference_pass(model, setup), torch.compiler.set_stance("force_eager"), counted:
         forward(model, batch).logits.float()
-    return (sum(held.values()) + counted.peak) / 1e6
+    return (weight_bytes(model) + counted.peak) / 1e6
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """Bytes of the weights of a model and of its buffers, shared ones counted once."""
+    storages = [weight.untyped_storage() for weight in _weights(model)]
+    return sum({storage._cdata: storage.nbytes() for storage in storages}.values())
+
+
+def _weights(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]

@@ -14,14 +14,9 @@ from raykd.models.base import Subnet
 from raykd.models.signals.logits import Logits
 from raykd.teachers.open_teacher import open_offline
 from raykd.teachers.prepared_task import PreparedTask
-from raykd.training.evaluate import (
-    Scored,
-    latency_ms,
-    score,
-    score_by_row,
-    teacher_divergence,
-)
+from raykd.training.evaluate import Scored, score, score_by_row, teacher_divergence
 from raykd.training.inference import InferenceSetup
+from raykd.training.latency import latency_ms
 from raykd.training.memory_use import memory_mb
 
 

@@ -204,6 +204,11 @@ def test_teacher_runs_once_per_row_and_confirm_pairs_seeds(
     result, _ = stopped_early
     (teacher,) = result.teachers
     assert teacher.forwards == teacher.distinct == 96 + 240 + 240
+    assert teacher.speed is not None
+    assert teacher.speed.rows == 30
+    assert teacher.speed.teacher_bytes > teacher.speed.student_bytes > 0
+    assert teacher.speed.teacher_ms > 0
+    assert teacher.speed.student_ms > 0
     confirmed = [t for t in result.trials if t.stage == "confirm"]
     assert len(confirmed) == 3 * 2
     assert all("test/accuracy" in t.metrics for t in confirmed)
@@ -219,6 +224,7 @@ def test_the_exported_student_gives_the_recorded_predictions(
     result, folder = stopped_early
     run, to = folder / "runs" / result.run, tmp_path / "student"
     assert main(["export", str(run), str(to), "--arm", "kd"]) == 0
+    assert "| next to the teacher | 3." in (to / "README.md").read_text()
     exported = json.loads((to / "raykd.json").read_text())["trial"]
     (trial,) = (t for t in result.trials if t.trial_id == exported)
     rows = set_up_task(spec_from_dict(result.spec), trial.task).rows["test"]

@@ -1,4 +1,4 @@
-"""What each arm cost: device time of its search, its confirm runs and its share of the teacher."""
+"""What each arm cost in device time, and what its students cost next to the teacher."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from raykd.report.charts import duration, hours
 from raykd.report.section import Section, template
 from raykd.results.costs import teacher_share
-from raykd.results.records import Status, SweepResult
+from raykd.results.records import Status, SweepResult, TeacherRecord
 from raykd.results.scales import Scale
+from raykd.results.student_speed import HOW_TIMED, describe_size, describe_speed, is_measurable
 from raykd.results.summary import ArmSummary, arm_summaries, scale_of
 
 BEYOND = "of them beyond a constraint"
@@ -22,11 +23,13 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostsRecord:
-    """A table of each task."""
+    """A table of each task, and sentences on each teacher that is a model here."""
 
     heading: str
     columns: tuple[str, ...]
     tasks: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+    speeds: tuple[str, ...]
+    how_timed: str
 
 
 def record(result: SweepResult) -> CostsRecord | None:
@@ -45,6 +48,7 @@ def record(result: SweepResult) -> CostsRecord | None:
         tasks.append((task, tuple(rows)))
     is_bounded = bool((result.spec.get("search") or {}).get("constraints"))
     shown = [k for k, name in enumerate(COLUMNS) if is_bounded or name != BEYOND]
+    measurable = [t for t in result.teachers if is_measurable(result, t)]
     spent = math.fsum(totals)
     teachers = 100 * math.fsum(shares) / spent if spent else 0.0
     return CostsRecord(
@@ -53,12 +57,19 @@ def record(result: SweepResult) -> CostsRecord | None:
         tasks=tuple(
             (task, tuple(tuple(row[k] for k in shown) for row in rows)) for task, rows in tasks
         ),
+        speeds=tuple(_speed(result, teacher) for teacher in measurable),
+        how_timed=HOW_TIMED if any(teacher.speed for teacher in measurable) else "",
     )
 
 
 def render(r: CostsRecord) -> str:
     """The tables."""
     return template("costs", r)
+
+
+def _speed(result: SweepResult, teacher: TeacherRecord) -> str:
+    place = f"{teacher.task} ({teacher.name})" if teacher.name else teacher.task
+    return f"{place}: {describe_size(result, teacher)}. {describe_speed(result, teacher)}"
 
 
 def _row(arm: ArmSummary, scale: Scale, share: float, total: float) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from raykd.errors import RaykdError
 from raykd.results.export import as_csv, as_json
 from raykd.results.finetune_trial import FinetuneTrial
 from raykd.results.logger_record import LoggerRecord
-from raykd.results.records import Status, TeacherRecord, TrialResult
+from raykd.results.records import SpeedRecord, Status, TeacherRecord, TrialResult
 from raykd.results.serialization import from_dict, json_safe, to_dict
 from raykd.results.store import load_results
 from tests.synthetic_run import Builder, write_run
@@ -33,6 +33,20 @@ def test_a_teacher_with_its_search_round_trips_through_json(full_run: Builder):
     again = from_dict(TeacherRecord, json.loads(plain)).tried
     assert again[0] == tried[0]
     assert math.isnan(again[1].score)
+
+
+def test_how_fast_a_teacher_is_round_trips_and_older_runs_have_none(full_run: Builder):
+    given = load_results(full_run.folder).teachers[0]
+    speed = SpeedRecord(
+        teacher_ms=2.6, student_ms=0.8, low=2.9, high=3.4, teacher_bytes=696, student_bytes=175,
+        teacher_precision="fp32", student_precision="fp32", rows=30, device="CPU", threads=1,
+    )  # fmt: skip
+    plain = json.loads(json.dumps(to_dict(dataclasses.replace(given, speed=speed))))
+    assert from_dict(TeacherRecord, plain).speed == speed
+    del plain["speed"]
+    assert from_dict(TeacherRecord, plain).speed is None
+    with pytest.raises(TypeError, match="teacher_ms of a SpeedRecord is 'fast'"):
+        from_dict(TeacherRecord, {**plain, "speed": {"teacher_ms": "fast"}})
 
 
 def test_unknown_keys_of_newer_runs_are_passed_over(full_run: Builder):

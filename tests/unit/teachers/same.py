@@ -13,7 +13,7 @@ from raykd.teachers.prepared_task import PreparedTask
 def timeless(prepared: PreparedTask) -> PreparedTask:
     """A prepared task without what a clock said of it."""
     history = tuple(dataclasses.replace(e, seconds=0.0) for e in prepared.history)
-    return dataclasses.replace(prepared, seconds=0.0, history=history)
+    return dataclasses.replace(prepared, seconds=0.0, history=history, speed=None)
 
 
 def same(one: object, two: object) -> bool:

@@ -3,9 +3,8 @@ import pytest
 import torch
 
 from raykd.errors import TrialError
-from raykd.training import evaluate
 from raykd.training.device import DistributedContext
-from raykd.training.evaluate import latency_ms, predict, score, score_by_row
+from raykd.training.evaluate import predict, score, score_by_row
 from raykd.training.inference import InferenceSetup
 from raykd.training.settings import TrainSettings
 from tests.unit.training.toys import COLLATOR, CPU, FirstToken, bert, encoded
@@ -78,23 +77,3 @@ def test_a_metric_that_is_not_finite_ends_the_trial():
 
     with pytest.raises(TrialError, match="metric 'accuracy' is nan"):
         score(bert(), Undefined(), ROWS, InferenceSetup(TrainSettings(), COLLATOR, WORLD))
-
-
-def test_latency_is_the_median_time_of_single_rows_after_a_warm_up(monkeypatch):
-    rows: list[int] = []
-    clock = iter(range(10**9))
-
-    def collate(encoded, numbers):
-        assert len(numbers) == 1
-        rows.append(int(numbers[0]))
-        if len(rows) <= evaluate.LATENCY_WARMUP:
-            next(clock)  # the first ones are slower
-        return COLLATOR(encoded, numbers)
-
-    monkeypatch.setattr(evaluate.time, "perf_counter", lambda: next(clock) / 1e3)
-    actual = latency_ms(
-        bert(), encoded(5), InferenceSetup(TrainSettings(precision="fp32"), collate, WORLD)
-    )
-    assert actual == pytest.approx(1.0)
-    assert len(rows) == evaluate.LATENCY_WARMUP + evaluate.LATENCY_ROWS
-    assert set(rows) == set(range(5))

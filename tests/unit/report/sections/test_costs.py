@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+from raykd.report.markdown import render_markdown
 from raykd.report.sections import costs
-from raykd.results.records import SweepResult
+from raykd.results.records import SpeedRecord, SweepResult
 from raykd.results.store import load_results
 from tests.synthetic_run import Builder
 
@@ -43,3 +45,31 @@ def test_the_heading_is_the_sum(result: SweepResult):
         f"{(trials + teachers) / 3600:.2f} device hours in all, {share:.2g} % of them for teachers"
     )
     assert "borne in equal parts" in costs.render(actual)
+
+
+def test_students_stand_next_to_their_teacher_where_both_were_timed(result: SweepResult):
+    speed = SpeedRecord(
+        teacher_ms=8.0, student_ms=2.0, low=3.9, high=4.2, teacher_bytes=440_000_000,
+        student_bytes=44_000_000, teacher_precision="fp32", student_precision="fp32", rows=30,
+        device="CPU", threads=2,
+    )  # fmt: skip
+    first, second = result.teachers
+    timed = dataclasses.replace(result, teachers=(dataclasses.replace(first, speed=speed), second))
+    actual = costs.record(timed)
+    assert actual is not None
+    assert [line.partition(": ")[0] for line in actual.speeds] == ["glue/rte", "glue/mrpc"]
+    assert "it is 10 times smaller. A row takes the student 2 ms" in actual.speeds[0]
+    assert "4.0 times faster" in actual.speeds[0]
+    assert "was not measured: this run folder has no measurement" in actual.speeds[1]
+    page = costs.render(actual)
+    assert "<h3>Student and teacher</h3>" in page
+    assert "were timed by turns" in page
+    assert all(line in render_markdown(timed) for line in actual.speeds)
+
+
+def test_a_teacher_behind_an_address_has_no_line(result: SweepResult):
+    given = tuple(dataclasses.replace(t, parameters=0) for t in result.teachers)
+    actual = costs.record(dataclasses.replace(result, teachers=given))
+    assert actual is not None
+    assert (actual.speeds, actual.how_timed) == ((), "")
+    assert "Student and teacher" not in costs.render(actual)

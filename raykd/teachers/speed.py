@@ -1,0 +1,77 @@
+"""Measures how fast a teacher is next to the student that trials begin with."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from raykd.data.base import TokenizedDataset
+from raykd.data.collate import Collator
+from raykd.models.model_factory import ModelFactory
+from raykd.results.records import SpeedRecord
+from raykd.teachers.inputs import TaskInputs
+from raykd.training.device import DistributedContext, choose_precision, device_name, together
+from raykd.training.inference import InferenceSetup
+from raykd.training.latency import TimedModel, latencies_by_turns
+from raykd.training.memory import OutOfMemory, release
+from raykd.training.memory_use import weight_bytes
+from raykd.training.settings import TrainSettings
+
+
+def measure_speed(
+    inputs: TaskInputs, teacher: nn.Module, student: ModelFactory, device: torch.device
+) -> SpeedRecord | None:
+    """Time a teacher and the initial student by turns, each as ``latency_ms`` of a student is.
+
+    Both run with float32 weights and the precision that students train in, on rows of the
+    validation split. It takes about two seconds at most, unless single rows do.
+
+    Args:
+        inputs: What is prepared.
+        teacher: It, in float32 on `device`, whole.
+        student: Builds the initial student.
+        device: Where to run.
+
+    Returns:
+        None where memory is not enough for both.
+    """
+    try:
+        with together(DistributedContext(device=device)):
+            return _measured(inputs, teacher, student.frozen().to(device), device)
+    except OutOfMemory:
+        release(device)
+        return None
+
+
+def _measured(
+    inputs: TaskInputs, teacher: nn.Module, student: nn.Module, device: torch.device
+) -> SpeedRecord:
+    settings = TrainSettings(precision=inputs.student_precision)
+
+    def timed(model: nn.Module, splits: Mapping[str, TokenizedDataset], pad: int) -> TimedModel:
+        collator = Collator(pad, max_length=inputs.max_length)
+        setup = InferenceSetup(settings, collator, DistributedContext(device=device))
+        return TimedModel(model, splits["validation"], setup)
+
+    of_teacher, of_student = latencies_by_turns(
+        timed(teacher, inputs.teacher_splits, inputs.teacher_pad),
+        timed(student, inputs.student_splits, inputs.student_pad),
+    )
+    low, _, high = statistics.quantiles(np.divide(of_teacher, of_student), n=4)
+    return SpeedRecord(
+        teacher_ms=statistics.median(of_teacher),
+        student_ms=statistics.median(of_student),
+        low=float(low),
+        high=float(high),
+        teacher_bytes=weight_bytes(teacher),
+        student_bytes=weight_bytes(student),
+        teacher_precision=choose_precision(settings.precision, device, teacher).name,
+        student_precision=choose_precision(settings.precision, device, student).name,
+        rows=len(of_teacher),
+        device=device_name(device),
+        threads=torch.get_num_threads(),
+    )

@@ -1,0 +1,122 @@
+"""Sentences on how much smaller and faster students are than their teacher."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from raykd.results.records import SpeedRecord, SweepResult, TeacherRecord
+from raykd.results.student_speed import (
+    describe_size,
+    describe_speed,
+    is_measurable,
+    of_student,
+)
+from tests.cases.planted_records import sweep
+
+SPEED = SpeedRecord(
+    teacher_ms=2.612, student_ms=0.8341, low=2.94, high=3.41, teacher_bytes=69_600_000,
+    student_bytes=17_500_000, teacher_precision="fp32", student_precision="fp32", rows=30,
+    device="CPU", threads=1,
+)  # fmt: skip
+
+
+def measured(speed: SpeedRecord | None = SPEED, **teacher: object) -> SweepResult:
+    """A sweep with a student of 4 million weights and a teacher of 16 million."""
+    result = sweep(none=(0.6, 0.61), kd=(0.7, 0.71))
+    changes = {"parameters": 16_000_000, "speed": speed, **teacher}
+    return dataclasses.replace(
+        result,
+        tasks=(dataclasses.replace(result.tasks[0], student_parameters=4_000_000),),
+        teachers=(dataclasses.replace(result.teachers[0], **changes),),
+    )
+
+
+def of_teacher(result: SweepResult) -> tuple[SweepResult, TeacherRecord]:
+    return result, result.teachers[0]
+
+
+def with_sizes(result: SweepResult, *sizes: int) -> SweepResult:
+    """The same with trials whose students were counted."""
+    counted = [
+        dataclasses.replace(t, metrics={**t.metrics, "parameters": float(n)})
+        for t, n in zip(result.trials, sizes * len(result.trials), strict=False)
+    ]
+    return dataclasses.replace(result, trials=tuple(counted))
+
+
+def test_ratios_stand_next_to_what_they_are_made_of():
+    result, teacher = of_teacher(measured())
+    assert describe_size(result, teacher) == (
+        "the student has 4,000,000 parameters and the teacher 16,000,000: it is 4.0 times smaller"
+    )
+    assert describe_speed(result, teacher) == (
+        "A row takes the student 0.834 ms and the teacher 2.61 ms: it is 3.1 times faster (2.9 to "
+        "3.4 for the middle half of the rows). That is on a CPU with 1 thread in fp32 over 30 "
+        "rows; the weights take 17.5 MB and 69.6 MB there."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"low": 0.98, "high": 1.2}, "it is about as fast."),
+        ({"teacher_ms": 0.4, "low": 0.4, "high": 0.5},
+         "it is 2.1 times slower (2.0 to 2.5 for the middle half of the rows)"),
+        ({"teacher_ms": 83.41, "low": 90.2, "high": 1234.5}, "100 times faster (90 to 1,234 for"),
+        ({"teacher_ms": 2500.0}, "and the teacher 2.5 s"),
+        ({"device": "GPU (H200)"}, "on a GPU (H200) in fp32"),
+        ({"threads": 8}, "on a CPU with 8 threads in fp32"),
+        ({"teacher_precision": "bf16"}, "1 thread, in fp32 and the teacher in bf16"),
+    ],
+)  # fmt: skip
+def test_it_says_no_more_than_was_measured(changes, words):
+    result, teacher = of_teacher(measured(dataclasses.replace(SPEED, **changes)))
+    assert words in describe_speed(result, teacher)
+
+
+def test_a_size_that_is_searched_is_a_range_and_only_the_whole_student_was_timed():
+    result, teacher = of_teacher(with_sizes(measured(), 1_000_000, 4_000_000))
+    assert describe_size(result, teacher) == (
+        "students have 1,000,000 to 4,000,000 parameters and the teacher 16,000,000: the largest "
+        "is 4.0 times smaller, the smallest 16 times smaller"
+    )
+    assert "A row takes the student that they are made from 0.834 ms" in describe_speed(
+        result, teacher
+    )
+    small = next(t for t in result.trials if t.metrics["parameters"] == 1e6)
+    assert of_student(result, small, teacher) == "16 times smaller"
+
+
+def test_the_card_of_a_student_has_both():
+    result, teacher = of_teacher(measured())
+    assert of_student(result, result.trials[0], teacher) == (
+        "4.0 times smaller, 3.1 times faster (2.9 to 3.4 for the middle half of the rows) (0.834 "
+        "ms against 2.61 ms for a row of the validation split in a batch of its own, on a CPU with "
+        "1 thread in fp32)"
+    )
+
+
+def test_what_was_not_measured_is_said_with_the_reason():
+    old, teacher = of_teacher(measured(None))
+    assert describe_speed(old, teacher) == (
+        "How much faster it is was not measured: this run folder has no measurement, as those of "
+        "earlier versions."
+    )
+    cached, teacher = of_teacher(measured(None, cached=True))
+    assert "read from a cache that has no measurement with this student" in describe_speed(
+        cached, teacher
+    )
+    assert of_student(cached, cached.trials[0], teacher) == "4.0 times smaller"
+
+
+def test_teachers_that_are_no_models_here_have_no_line():
+    given, teacher = of_teacher(measured(None, parameters=0))
+    assert not is_measurable(given, teacher)
+    assert of_student(given, given.trials[0], teacher) == ""
+    mean = measured(None, name="both")
+    spec = {**mean.spec, "teachers": {"both": {"mean": ["one", "two"]}}}
+    mean = dataclasses.replace(mean, spec=spec)
+    assert not is_measurable(mean, mean.teachers[0])
+    assert is_measurable(*of_teacher(measured(None)))
