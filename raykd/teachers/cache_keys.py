@@ -196,10 +196,10 @@ def _parts(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
         looked = [rows.digest("train"), rows.digest("validation"), _student(inputs, values),
                   inputs.precision, inputs.context().compared_vocabulary]  # fmt: skip
         values[ANALYSES + analysis_name(analysis)] = [ran, looked, _analysis(inputs, analysis)]
-    return values | _timed(inputs, rows)
+    return values | _timed(inputs)
 
 
-def _timed(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
+def _timed(inputs: TaskInputs) -> dict[str, Any]:
     """What decides how long teacher and student take for a row: all but the student's weights."""
     student = inputs.student
     if inputs.sharded:
@@ -207,7 +207,7 @@ def _timed(inputs: TaskInputs, rows: _SplitDigests) -> dict[str, Any]:
     decisive = [
         student if isinstance(student, StudentFromTeacher) else _architecture(student),
         [inputs.max_length, inputs.teacher_pad, inputs.student_pad, inputs.student_precision],
-        [rows.digest("validation"), rows.of(inputs.student_splits["validation"])],
+        [s["validation"].lengths() for s in (inputs.teacher_splits, inputs.student_splits)],
         code_digest("raykd.training.latency"),
     ]
     return {SPEED: decisive}

@@ -15,7 +15,7 @@ from raykd.models.signals.hidden_states import hidden_states
 from raykd.models.signals.logits import Logits
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.teachers import teacher_cache
-from raykd.teachers.cache_keys import CacheKeys, cache_keys_of
+from raykd.teachers.cache_keys import SPEED, CacheKeys, cache_keys_of
 from raykd.teachers.cache_lookup import WEIGHTS
 from raykd.teachers.teacher_cache import open_cache
 from tests.unit.teachers import tiny
@@ -149,7 +149,7 @@ def test_a_student_made_of_the_teacher_is_made_once(tmp_path):
     tiny.kept(tmp_path)
     cut = tiny.inputs(student=StudentFromTeacher(layers=(1,), weights="finetuned"))
     second = tiny.through(tmp_path, cut)
-    assert second.lookup.missing == ("student",)
+    assert second.lookup.missing == ("student", SPEED)
     third = tiny.through(tmp_path, cut)
     assert third.made is None
     assert same(third.prepared.student, second.prepared.student)
