@@ -25,6 +25,7 @@ from raykd.results.replay import Event, Replay
 from raykd.results.reported_runs import current_scores
 from raykd.results.row_outcomes import read_row_outcomes
 from raykd.results.serialization import from_dict, json_safe, to_dict
+from raykd.results.version_one import LACKS, OLD_VERSION, current_events
 from raykd.whole_file import whole_file
 
 __all__ = ["VERSION", "from_dict", "load_results", "read_events", "to_dict", "write_trials"]
@@ -54,22 +55,21 @@ def load_results(run: str | Path) -> SweepResult:
         )
     spec, env = _beginning(folder)
     events, torn = read_events(folder / "events.jsonl")
+    is_old = env.get("version") == OLD_VERSION
     name = folder.resolve().name
     replay = Replay(run=name, spec=spec)
     try:
-        replay.apply(events)
+        replay.apply(current_events(events) if is_old else events)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
         raise RaykdError(
             f"{folder / 'events.jsonl'} holds an event that cannot be understood: {exc!r}",
-            hint=f"this raykd reads run folders of version {VERSION}",
+            hint=f"this raykd reads run folders of versions {OLD_VERSION} and {VERSION}",
         ) from exc
     trials = replay.trials()
     row_outcomes = read_row_outcomes(folder, trials)
     spec_text = _read_text(folder / "resolved.yaml")
-    dropped = [
-        *([torn_lines(torn)] if torn else []),
-        *_damaged(env, spec_text, row_outcomes, trials),
-    ]
+    damaged = _damaged(env, spec_text, row_outcomes, trials)
+    dropped = [*([LACKS] if is_old else []), *([torn_lines(torn)] if torn else []), *damaged]
     result = SweepResult(
         name=str(spec.get("name", name)),
         run=name,
@@ -246,7 +246,8 @@ def _baseline(env: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
 
 
 def _check_version(folder: Path, env: Mapping[str, Any]) -> None:
-    if (wrong := other_version(env)) is not None:
+    wrong = other_version(env)
+    if wrong is not None and env.get("version") != OLD_VERSION:
         raise RaykdError(
             f"{folder} is a run folder {wrong}, this raykd reads version {VERSION}",
             hint="install the version of raykd named in its env.json",

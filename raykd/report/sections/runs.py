@@ -42,7 +42,7 @@ def record(result: SweepResult) -> RunsRecord | None:
         heading=f"{len(runs)} runs that differ in {count}"
         if differ
         else f"{len(runs)} runs of the same settings",
-        columns=("", *(str(run["run"]) for run in runs)),
+        columns=("what", *(str(run["run"]) for run in runs)),
         rows=(*facts, *differ),
     )
 

@@ -191,6 +191,9 @@ def test_two_runs_make_a_comparison(run_folder: Path, tmp_path: Path):
     text = out.read_text()
     assert "second/ckd" in text
     assert "The merged runs have different package versions" in text
+    # Each head of a column becomes a button that sorts, and a button has to say what it does.
+    assert Page(text).tags.count("th") > 100
+    assert not re.search(r'<th scope="col"[^>]*>\s*</th>', text)
 
 
 def test_a_place_that_cannot_be_written_is_one_clear_error(run_folder: Path, tmp_path: Path):

@@ -19,7 +19,7 @@ def test_what_differs_between_runs_stands_side_by_side(result: SweepResult):
     actual = runs.record(merge([result, other]))
     assert actual is not None
     rows = {row[0]: row[1:] for row in actual.rows}
-    assert actual.columns == ("", result.run, "other")
+    assert actual.columns == ("what", result.run, "other")
     assert rows["search.trials"] == ("12", "99")
     assert rows["versions of packages torch"] == ("2.13.0", "2.14.0")
     assert rows["trials"] == (str(len(result.trials)),) * 2
