@@ -16,3 +16,14 @@ def again(trial: TrialResult) -> str:
         return ""
     run, _, name = trial.trial_id.rpartition("/")
     return shlex.join(["raykd", "trial", f"runs/{run or trial.sweep}", "--trial", name])
+
+
+def export(trial: TrialResult) -> str:
+    """The command that copies the student of a trial, with a model card."""
+    where = ["--task", trial.task, "--arm", own_name(trial.arm)]
+    return shlex.join(["raykd", "export", f"runs/{trial.sweep}", "DIR", *where])
+
+
+def own_name(arm: str) -> str:
+    """What an arm is called in its run: in a comparison, its name begins with that of the run."""
+    return arm.rpartition("/")[2]

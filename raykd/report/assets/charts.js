@@ -19,11 +19,25 @@ async function loadPlotly() {
   document.head.append(script);
 }
 
+const NARROW = 600, LONG = 14; // pixels of a chart, characters of a line of a name
+
+// Names at the left take several lines on a narrow screen, which leaves room for the data.
+function breakNames({ data, layout }, width) {
+  if (width > NARROW || layout.yaxis?.type !== "category") return;
+  const names = [...new Set(data.flatMap((trace) => trace.y ?? []))];
+  const inLines = (name) => name.split(/(?<=[-_/])/).reduce((lines, part) => {
+    const last = lines.at(-1) + part;
+    return last.length > LONG ? [...lines, part] : [...lines.slice(0, -1), last];
+  }, [""]).join("<br>");
+  Object.assign(layout.yaxis, { tickvals: names, ticktext: names.map(inLines) });
+}
+
 function draw(source) {
   if (source.dataset.drawn) return;
   source.dataset.drawn = "yes";
   const target = document.getElementById(source.dataset.plot);
   const spec = JSON.parse(source.textContent);
+  breakNames(spec, target.clientWidth);
   Plotly.newPlot(target, spec.data, spec.layout, config).then(() => {
     target.on("plotly_click", (event) => showTrial(event.points[0]));
   });

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from dataclasses import dataclass
 
 from raykd.params import show
+from raykd.report.commands import export, own_name
 from raykd.report.section import Section, template
 from raykd.results.arm_teachers import learnt_from
 from raykd.results.caveat import Caveat
@@ -80,8 +80,9 @@ def as_yaml(arm: ArmSummary) -> str:
     """The chosen configuration of an arm as a search-space file takes it, searched values only."""
     names = arm.best.searched if arm.best else ()
     own = [f"    {n}: {show(arm.chosen[n])}" for n in names if n in arm.chosen]
-    head = f"methods:\n  {_quoted(arm.name)}:"
-    method = [f"    method: {_quoted(arm.method)}"] if arm.method != arm.name else []
+    name = own_name(arm.name)
+    head = f"methods:\n  {_quoted(name)}:"
+    method = [f"    method: {_quoted(arm.method)}"] if arm.method != name else []
     return "\n".join([head, *method, *own] if own or method else [head + " {}"])
 
 
@@ -108,12 +109,11 @@ def _student(result: SweepResult, task: str, arm: str) -> tuple[tuple[str, str],
     if teacher is not None and teacher.parameters and own:
         size += f", {100 * own / teacher.parameters:.2g} % of the teacher's"
     run = f"runs/{kept[0].sweep}"
-    command = ["raykd", "export", run, "DIR", "--task", task, "--arm", arm]
     return (
         ("folder", f"{run}/{kept[0].checkpoint}"),
         ("size", size),
         ("trained as", kept[0].trial_id),
-        ("to use it", shlex.join(command)),
+        ("to use it", export(kept[0])),
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from raykd.report.build import build_report
-from raykd.report.sections import runs
+from raykd.report.sections import runs, verdict
 from raykd.results.merge import merge
 from raykd.results.records import SweepResult
 from tests.synthetic_run import spec, write_run
@@ -26,6 +26,21 @@ def test_what_differs_between_runs_stands_side_by_side(result: SweepResult):
     assert rows["arms"] == ("none, kd, ckd",) * 2
     assert "search.seed" not in rows
     assert actual.heading == "2 runs that differ in 2 settings"
+
+
+def test_what_is_copied_of_a_comparison_is_for_the_run_that_it_is_of(result: SweepResult):
+    kept = tuple(
+        dataclasses.replace(t, sweep="other", checkpoint="checkpoints/glue-rte/ckd/best")
+        if (t.arm, t.stage) == ("ckd", "confirm")
+        else t
+        for t in result.trials
+    )
+    other = dataclasses.replace(result, run="other", trials=kept)
+    card = verdict.record(merge([other, result])).tasks[0]
+    assert card.verdict.leader == "other/ckd"
+    assert card.config.startswith("methods:\n  ckd:\n    lr: ")
+    command = dict(card.student)["to use it"]
+    assert command == "raykd export runs/other DIR --task glue/mrpc --arm ckd"
 
 
 def test_a_single_run_has_no_such_section(result: SweepResult):
