@@ -10,6 +10,7 @@ from raykd.results.arm_runs import RunKey, describe_runs
 from raykd.results.caveat import Caveat
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import SweepResult
+from raykd.results.sentences import confidence
 from raykd.results.summary import ArmSummary, named, scale_of
 
 MAX_SINGLE = 3  # more arms with the same finding are one caveat
@@ -41,7 +42,11 @@ def undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
     """Arms that cannot be told apart from the baseline."""
     scale = scale_of(result, task)
     intervals = [
-        (arm.name, f"{scale.signed(e.low)} to {scale.signed(e.high)}")
+        (
+            arm.name,
+            confidence(arm.versus.corrected_alpha),
+            f"{scale.signed(e.low)} to {scale.signed(e.high)}",
+        )
         for arm in arms
         if arm.versus is not None and arm.versus.undecided
         for e in [arm.versus.corrected]
@@ -55,7 +60,7 @@ def undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
     if result.searches > 1:
         hint = "where the difference matters, begin a new sweep with more search.repeats"
     if len(intervals) > MAX_SINGLE:
-        together = ", ".join(f"{named(arm)} ({interval})" for arm, interval in intervals)
+        together = ", ".join(f"{named(arm)} ({sure} CI {ends})" for arm, sure, ends in intervals)
         yield Caveat(
             code="interval-contains-zero",
             task=task,
@@ -64,14 +69,14 @@ def undecided(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) -> I
             hint=hint,
         )
         return
-    for arm, interval in intervals:
+    for arm, sure, ends in intervals:
         yield Caveat(
             code="interval-contains-zero",
             task=task,
             arm=arm,
             message=(
                 f"{named(arm, first=True)} and {named(result.baseline)} cannot be told apart: "
-                f"the interval of the difference, {interval}, contains zero."
+                f"the {sure} interval of the difference, {ends}, contains zero."
             ),
             hint=hint,
         )

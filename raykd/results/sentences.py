@@ -83,11 +83,12 @@ def _printed(measure: TaskMetric, d: PairedDifference, alpha: float | None = Non
     rows = f" and {d.error.rows:,} rows" if d.error.rows else ", on these rows"
     counted = f"{d.n} {plural(measure.counted)}"
     ends = _ends(measure.scale, d.interval_at(alpha))
-    return f"{_percent(alpha)} % CI {ends}, {counted}{rows}"
+    return f"{confidence(alpha)} CI {ends}, {counted}{rows}"
 
 
-def _percent(alpha: float) -> str:
-    return f"{100 * (1 - alpha):.3g}"
+def confidence(alpha: float) -> str:
+    """How sure an interval is that misses in a share `alpha` of cases: ``95 %``."""
+    return f"{100 * (1 - alpha):.3g} %"
 
 
 def about(measure: TaskMetric, d: PairedDifference | None) -> str:
@@ -220,7 +221,7 @@ def of_size(
         return [f"The lead is sure, but smaller than your margin of {margin(measure)}."]
     both = f"{named(leader.name, first=True)} and {named(rival.name)}"
     if equal or (measure.margin > 0 and d.within(measure.margin)):
-        ends = f"{_percent(2 * d.alpha)} % CI {_ends(scale, d.interval_at(2 * d.alpha))}"
+        ends = f"{confidence(2 * d.alpha)} CI {_ends(scale, d.interval_at(2 * d.alpha))}"
         return [f"{both} are equal within {margin(measure)} ({ends})."]
     return [_detectable(measure, d, trials)]
 

@@ -11,6 +11,7 @@ import pytest
 
 from raykd.errors import RaykdError
 from raykd.report.sections import arms as arms_section
+from raykd.report.sections import metrics as metrics_section
 from raykd.report.sections import verdict as verdict_section
 from raykd.results.merge import merge
 from raykd.results.records import Status, SweepResult, TrialResult
@@ -151,3 +152,29 @@ def test_runs_with_other_numbers_of_searches_are_not_compared():
     one, several = sweep(kd=[0.7, 0.71]), searches(AHEAD)
     with pytest.raises(RaykdError, match="different numbers of searches"):
         merge([dataclasses.replace(one, run="a"), dataclasses.replace(several, run="b")])
+
+
+def test_the_table_of_metrics_is_of_all_searches_as_the_verdict_is():
+    result = searches(AHEAD)
+    both = {"test/f1": 0.5, "test/accuracy": 0.0}
+    trials = tuple(
+        dataclasses.replace(t, metrics={**both, **t.metrics}) if t.stage == "confirm" else t
+        for t in result.trials
+    )
+    actual = metrics_section.record(dataclasses.replace(result, trials=trials))
+    assert actual is not None
+    rows = {row[0]: row[1:] for row in actual.tables[0][2]}
+    assert rows["kd"] == ("71.0 ± 0.8", "50.0 ± 0.0")  # of 71.0, 72.0, 70.0 and 71.0
+    assert rows["none"][0] == "61.3 ± 1.0"  # of 61.0, 62.0, 60.0 and 62.0
+    assert actual.heading.endswith("mean and spread over the searches")
+    assert "over the searches" in metrics_section.render(actual)
+
+
+def test_a_caveat_on_an_interval_says_its_level():
+    close = {
+        "none": [[0.60, 0.60], [0.66, 0.66], [0.61, 0.61], [0.64, 0.64]],
+        "kd": [[0.65, 0.65], [0.63, 0.63], [0.60, 0.60], [0.66, 0.66]],
+        "ckd": [[0.61, 0.61], [0.67, 0.67], [0.64, 0.64], [0.60, 0.60]],
+    }
+    message = caveats(searches(close))["interval-contains-zero"].message
+    assert re.search(r"the 97\.5 % interval of the difference, -\d.* to \+\d.*, contains", message)

@@ -31,6 +31,7 @@ class DisagreementRecord:
     """Every task whose test rows are right or wrong."""
 
     heading: str
+    caption: str
     columns: tuple[str, ...]
     tasks: tuple[TaskDisagreement, ...]
 
@@ -48,7 +49,14 @@ def record(result: SweepResult) -> DisagreementRecord | None:
             shown.append(TaskDisagreement(task=task, rows=rows, notes=notes))
     if not shown:
         return None
-    return DisagreementRecord(heading=heading, columns=COLUMNS, tasks=tuple(shown))
+    runs = "seeds" if result.searches == 1 else "runs"
+    return DisagreementRecord(
+        heading=heading,
+        caption=f"Shares of the test rows, over the {runs} that both arms have. Two arms that "
+        f"differ no more than two {runs} of one of them are right on the same rows.",
+        columns=COLUMNS,
+        tasks=tuple(shown),
+    )
 
 
 def render(r: DisagreementRecord) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from raykd.report.section import Section, template
 from raykd.results.arm_teachers import label, teachers_of_task
-from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.records import SweepResult, TrialResult
+from raykd.results.reported_runs import reported_runs
 from raykd.results.scales import Scale
 from raykd.results.stats import confidence_interval
 from raykd.results.summary import arm_summaries, metric_of, scale_of
@@ -21,6 +24,7 @@ class MetricsRecord:
     """One table per task: arms and the teacher down, metrics across."""
 
     heading: str
+    caption: str
     tables: tuple[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]], ...]
 
 
@@ -34,8 +38,11 @@ def record(result: SweepResult) -> MetricsRecord | None:
             tables.append((task.name, columns, tuple(_rows(result, task.name, names))))
     if not tables:
         return None
+    over = "confirm seeds" if result.searches == 1 else "searches"
     return MetricsRecord(
-        heading="All metrics on the test split, mean and spread over the confirm seeds",
+        heading=f"All metrics on the test split, mean and spread over the {over}",
+        caption=f"Mean ± standard deviation over the {over}; the metric that decides is the one "
+        "the search improved.",
         tables=tuple(tables),
     )
 
@@ -76,17 +83,18 @@ def _rows(result: SweepResult, task: str, names: tuple[str, ...]) -> list[tuple[
             (label(teacher.name), *(_shown(scales[name], [v]) for name, v in values.items()))
         )
     for arm in arm_summaries(result, task):
-        chosen = [t for t in result.of(task, arm.name, "confirm") if _speaks(t, dict(arm.chosen))]
-        cells = (
-            _shown(scales[n], [t.metrics.get(PREFIX + n, math.nan) for t in chosen]) for n in names
-        )
+        runs = reported_runs(result, task, arm.name)
+        cells = (_shown(scales[n], _values(runs, n, result.searches)) for n in names)
         rows.append((arm.name, *cells))
     return rows
 
 
-def _speaks(trial: TrialResult, chosen: dict[str, object]) -> bool:
-    """Whether a confirm trial has the configuration that represents its arm."""
-    return trial.status is Status.COMPLETED and dict(trial.params) == chosen
+def _values(runs: Sequence[TrialResult], name: str, searches: int) -> list[float]:
+    """A metric of each run; of several searches, the mean of each over its seeds."""
+    values = [(t.repeat if searches > 1 else k, t.metrics.get(PREFIX + name, math.nan))
+              for k, t in enumerate(runs)]  # fmt: skip
+    counted = dict.fromkeys(key for key, _ in values)
+    return [fmean(value for key, value in values if key == one) for one in counted]
 
 
 def _shown(scale: Scale, values: list[float]) -> str:
