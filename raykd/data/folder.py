@@ -88,13 +88,19 @@ def read_parquet(path: Path) -> Table:
 
 
 def _plain(column: Any) -> list[Any]:  # a pyarrow.ChunkedArray
-    """Values in plain Python; short floats are the numbers that they are printed as."""
+    """Values in plain Python; short floats are the numbers that they are printed as.
+
+    Times that Python has no type for are texts.
+    """
     import pyarrow as pa
 
     if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
         short = column.to_numpy()  # nothing becomes NaN
         return [float(str(value)) for value in short]
-    values: list[Any] = column.to_pylist()
+    try:
+        values: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):  # too far from now, or parts of a microsecond
+        values = column.cast(pa.string()).to_pylist()
     return values
 
 

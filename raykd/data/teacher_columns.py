@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from raykd.data.base import Array, Examples
+from raykd.data.batch import LABELLED
 from raykd.data.folder import READERS, suffix_of, user_path
 from raykd.data.keys import at_key
+from raykd.data.notes import note
 from raykd.data.soft_labels import class_scores
 from raykd.data.table import Faults, Table
 from raykd.data.text_files import PACKED
@@ -32,6 +34,9 @@ SCORES, TEXTS, LOGPROBS, PLACES = (
 )  # fmt: skip
 """Fields of rows: logits as bytes of float32 ``[C]``; responses; log-probabilities of tokens; where
 in a file that stands."""
+
+_FEWEST = 20
+"""Rows of which a share says something."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +91,8 @@ class TeacherColumns:
             with at_key(f"{KEY}.{self.form}"):
                 scores = class_scores(columns, self.scores, self.form, task.task_kind, task.labels)
             fields[SCORES] = tuple(row.tobytes() for row in scores)
+            if task.has_row_classes:
+                _tell_disagreement(rows, scores, f"{columns.origin}: {', '.join(self.scores)}")
         if self.texts:
             with at_key(f"{KEY}.responses"):
                 fields[TEXTS] = _responses(columns, self.texts)
@@ -219,6 +226,17 @@ def _names(table: Table, column: str) -> list[str]:
         first_rows[name] = row
     faults.check()
     return [*first_rows]
+
+
+def _tell_disagreement(rows: Examples, scores: Array, named: str) -> None:
+    """Say so where the likeliest class is the label far more seldom than by chance."""
+    has_label = np.asarray(rows.fields.get(LABELLED, np.ones(len(rows))), bool)
+    right = scores.argmax(axis=1)[has_label] == np.asarray(rows.labels)[has_label]
+    if len(right) >= _FEWEST and right.mean() < 0.5 / scores.shape[1]:
+        note(
+            f"{named}: the likeliest class is the label in {right.sum():,} of {len(right):,} rows, "
+            "far fewer than by chance: are the numbers in the order of labels?"
+        )
 
 
 def _check_whole(table: Table, columns: Table, order: Array) -> None:

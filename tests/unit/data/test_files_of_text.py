@@ -171,6 +171,14 @@ def test_packed_files_are_read(tmp_path):
     assert FolderReader(folder=tmp_path).read("train").columns == {"a": ["1"], "b": ["2"]}
 
 
+def test_times_that_python_has_no_type_for_are_texts(tmp_path):
+    times = pa.array([2**60], pa.timestamp("us"))
+    pq.write_table(pa.table({"when": times, "text": ["x"]}), tmp_path / "a.parquet")
+    table = FolderReader(folder=tmp_path).read("a")
+    assert table.columns["text"] == ["x"]
+    assert isinstance(table.columns["when"][0], str)
+
+
 def test_a_first_line_of_one_field_is_shown(tmp_path):
     (tmp_path / "a.csv").write_text("# made by a program\ntext,label\nx,y\n")
     with pytest.raises(DataError, match=r"header has 1: '# made by a program'") as caught:

@@ -18,11 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raykd.data.folder import READERS
+from raykd.data.notes import listening
 from raykd.data.soft_labels import LEAST, class_scores
 from raykd.data.table import Table
 from raykd.data.task_kinds import task_kind
+from raykd.data.teacher_columns import TeacherColumns
 from raykd.data.token_logprobs import token_logprobs
 from raykd.errors import DataError
+from tests.unit.data.test_file_lists import task
 
 LABELS = ("no", "yes", "7", "it, depends")
 QUICK = settings(max_examples=12, suppress_health_check=list(HealthCheck), deadline=None)
@@ -100,6 +103,19 @@ def test_probabilities_become_logits_with_the_same_probabilities(rows):
     table = Table(columns={"p": apart.tolist()}, origin="t")
     odds = read(table, "probabilities", "multi_label").astype(np.float64)
     assert 1 / (1 + np.exp(-odds)) == pytest.approx(apart, abs=1e-6)
+
+
+@pytest.mark.parametrize(("swapped", "rows", "notes"), [(1, 20, 1), (0, 20, 0), (1, 19, 0)])
+def test_numbers_that_say_the_opposite_of_the_labels_are_told(swapped, rows, notes):
+    labels = [k % 2 for k in range(rows)]
+    given = [[0.9, 0.1] if label == swapped else [0.1, 0.9] for label in labels]
+    table = Table(columns={"text": ["x"] * rows, "mood": labels, "p": given}, origin="rows")
+    own = task()
+    with listening() as heard:
+        TeacherColumns(scores=("p",)).add_to(own.read_table(table), table, "train", own)
+    assert len(heard) == notes
+    if notes:
+        assert heard[0].startswith("rows: p: the likeliest class is the label in 0 of 20 rows")
 
 
 def test_certainty_has_a_logarithm():
