@@ -108,7 +108,7 @@ class LocalCluster(WatchedCluster):
         self.interrupts = False
         if self in used:
             used.remove(self)
-        with contextlib.suppress(OSError):  # it is gone, and what it was told last is not written
+        with contextlib.suppress(OSError):  # it is gone, and the last word to it is not written
             self._process.stdin.close()
         try:
             self._process.wait(END_S if self._address else 0)

@@ -150,8 +150,8 @@ class ChatTemplate:
             DataError: The template refuses the conversation.
         """
         messages = [message(turn) for turn in turns if turn.more]
-        said = [key for key in SPOKEN if any(one.get(key) for one in messages)]
-        return [key for key in said if not self._reads(turns, key)]
+        spoken = [key for key in SPOKEN if any(one.get(key) for one in messages)]
+        return [key for key in spoken if not self._reads(turns, key)]
 
     def _reads(self, turns: Sequence[Turn], key: str) -> bool:
         """Whether the template writes something else, or nothing, without an entry of turns."""

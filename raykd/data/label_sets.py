@@ -46,7 +46,7 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
         note(
             f"{table.origin}: column '{name}' holds a 0 or 1 for each class, in the order of labels"
         )
-        return _told(flags, table, labels)
+        return _reported(flags, table, labels)
     every = [item for row in rows if row is not None for item in row]
     by_id = names.may_be_ids and all(names.named(item) is None for item in every)
     label_matrix = np.zeros((len(rows), len(labels)), np.float32)
@@ -75,11 +75,11 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
             else:
                 label_matrix[row, id_] = 1
     faults.check()
-    return _told(label_matrix, table, labels)
+    return _reported(label_matrix, table, labels)
 
 
-def _told(label_matrix: Array, table: Table, labels: Sequence[str]) -> Array:
-    """The sets; classes that no row has are told."""
+def _reported(label_matrix: Array, table: Table, labels: Sequence[str]) -> Array:
+    """The sets; a note names classes that no row has."""
     absent = [label for k, label in enumerate(labels) if not label_matrix[:, k].any()]
     if absent and len(label_matrix):
         note(f"{table.origin}: {len(absent)} of {len(labels)} classes have no row")

@@ -83,7 +83,7 @@ def _check_is_read(tokenizer: Any, file: Path, name: str) -> None:
     if file.suffix == ".json":
         listed = set(read_json(file))
     else:
-        listed = set(file.read_text("utf-8", errors="replace").splitlines())
+        listed = set(file.read_text(encoding="utf-8", errors="replace").splitlines())
     known = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
     if listed and not known & listed:
         raise SpecError(

@@ -25,7 +25,7 @@ def current_events(events: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str,
     """The events of a log of version 1 as one of this version has them.
 
     Args:
-        events: Lines of ``events.jsonl``; what they lack is told by who reads them.
+        events: Lines of ``events.jsonl``; readers report what they lack.
     """
     readers = {"result": _arm, "teacher": _metrics, "record": _rows}
     for event in events:
