@@ -172,7 +172,7 @@ LAYERS = {
         later={"matplotlib"},
     ),
     "export": Layer(
-        # A student is given on only if it would be loaded; what the hub is called is said there.
+        # A student is given on only if it would be loaded; the name of the hub is there.
         raykd={"errors", "hub", "models.inference", "models.shards", "models.weight_files",
                "params", "registry", "results"},
         later={"huggingface_hub", "numpy", "onnxruntime", "torch", "transformers"},

@@ -66,7 +66,7 @@ def slots(
         if closing is not None:
             closing.set()
         if not watched.lost():  # nobody would answer
-            # The coordinator may be lost: that has been told, or is what ended the block.
+            # The coordinator may be lost: that was reported, or is what ended the block.
             with contextlib.suppress(ray.exceptions.RayError):
                 autoscaler.close()
             ray.kill(coordinator)

@@ -30,8 +30,8 @@ def describe_cost(
     read = questions.tokens_read(tokenizer)
     there = f"; {known:,} of them are answered already" if known else ""
     return (
-        f"{setup.teacher} is asked {len(distinct):,} times: about {read:,} tokens to read (as the "
-        f"student's tokenizer counts) and at most {questions.most_written():,} to write{there}"
+        f"{setup.teacher} is queried {len(distinct):,} times: about {read:,} tokens to read (as "
+        f"the student's tokenizer counts) and at most {questions.most_written():,} to write{there}"
     )
 
 
