@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from raykd.data.columns import WITHOUT_COMMAS, is_with_comma
-from raykd.data.guesses import Splits, distinct
+from raykd.data.guesses import Splits, distinct, labelled_splits
 from raykd.data.table import Table
 from raykd.data.values import UNLABELLED, is_missing, number, shown, spelled
 from raykd.errors import DataError
@@ -44,15 +44,19 @@ def refuse_commas(table: Table, label: str, values: Sequence[Any]) -> None:
         )
 
 
-def doubts(splits: Splits, label: str) -> Iterator[str]:
-    """What a user should check of classes or scores, in words."""
-    for split, table in splits.items():
+def missing(splits: Splits, label: str) -> Iterator[str]:
+    """Where labels, scores or responses are missing, in words."""
+    for split, table in labelled_splits(splits, label).items():
         if count := sum(map(is_missing, table.columns.get(label, ()))):
             yield (
                 f"CHECK: {count:,} of {len(table):,} rows of {split} have no '{label}', which is "
                 "refused: label or remove them, or move those of train to a file of their own "
                 "(data.unlabelled)"
             )
+
+
+def doubts(splits: Splits, label: str) -> Iterator[str]:
+    """What a user should check of classes or scores, in words."""
     values = distinct(splits["train"].column(label))
     numbers = [number(value) for value in values]
     if UNLABELLED in numbers and len(values) > 2 and None not in numbers:

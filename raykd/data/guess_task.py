@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from raykd.data.columns import ROWS_ARE_WANTED
-from raykd.data.guess_doubts import doubts, refuse_commas, refuse_no_header
+from raykd.data.guess_doubts import doubts, missing, refuse_commas, refuse_no_header
 from raykd.data.guess_lists import guess_sets, guess_tags
 from raykd.data.guess_soft import soft_columns, soft_labels
 from raykd.data.guesses import (
@@ -37,7 +37,16 @@ COLUMNS = ("label", "prompt", "response", "context", "messages")
 CLASSES = frozenset({"label", "labels", "class", "category", "intent", "topic", "team", "tag"})
 """Columns whose whole numbers are numbers of classes where there is none missing among them."""
 PROMPTS = ("prompt", "instruction", "question", "query", "input", "source", "document")
-RESPONSES = ("response", "output", "answer", "completion", "target", "summary", "solution")
+RESPONSES = (
+    "response",
+    "output",
+    "answer",
+    "completion",
+    "target",
+    "summary",
+    "solution",
+    "chosen",
+)
 CONTEXTS = ("context", "passage", "input")
 _MANY_NUMBERS = 20
 """Numbers of so many values are scores and no classes."""
@@ -63,11 +72,14 @@ def guess_task(splits: Splits, label: str = "") -> TaskGuess:
     keys = guess.keys
     for name in [*keys.get("texts", ()), *(keys[key] for key in COLUMNS if key in keys)]:
         train.column(name)  # there may be two of that name
-    if guess.kind not in (CLASSIFICATION.name, REGRESSION.name):
-        return guess
-    if not label:
-        refuse_no_header(train, keys["label"])
-    return replace(guess, why=[*guess.why, *doubts(splits, keys["label"])])
+    why = list(guess.why)
+    if answer := keys.get("response"):
+        why += missing(splits, answer)
+    if guess.kind in (CLASSIFICATION.name, REGRESSION.name):
+        if not label:
+            refuse_no_header(train, keys["label"])
+        why += [*missing(splits, keys["label"]), *doubts(splits, keys["label"])]
+    return replace(guess, why=why)
 
 
 def _guessed(splits: Splits, label: str) -> TaskGuess:

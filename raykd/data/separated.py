@@ -73,7 +73,13 @@ def table_of(path: Path, header: Sequence[str], rows: Sequence[NumberedFields]) 
 def _table(path: Path, rows: Sequence[NumberedFields], faults: Faults, hint: str) -> Table:
     header = rows[0][1] if rows else []
     for line, fields in rows[1:]:
-        if len(fields) != len(header):
+        if len(header) > 1 and [fields[0].removeprefix("\ufeff"), *fields[1:]] == header:
+            kind, again = (
+                "lines repeat the names of the columns",
+                "repeats the names of the columns",
+            )
+            faults.add(kind, f"line {line}", again, "remove them: was the file put together?")
+        elif len(fields) != len(header):
             kind = "rows have not as many fields as the header"
             what = f"has {len(fields)} field(s), the header has {len(header)}"
             if len(header) == 1:

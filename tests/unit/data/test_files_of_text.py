@@ -179,6 +179,16 @@ def test_times_that_python_has_no_type_for_are_texts(tmp_path):
     assert isinstance(table.columns["when"][0], str)
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_files_that_were_put_together_with_their_first_lines_are_refused(tmp_path, mark):
+    for name, sign, read in (("a.csv", ",", read_csv), ("a.tsv", "\t", read_tsv)):
+        one = f"text{sign}label\nx{sign}y\n"
+        (tmp_path / name).write_text(one + mark + one + mark + one)
+        with pytest.raises(DataError, match=r"2 lines repeat the names .* line 3: repeats") as e:
+            read(tmp_path / name)
+        assert "put together" in e.value.hint
+
+
 def test_a_first_line_of_one_field_is_shown(tmp_path):
     (tmp_path / "a.csv").write_text("# made by a program\ntext,label\nx,y\n")
     with pytest.raises(DataError, match=r"header has 1: '# made by a program'") as caught:

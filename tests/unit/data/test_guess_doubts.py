@@ -29,7 +29,14 @@ def test_rows_without_a_label_are_counted_in_each_split():
     first, second = doubts(train, validation=dev)
     assert first.startswith("CHECK: 4 of 12 rows of train have no 'label', which is refused")
     assert second.startswith("CHECK: 1 of 12 rows of validation have no 'label'")
-    assert doubts(["a", "b"] * 6) == []
+    assert doubts(["a", "b"] * 6, test=[None] * 12) == []  # a test split without labels
+
+
+def test_prompts_without_a_response_are_counted():
+    columns = {"prompt": TEXTS, "chosen": [*TEXTS[:11], None], "rejected": TEXTS}
+    actual = guess(**columns)
+    assert actual.keys == {"prompt": "prompt", "response": "chosen"}
+    assert "1 of 12 rows of train have no 'chosen'" in actual.why[-1]
 
 
 def test_minus_one_may_mean_no_label():
