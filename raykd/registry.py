@@ -192,7 +192,18 @@ def suggestion(name: str, candidates: tuple[str, ...] | list[str]) -> str:
 
 def unknown(kind: str, name: str, candidates: tuple[str, ...] | list[str]) -> UnknownName:
     """The error for a name that does not exist, with what to do next."""
-    hint = " ".join(
-        part for part in (suggestion(name, candidates), f"(all of them: raykd ls {kind})") if part
-    )
+    near = _own_file(name.partition("/")[0]) or suggestion(name, candidates)
+    hint = " ".join(part for part in (near, f"(all of them: raykd ls {kind})") if part)
     return UnknownName(f"unknown {_SINGULAR[kind]} '{shortened(name, 80)}'", hint=hint)
+
+
+def _own_file(name: str) -> str:
+    """What to write for a file of the user's that is called so; empty where there is none."""
+    if not name.isidentifier():
+        return ""
+    folders = [path.parent.name for path in sorted(Path().glob(f"*/{name}.py"))]
+    if named := [folder for folder in folders if folder.isidentifier()]:
+        return f"is it {named[0]}.{name}?"
+    if Path(f"{name}.py").is_file():
+        return f"put {name}.py into a folder, and name both: my_folder.{name}"
+    return ""

@@ -12,6 +12,7 @@ from raykd.data.values import bare
 from raykd.errors import DataError
 
 _MOST_NAMES = 20
+_CHATS = ("messages", "conversations", "conversation")
 _QUOTES = "\"'`"
 
 
@@ -144,6 +145,8 @@ class Table:
             return "only one column was found: are fields separated as the name of the file says?"
         if inner := self.rows_inside():
             return f"the rows seem to stand in '{inner}': write them alone, or one a line"
+        if not key and (chats := [name for name in self.columns if name in _CHATS]):
+            return f"chats are read by a task of your own: kind: text, messages: {chats[0]}"
         if key:
             return f"name one of these columns in {key}, or rename the column"
         return "rename the column, or point data.root to data of this task"

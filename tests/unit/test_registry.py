@@ -56,6 +56,19 @@ def test_a_dotted_name_reaches_a_module_outside(extensions):
     assert registry.load("tasks", "my_extensions.several/two") == 2
 
 
+def test_a_file_of_the_users_is_named_with_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chats.py").write_text("")
+    with pytest.raises(UnknownName) as caught:
+        registry.load("tasks", "chats")
+    assert caught.value.hint.startswith("put chats.py into a folder, and name both: my_folder.ch")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "chats.py").rename(tmp_path / "mine" / "chats.py")
+    with pytest.raises(UnknownName) as caught:
+        registry.load("tasks", "chats")
+    assert caught.value.hint == "is it mine.chats? (all of them: raykd ls tasks)"
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "output", "hinted"),
     [
