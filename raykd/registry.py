@@ -128,6 +128,12 @@ def module(kind: str, name: str) -> ModuleType:
     except ModuleNotFoundError as exc:
         if exc.name is not None and (path == exc.name or path.startswith(exc.name + ".")):
             raise unknown(kind, name, names(kind)) from exc
+        if exc.name is not None and exc.name.startswith("raykd."):
+            raise SpecError(
+                f"{_SINGULAR[kind]} '{name}' imports {exc.name}, which is not a module of this "
+                "version of raykd",
+                hint="docs/reference/python-api.md lists what there is",
+            ) from exc
         raise SetupError(
             f"{_SINGULAR[kind]} '{name}' needs the package '{exc.name}', which is not installed",
             hint=f"install it: pip install {exc.name}",

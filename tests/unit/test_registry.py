@@ -18,6 +18,7 @@ def extensions(tmp_path, monkeypatch):
     (package / "several.py").write_text("TASK = {'one': 1, 'two': 2}\n")
     (package / "empty.py").write_text("")
     (package / "needy.py").write_text("import no_such_package_of_mine\n")
+    (package / "older.py").write_text("import raykd.data.writing\n")
     (package / "broken.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield
@@ -98,6 +99,11 @@ def test_a_missing_package_is_a_matter_of_setup(extensions):
     with pytest.raises(SetupError, match="needs the package 'no_such_package_of_mine'") as caught:
         registry.load("methods", "my_extensions.needy")
     assert caught.value.hint == "install it: pip install no_such_package_of_mine"
+
+
+def test_a_module_of_another_version_of_raykd_is_no_package_to_install(extensions):
+    with pytest.raises(SpecError, match=r"older' imports raykd.data.writing, which is not a mod"):
+        registry.load("tasks", "my_extensions.older")
 
 
 def test_an_error_in_an_extension_is_not_hidden(extensions):
