@@ -31,6 +31,7 @@ from raykd.results.early_stopping import stopped_too_early
 from raykd.results.micro_batches import cut_batches
 from raykd.results.precision import mixed_precision, teacher_precision
 from raykd.results.records import Status, SweepResult, TrialResult
+from raykd.results.start_caveats import given_configurations
 from raykd.results.summary import (
     ArmSummary,
     arm_summaries,
@@ -178,7 +179,7 @@ _TASK_CHECKS: tuple[_Check, ...] = (
     same_split, shared_rows, lost_confirm, collapsed, teacher_rows, few_seeds, undecided,
     weak_teacher, same_value, _unequal, _at_edge, _late_best, _failures, rationale_in_prompt,
     stopped_too_early, _unfinished, missing, other_runs, mixed_precision, teacher_precision,
-    cut_batches, one_search, constraint_caveats,
+    cut_batches, one_search, given_configurations, constraint_caveats,
 )  # fmt: skip
 
 

@@ -12,15 +12,14 @@ class SpeedRecord:
     Attributes:
         teacher_ms: Median milliseconds of a row in a batch of its own, from tokens to logits.
         student_ms: The same of the student.
-        low: Lower quartile, over the rows, of how many times longer the teacher takes.
-        high: Upper quartile.
+        low: How many times longer the teacher takes, in the turn where that is least.
+        high: The same where it is most.
         teacher_bytes: Bytes of its weights as they were measured, in float32.
         student_bytes: Those of the student.
-        teacher_precision: Number format of its matrix products, ``fp32`` or ``bf16``.
-        student_precision: That of the student.
         rows: Rows of the validation split that each of them was timed on.
         device: What they ran on, in words.
         threads: Threads of the process on the CPU.
+        precision: Number format of the matrix products of both, ``fp32`` or ``bf16``.
     """
 
     teacher_ms: float
@@ -29,8 +28,7 @@ class SpeedRecord:
     high: float
     teacher_bytes: int
     student_bytes: int
-    teacher_precision: str
-    student_precision: str
     rows: int
     device: str
     threads: int
+    precision: str = ""

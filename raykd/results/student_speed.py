@@ -9,7 +9,8 @@ from raykd.results.records import SpeedRecord, SweepResult, TeacherRecord, Trial
 HOW_TIMED = (
     "Student and teacher were timed by turns where the teacher was prepared, before any trial: "
     "rows of the validation split, each in a batch of its own, from its tokens to its logits. A "
-    "time is the median over rows. Nothing is generated, and in larger batches a row takes less."
+    "time is the median over rows, a range that of the turns. Nothing is generated, and in larger "
+    "batches a row takes less."
 )
 
 
@@ -60,8 +61,8 @@ def of_student(result: SweepResult, trial: TrialResult, teacher: TeacherRecord) 
     if teacher.speed is not None and own == record.student_parameters:
         speed = teacher.speed
         text += (
-            f", {_faster(speed)} ({_ms(speed.student_ms)} against {_ms(speed.teacher_ms)} for a "
-            f"row of the validation split in a batch of its own, on {_device(speed)})"
+            f", {_faster(speed)}: {_ms(speed.student_ms)} against {_ms(speed.teacher_ms)} for a "
+            f"row of the validation split in a batch of its own, on {_device(speed)}"
         )
     return text
 
@@ -77,13 +78,14 @@ def _smaller(teacher: TeacherRecord, parameters: int) -> str:
 
 
 def _faster(speed: SpeedRecord) -> str:
-    """How many times, with the middle half of the rows; nothing where that holds 1."""
+    """How many times, with how far that varied; no more than this where it may be either."""
     if speed.low <= 1.0 <= speed.high:
-        return "about as fast"
+        low, high = _shown(speed.low), _shown(speed.high)
+        return f"neither faster nor slower for sure ({low} to {high} times faster by turn)"
     ratio = speed.teacher_ms / speed.student_ms
     ends = (speed.low, speed.high) if ratio > 1 else (1 / speed.high, 1 / speed.low)
     low, high = (_shown(end) for end in ends)
-    return f"{_times(ratio, 'faster', 'slower')} ({low} to {high} for the middle half of the rows)"
+    return f"{_times(ratio, 'faster', 'slower')} ({low} to {high} by turn)"
 
 
 def _where(speed: SpeedRecord) -> str:
@@ -91,12 +93,10 @@ def _where(speed: SpeedRecord) -> str:
 
 
 def _device(speed: SpeedRecord) -> str:
-    """The device, with threads and number formats."""
+    """The device, with threads and number format."""
     threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
     where = f"a {speed.device}" + (f" with {threads}" if speed.device == "CPU" else "")
-    if speed.student_precision == speed.teacher_precision:
-        return f"{where} in {speed.student_precision}"
-    return f"{where}, in {speed.student_precision} and the teacher in {speed.teacher_precision}"
+    return f"{where} in {speed.precision}" if speed.precision else where
 
 
 def _times(ratio: float, more: str, less: str) -> str:

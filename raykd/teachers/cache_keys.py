@@ -208,7 +208,7 @@ def _timed(inputs: TaskInputs) -> dict[str, Any]:
         student if isinstance(student, StudentFromTeacher) else _architecture(student),
         [inputs.max_length, inputs.teacher_pad, inputs.student_pad, inputs.student_precision],
         [s["validation"].lengths() for s in (inputs.teacher_splits, inputs.student_splits)],
-        code_digest("raykd.training.latency"),
+        code_digest("raykd.teachers.speed", "raykd.training.latency"),
     ]
     return {SPEED: decisive}
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
+from statistics import median
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -27,7 +26,7 @@ def measure_speed(
 ) -> SpeedRecord | None:
     """Time a teacher and the initial student by turns, each as ``latency_ms`` of a student is.
 
-    Both run with float32 weights and the precision that students train in, on rows of the
+    Both run with float32 weights and in the precision that the student trains in, on rows of the
     validation split. It takes about two seconds at most, unless single rows do.
 
     Args:
@@ -50,28 +49,30 @@ def measure_speed(
 def _measured(
     inputs: TaskInputs, teacher: nn.Module, student: nn.Module, device: torch.device
 ) -> SpeedRecord:
-    settings = TrainSettings(precision=inputs.student_precision)
+    precision = choose_precision(inputs.student_precision, device, student).name
 
     def timed(model: nn.Module, splits: Mapping[str, TokenizedDataset], pad: int) -> TimedModel:
         collator = Collator(pad, max_length=inputs.max_length)
+        settings = TrainSettings(precision=precision)
         setup = InferenceSetup(settings, collator, DistributedContext(device=device))
         return TimedModel(model, splits["validation"], setup)
 
-    of_teacher, of_student = latencies_by_turns(
+    turns = latencies_by_turns(
         timed(teacher, inputs.teacher_splits, inputs.teacher_pad),
         timed(student, inputs.student_splits, inputs.student_pad),
     )
-    low, _, high = statistics.quantiles(np.divide(of_teacher, of_student), n=4)
+    teacher_ms = median(ms for turn in turns for ms in turn.one)
+    student_ms = median(ms for turn in turns for ms in turn.other)
+    ratios = [teacher_ms / student_ms, *(median(t.one) / median(t.other) for t in turns)]
     return SpeedRecord(
-        teacher_ms=statistics.median(of_teacher),
-        student_ms=statistics.median(of_student),
-        low=float(low),
-        high=float(high),
+        teacher_ms=teacher_ms,
+        student_ms=student_ms,
+        low=min(ratios),
+        high=max(ratios),
         teacher_bytes=weight_bytes(teacher),
         student_bytes=weight_bytes(student),
-        teacher_precision=choose_precision(settings.precision, device, teacher).name,
-        student_precision=choose_precision(settings.precision, device, student).name,
-        rows=len(of_teacher),
+        precision=precision,
+        rows=sum(len(turn.one) for turn in turns),
         device=device_name(device),
         threads=torch.get_num_threads(),
     )

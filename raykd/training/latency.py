@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,14 @@ TURNS = 6
 TURN_WARMUP = 2
 LONGEST_S = 2.0
 """Two models begin no further turn after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTimes:
+    """What two models took for their rows of one turn, milliseconds of each row."""
+
+    one: Sequence[float]
+    other: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ def latency_ms(model: nn.Module, encoded: TokenizedDataset, setup: InferenceSetu
 
 def latencies_by_turns(
     one: TimedModel, other: TimedModel, longest_s: float = LONGEST_S
-) -> tuple[list[float], list[float]]:
+) -> list[TurnTimes]:
     """Milliseconds of each row as `latency_ms` measures it, of two models that take turns.
 
     What else the machine does, which changes by the second, slows both. Each turn is spread over
@@ -60,17 +69,17 @@ def latencies_by_turns(
         longest_s: Seconds after which no turn begins.
 
     Returns:
-        Those of one and of the other, equally many.
+        The turns, each with equally many rows of both.
     """
-    times: tuple[list[float], list[float]] = ([], [])
-    both = tuple(zip((one, other), times, (_spread(m.encoded) for m in (one, other)), strict=True))
+    both = tuple((timed, _spread(timed.encoded)) for timed in (one, other))
+    turns: list[TurnTimes] = []
     began = time.perf_counter()
-    for turn in range(TURNS):
-        if turn and time.perf_counter() - began > longest_s:
+    for k in range(TURNS):
+        if turns and time.perf_counter() - began > longest_s:
             break
-        for timed, own, rows in both:
-            own.extend(_row_times(timed, rows[turn::TURNS], TURN_WARMUP))
-    return times
+        times = (_row_times(timed, rows[k::TURNS], TURN_WARMUP) for timed, rows in both)
+        turns.append(TurnTimes(*times))
+    return turns
 
 
 def _spread(encoded: TokenizedDataset) -> Array:

@@ -39,7 +39,7 @@ def test_how_fast_a_teacher_is_round_trips_and_older_runs_have_none(full_run: Bu
     given = load_results(full_run.folder).teachers[0]
     speed = SpeedRecord(
         teacher_ms=2.6, student_ms=0.8, low=2.9, high=3.4, teacher_bytes=696, student_bytes=175,
-        teacher_precision="fp32", student_precision="fp32", rows=30, device="CPU", threads=1,
+        precision="fp32", rows=30, device="CPU", threads=1,
     )  # fmt: skip
     plain = json.loads(json.dumps(to_dict(dataclasses.replace(given, speed=speed))))
     assert from_dict(TeacherRecord, plain).speed == speed

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from raykd.models.student_from_teacher import StudentFromTeacher
+from raykd.teachers import speed as speed_module
 from raykd.teachers.cache_keys import SPEED, cache_keys_of
+from raykd.teachers.speed import measure_speed
+from raykd.training import device as device_module
+from raykd.training.inference import inference_pass
+from raykd.training.latency import TurnTimes
 from tests.unit.teachers import tiny
 
 SMALLER = tiny.factory(300, layers=1, hidden=4)
@@ -15,14 +21,30 @@ def test_teacher_and_student_are_timed_where_the_teacher_is_prepared():
     prepared, state = tiny.ready()
     speed = prepared.speed
     assert speed.rows == 30
-    assert 0 < speed.low <= speed.high
-    assert speed.teacher_ms > 0
-    assert speed.student_ms > 0
-    assert (speed.teacher_precision, speed.student_precision) == ("fp32", "fp32")
+    assert 0 < speed.low <= speed.teacher_ms / speed.student_ms <= speed.high
     assert (speed.device, speed.threads) == ("CPU", torch.get_num_threads())
     buffers = 8 * 2 * tiny.LENGTH  # positions and token types, which are no weights
     assert speed.teacher_bytes == 4 * sum(a.size for a in state.tensors.values()) + buffers
     assert speed.student_bytes == 4 * prepared.student.parameters() + buffers
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_both_run_in_the_precision_of_the_student(precision, monkeypatch):
+    """In another one of its own, a wide teacher would be slower, or faster, by that alone."""
+    given, formats = tiny.inputs(student_precision=precision), []
+
+    def by_turns(one, other):
+        for timed in (one, other):
+            with inference_pass(timed.model, timed.setup):
+                weight = torch.ones(2, 2)
+                formats.append((weight @ weight).dtype)
+        return [TurnTimes((2.0, 4.0), (1.0, 1.0))]
+
+    monkeypatch.setattr(speed_module, "latencies_by_turns", by_turns)
+    monkeypatch.setattr(device_module, "has_bf16", lambda device: True)
+    speed = measure_speed(given, given.teacher.build(0), given.student, tiny.WORLD.device)
+    assert formats == [{"fp32": torch.float32, "bf16": torch.bfloat16}[precision]] * 2
+    assert (speed.precision, speed.low, speed.high, speed.rows) == (precision, 3.0, 3.0, 2)
 
 
 def test_students_that_are_made_of_the_teacher_are_timed_as_they_begin():

@@ -66,9 +66,12 @@ def clock(monkeypatch):
 def test_two_models_take_turns_and_what_warms_up_does_not_count(clock):
     rows = encoded(37)
     slow, fast = clock.timed("slow", 0.004, rows), clock.timed("fast", 0.001, rows)
-    of_slow, of_fast = latencies_by_turns(slow, fast)
-    assert of_slow == pytest.approx([4.0] * latency.LATENCY_ROWS)
-    assert of_fast == pytest.approx([1.0] * latency.LATENCY_ROWS)
+    times = latencies_by_turns(slow, fast)
+    assert len(times) == latency.TURNS
+    assert [ms for turn in times for ms in turn.one] == pytest.approx([4.0] * latency.LATENCY_ROWS)
+    assert [ms for turn in times for ms in turn.other] == pytest.approx(
+        [1.0] * latency.LATENCY_ROWS
+    )
     turns = [name for name, _ in itertools.groupby(clock.read, lambda pair: pair[0])]
     assert turns == ["slow", "fast"] * latency.TURNS
     # Each turn of both reads the same rows, and these reach from short to long.
@@ -84,6 +87,6 @@ def test_two_models_take_turns_and_what_warms_up_does_not_count(clock):
 def test_slow_models_have_fewer_turns_and_one_at_least(clock):
     rows = encoded(37)
     slow, fast = clock.timed("slow", 1.0, rows), clock.timed("fast", 0.5, rows)
-    one, two = latencies_by_turns(slow, fast)
-    assert len(one) == len(two) == latency.LATENCY_ROWS // latency.TURNS
-    assert (one[0], two[0]) == (1000.0, 500.0)
+    (turn,) = latencies_by_turns(slow, fast)
+    assert len(turn.one) == len(turn.other) == latency.LATENCY_ROWS // latency.TURNS
+    assert (turn.one[0], turn.other[0]) == (1000.0, 500.0)

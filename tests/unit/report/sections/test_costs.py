@@ -50,7 +50,7 @@ def test_the_heading_is_the_sum(result: SweepResult):
 def test_students_stand_next_to_their_teacher_where_both_were_timed(result: SweepResult):
     speed = SpeedRecord(
         teacher_ms=8.0, student_ms=2.0, low=3.9, high=4.2, teacher_bytes=440_000_000,
-        student_bytes=44_000_000, teacher_precision="fp32", student_precision="fp32", rows=30,
+        student_bytes=44_000_000, precision="fp32", rows=30,
         device="CPU", threads=2,
     )  # fmt: skip
     first, second = result.teachers
