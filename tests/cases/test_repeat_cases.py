@@ -170,6 +170,15 @@ def test_the_table_of_metrics_is_of_all_searches_as_the_verdict_is():
     assert "over the searches" in metrics_section.render(actual)
 
 
+def test_the_configuration_that_is_shown_is_said_to_be_of_one_search():
+    card = verdict_section.record(searches(AHEAD)).tasks[0]
+    assert card.of_search == " (search 1 of 4, each has its own)"
+    assert "Configuration of kd (search 1 of 4, each has its own)" in verdict_section.render(
+        verdict_section.record(searches(AHEAD))
+    )
+    assert verdict_section.record(sweep(none=[0.6, 0.61], kd=[0.7, 0.71])).tasks[0].of_search == ""
+
+
 def test_a_caveat_on_an_interval_says_its_level():
     close = {
         "none": [[0.60, 0.60], [0.66, 0.66], [0.61, 0.61], [0.64, 0.64]],

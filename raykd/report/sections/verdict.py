@@ -14,7 +14,7 @@ from raykd.results.constraints import weights_of
 from raykd.results.diagnose import diagnose
 from raykd.results.differences import MIN_SEEDS
 from raykd.results.records import SweepResult
-from raykd.results.reported_runs import runs_with_student
+from raykd.results.reported_runs import reported_runs, runs_with_student
 from raykd.results.sentences import plural
 from raykd.results.summary import ArmSummary, arm_summaries, metric_of, named, scale_of
 from raykd.results.verdict import Verdict, listed, sure_winners, verdict
@@ -33,6 +33,7 @@ class TaskVerdict:
         config: The winning configuration as YAML.
         key: Unique id of its element.
         student: Where the leader's student is, and how large, by name.
+        of_search: Which of several searches found the configuration; empty where there is one.
     """
 
     verdict: Verdict
@@ -40,6 +41,7 @@ class TaskVerdict:
     config: str
     key: str
     student: tuple[tuple[str, str], ...] = ()
+    of_search: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +97,16 @@ def _card(result: SweepResult, task: str, index: int) -> TaskVerdict:
         config=as_yaml(leader) if leader else "",
         key=f"config-{index}",
         student=_student(result, task, outcome.leader),
+        of_search=_of_search(result, task, outcome.leader),
     )
+
+
+def _of_search(result: SweepResult, task: str, arm: str) -> str:
+    """The search whose configuration and student are shown, of those that the verdict is on."""
+    runs = reported_runs(result, task, arm) if arm else ()
+    if result.searches == 1 or not runs:
+        return ""
+    return f" (search {runs[0].repeat + 1} of {result.searches}, each has its own)"
 
 
 def _student(result: SweepResult, task: str, arm: str) -> tuple[tuple[str, str], ...]:
