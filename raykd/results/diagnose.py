@@ -169,8 +169,8 @@ def _unfinished(result: SweepResult, task: str, arms: tuple[ArmSummary, ...]) ->
         yield Caveat(
             code="unfinished-trials",
             task=task,
-            message=f"{cut} trials were started and not finished.",
-            hint="the same command with --resume finishes them",
+            message=f"{cut} trial{'s were' if cut > 1 else ' was'} started and not finished.",
+            hint=f"the same command with --resume finishes {'them' if cut > 1 else 'it'}",
         )
 
 

@@ -29,14 +29,18 @@ def given_configurations(
 
 
 def _is_given(result: SweepResult, arm: ArmSummary) -> bool:
-    """Whether everything that was searched has the values of a start."""
-    starts = result.spec["methods"].get(arm.name, {}).get("start") or ()
-    searched = arm.best.searched if arm.best is not None else ()
+    """Whether the best of the search, and what was confirmed, has the values of a start."""
+    starts = result.spec["methods"].get(arm.name, {}).get("start")
+    if arm.best is None or not arm.best.searched or not isinstance(starts, list | tuple):
+        return False
+    both = arm.best.params, arm.chosen
     return any(
         isinstance(start, Mapping)
-        and bool(searched)
-        and all(name in start and _same(start[name], arm.chosen.get(name)) for name in searched)
-        for start in (starts if isinstance(starts, list | tuple) else ())
+        and all(
+            name in start and all(_same(start[name], own.get(name)) for own in both)
+            for name in arm.best.searched
+        )
+        for start in starts
     )
 
 

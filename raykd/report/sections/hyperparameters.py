@@ -189,7 +189,7 @@ def _slices(study: optuna.Study, style: Style, unit: str, key: str, arm: str) ->
             chart,
             key=f"{key}-{start}",
             title=f"Score of {arm} against {', '.join(part)}",
-            finding="One mark per completed trial; a slope or a hump shows that it matters.",
+            finding=f"One mark per completed trial; {_meaning(len(trials))}.",
             columns=("parameter", "value", unit),
             rows=sorted(
                 (name, short(t.params[name]), f"{t.value:.4g}")
@@ -248,6 +248,13 @@ def _parallel(
         ],
         height=360,
     )
+
+
+def _meaning(count: int) -> str:
+    """What a pattern in so many marks says of a parameter."""
+    if count < MIN_TRIALS_FOR_IMPORTANCE:
+        return "in so few, a slope or a hump may be chance"
+    return "a slope or a hump suggests that it matters"
 
 
 def _drawn(trials: Sequence[optuna.trial.FrozenTrial], mode: str) -> list[optuna.trial.FrozenTrial]:

@@ -106,6 +106,7 @@ def test_a_hyperparameter_is_named_when_it_stands_out_among_enough_trials(builde
         "19 completed trials are too few to rank the hyperparameters: it takes 20."
     )
     assert not any("mportance" in f.title for f in few.arms[0].figures)
+    assert few.arms[0].figures[0].finding.endswith("in so few, a slope or a hump may be chance.")
     for n in range(19, 22):
         builder.trial(TASK, "kd", n, objective=0.6 + n / 100,
                       params={"alpha": 0.1 + n / 30, "lr": 2e-5, "temperature": 2})  # fmt: skip
@@ -113,6 +114,7 @@ def test_a_hyperparameter_is_named_when_it_stands_out_among_enough_trials(builde
     assert enough.heading == "What mattered most: alpha for kd"
     assert enough.arms[0].finding.startswith("alpha carries ")
     assert enough.arms[0].figures[0].title == "Importance of the searched parameters of kd"
+    assert enough.arms[0].figures[1].finding.endswith("a slope or a hump suggests that it matters.")
 
 
 def test_no_two_arms_look_the_same():

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from raykd.report.markdown import render_markdown
 from raykd.report.sections import teacher, verdict
 from raykd.results.records import FinetuneTrial, SweepResult
 from tests.cases import planted_records as planted
@@ -77,7 +78,8 @@ def test_of_several_teachers_each_line_says_which_and_members_count_in_combinati
 def test_the_spread_of_teachers_is_named_where_several_were_trained(result: SweepResult):
     first, *others = result.teachers
     seeds = {"seeds": 4, "seed_scores": {"1": 0.736, "2": 0.716}}
-    actual = teacher.record(replace(result, teachers=(replace(first, **seeds), *others)))
+    trained = replace(result, teachers=(replace(first, **seeds), *others))
+    actual = teacher.record(trained)
     assert actual is not None
     (line,) = actual.spread
     assert line == (
@@ -86,6 +88,7 @@ def test_the_spread_of_teachers_is_named_where_several_were_trained(result: Swee
         "diverged (standard deviation 1 points)"
     )
     assert line in teacher.render(actual)
+    assert line in render_markdown(trained)
     assert teacher.record(result).spread == ()
 
 
