@@ -266,6 +266,8 @@ def test_87_a_checkpoint_teaches_the_class_that_its_names_say(place, family, nam
     model = write_encoder(
         place / "m", family, id2label=given, label2id=back, pad_token_id=0, initializer_range=0.5
     )
+    reads = {"do_lower_case": True, "tokenizer_class": "BertTokenizer"}
+    (place / "m/tokenizer_config.json").write_text(json.dumps(reads))
     actual = reviews(
         place, "{checkpoint: m}", "{model: {family: bert, layers: 1, hidden: 8, heads: 2}}"
     )
