@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_runs_of_version_one_do_not_go_on_which_is_said_in_one_line(
     out, err = capsys.readouterr()
     message = [line for line in (out + err).splitlines() if "is a run folder of" in line]
     assert len(message) == 1
-    assert f"{run} is a run folder of version 1, this raykd goes on with 2" in message[0]
+    assert f"{run} is a run folder of version 1, this raykd continues 2" in message[0]
     assert written(run) == before
 
 
@@ -586,6 +587,8 @@ def test_the_handlers_of_the_caller_are_put_back_after_those_of_ray(monkeypatch)
     monkeypatch.setattr(connection.ray, "init", init)
     monkeypatch.setattr(connection.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(connection, "require_head", lambda: None)
+    unwatched = SimpleNamespace(lost="", leave=lambda: None)
+    monkeypatch.setattr(connection, "GivenCluster", lambda: unwatched)
     try:
         with connection.connected("10.0.0.1:6379"):
             os.kill(os.getpid(), signal.SIGTERM)

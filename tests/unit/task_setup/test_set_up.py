@@ -418,7 +418,9 @@ ANOTHER = {
 def test_the_teacher_and_its_parts_are_the_same_whatever_else_changes(change):
     one, two = plan_of().keys, plan_of(**NOTHING[change]).keys
     assert one.teacher == two.teacher
-    assert set(two.parts.items()) <= set(one.parts.items())
+    others = {name for name, key in two.parts.items() if one.parts.get(name) != key}
+    # How fast the teacher is next to a student is measured for each.
+    assert others <= ({"speed"} if change == "another student" else set())
 
 
 @pytest.mark.parametrize("change", MORE)

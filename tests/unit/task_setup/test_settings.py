@@ -103,7 +103,7 @@ ELSEWHERE = {
     "data.unlabelled": "task_setup/test_unlabelled.py::test_the_teacher_is_trained_on_labels_and",
     "data.label_type": "task_setup/test_rationales.py::test_labels_of_a_model_are_those_of_train",
     **{
-        f"teacher.{name}": "task_setup/test_given_teacher.py::test_a_file_beside_the_rows_goes_by"
+        f"teacher.{name}": "task_setup/test_given_teacher.py::test_a_file_next_to_the_rows_goes_by"
         for name in ("outputs", "outputs.logits", "outputs.path", "outputs.id")
     },
     "teacher.mean": "task_setup/test_named_teachers.py::test_a_mean_of_teachers_is_what_students",
