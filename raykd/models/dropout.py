@@ -157,6 +157,9 @@ def attend(
         )
         return attended
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if torch.is_autocast_enabled("cpu"):  # as the library's attention; rotated ones are float32
+        dtype = torch.get_autocast_dtype("cpu")
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     run: Any = _Attention.apply
     out: Tensor = run(query, key, value, attention_mask, dropout, scale)
     return out.transpose(1, 2).contiguous(), None

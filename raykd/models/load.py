@@ -43,6 +43,7 @@ def build_model(
     config = family.config(random_init, vocabulary, kind, num_labels, labels, pad)
     with seeded_rng(seed):
         model: nn.Module = family.head_class(kind)(config)
+    family.adapt(model)
     return model.train()
 
 

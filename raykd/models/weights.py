@@ -156,7 +156,9 @@ def _unfilled(state: ModelState) -> Any:
     """The model of a state before its weights are put into it."""
     family = family_of(state.config)
     config = family.config_class().from_dict(dict(state.config))
-    return fit_widths(without_weights(family.head_class(kind_of(state.config)), config))
+    model = without_weights(family.head_class(kind_of(state.config)), config)
+    family.adapt(model)
+    return fit_widths(model)
 
 
 def without_memory(state: ModelState) -> nn.Module:

@@ -54,6 +54,7 @@ class ModelFamily:
         pair_mask: Part whose ``get_attention_mask`` hides all positions from padding, which then
             looks at all of them alike, padding too; empty: padding looks at the tokens.
         units: Where heads and neurons are; None for families whose blocks cannot be taken apart.
+        adapt: Changes a model that was just made, in place, where the library's lacks something.
     """
 
     model_type: str
@@ -67,6 +68,7 @@ class ModelFamily:
     reserved_positions: int = 0
     pair_mask: str = ""
     units: PrunableUnits | None = None
+    adapt: Callable[[Any], None] = lambda model: None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.model_type)

@@ -82,9 +82,33 @@ def test_the_gradient_of_attention_belongs_to_what_was_drawn():
     assert torch.autograd.gradcheck(run, tuple(heads()))
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "deberta", "gpt2", "t5"])
-def test_a_model_evaluates_as_before_and_trains_with_dropout(family):
-    kind = {"gpt2": "causal_lm", "t5": "seq2seq"}.get(family, "classification")
+def test_what_is_rotated_in_float32_meets_values_in_bf16():
+    one, two = ([t.detach().float() for t in heads()] for _ in range(2))
+    inputs = [t.requires_grad_() for t in (one[0], one[1], one[2].bfloat16())]
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.manual_seed(5)
+        mine, _ = dropout.attend(nn.Module(), *inputs, MASK, dropout=0.4)
+    assert mine.dtype == torch.bfloat16
+    wanted = [t.requires_grad_() for t in two]
+    torch.manual_seed(5)
+    plain, _ = dropout.attend(nn.Module(), *wanted, MASK, dropout=0.4)
+    assert torch.allclose(mine.float(), plain, atol=0.05)
+    mine.float().sum().backward()
+    plain.sum().backward()
+    for actual, expected in zip(inputs, wanted, strict=True):
+        assert torch.allclose(actual.grad.float(), expected.grad, atol=0.1)
+
+
+FAMILIES = {
+    "bert": "classification", "roberta": "classification", "distilbert": "classification",
+    "deberta": "classification", "gpt2": "causal_lm", "t5": "seq2seq", "llama": "causal_lm",
+    "qwen3": "causal_lm", "gemma3_text": "causal_lm",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("family", "kind"), FAMILIES.items())
+def test_a_model_evaluates_as_before_and_trains_with_dropout(family, kind, precision):
     random_init = RandomInitConfig(
         family=family, layers=2, hidden=16, heads=2, max_positions=12, dropout=0.2
     )
@@ -103,11 +127,12 @@ def test_a_model_evaluates_as_before_and_trains_with_dropout(family):
     assert torch.equal(forward(model.eval(), batch).logits, before)
     assert {type(m) for m in model.modules() if isinstance(m, nn.Dropout)} <= {CheapDropout}
     model.train()
-    torch.manual_seed(1)
-    one = forward(model, batch).logits
-    torch.manual_seed(1)
-    assert torch.equal(forward(model, batch).logits, one)
-    assert not torch.allclose(one, before)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        torch.manual_seed(1)
+        one = forward(model, batch).logits
+        torch.manual_seed(1)
+        assert torch.equal(forward(model, batch).logits, one)
+    assert not torch.allclose(one.float(), before)
     one.float().square().mean().backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     assert gradients
