@@ -7,6 +7,7 @@ libraries ask for the home folder when they are imported, and fail.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from raykd.own_folder import own_folder
 
@@ -21,6 +22,15 @@ def home() -> str | None:
         return None
     folder = os.path.expanduser("~")
     return folder if os.path.isabs(folder) else None
+
+
+def user_cache() -> Path | None:
+    """The folder of raykd in the cache folder of the user, None where there is none."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):  # others are to be ignored, says the standard
+        return Path(base) / "raykd"
+    below = home()
+    return None if below is None else Path(below) / ".cache" / "raykd"
 
 
 def stand_in() -> None:

@@ -190,7 +190,7 @@ LAYERS = {
                "data.unlabelled_files", "models",
                "training.device", "training.seeding", "training.settings", "teachers", "trial",
                "clusters", "loggers", "spec", "task_setup", "search", "results", "report",
-               "secrets", "whole_file"},
+               "secrets", "waiting", "whole_file"},
         packages={"optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.
         later={"torch"},

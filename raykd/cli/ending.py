@@ -11,8 +11,15 @@ if TYPE_CHECKING:
     from raykd.results.records import SweepResult
 
 
-def show_end(run: str | Path, report: str | Path, output: Output) -> None:
-    """The last lines: one row per arm, caveats, where report and run are."""
+def show_end(run: str | Path, report: str | Path, output: Output, shown: str = "") -> None:
+    """The last lines: one row per arm, caveats, where report and run are.
+
+    Args:
+        run: The run folder.
+        report: The report.
+        output: Where to print.
+        shown: How the run is named, where that is not its folder.
+    """
     from raykd.results.diagnose import diagnose
     from raykd.results.store import load_results
 
@@ -23,7 +30,7 @@ def show_end(run: str | Path, report: str | Path, output: Output) -> None:
         place = f"{caveat.task}: " if caveat.task else ""
         output.text(f"caveat: {place}{caveat.message}")
     output.text(f"report: {report}")
-    output.text(f"run: {run}")
+    output.text(f"run: {shown or run}")
 
 
 def _show_task(result: SweepResult, task: str, output: Output) -> None:

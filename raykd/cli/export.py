@@ -11,6 +11,7 @@ import typer
 
 from raykd.cli.completions import arms_of_run, runs, tasks_of_run
 from raykd.cli.output import Output
+from raykd.cli.places import STUDENTS, run_to_read
 from raykd.errors import SpecError
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ class Graphs:
 
 def export(
     output: Output,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=runs)],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run folder or URL.", autocompletion=runs)
+    ],
     to: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
     hub: ToHub,
     graphs: Graphs,
@@ -97,7 +100,7 @@ def export(
 
     if hub.public and hub.push_to_hub is None:
         raise SpecError("--public goes with --push-to-hub", hint="--push-to-hub NAME --public")
-    student = choose(run, task, arm)
+    student = choose(run_to_read(run, STUDENTS), task, arm)
     check_target(to)
     if hub.push_to_hub is not None:
         check_base(student.folder)

@@ -36,8 +36,8 @@ from raykd.errors import ClusterLost, Problem, RaykdError, Stopped
 from raykd.own_folder import delete_own_folders
 
 _NOT_COMMANDS = {
-    "main", "output", "console", "ending", "imports", "live_view", "progress", "signals",
-    "watchdog"
+    "main", "output", "console", "ending", "imports", "live_view", "places", "progress",
+    "signals", "watchdog"
 }  # fmt: skip
 
 

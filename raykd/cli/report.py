@@ -12,6 +12,7 @@ import typer
 
 from raykd.cli.completions import runs as run_folders
 from raykd.cli.output import Output
+from raykd.cli.places import run_to_read
 from raykd.errors import SetupError, SpecError
 from raykd.whole_file import whole_file
 
@@ -96,8 +97,8 @@ class Wanted:
 def report(
     output: Output,
     runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders.", autocompletion=run_folders),
+        list[str],
+        typer.Argument(metavar="RUN...", help="Run folders or URLs.", autocompletion=run_folders),
     ],
     wanted: Wanted,
     open_page: Annotated[
@@ -114,15 +115,16 @@ def report(
 ) -> None:
     """Rebuild the HTML report of a run; several runs make a comparison."""
     format = wanted.resolved()
+    folders = [run_to_read(run) for run in runs]
     if format is ReportFormat.HTML:
-        page = _write_page(runs, out, plotlyjs, wanted.anonymous)
+        page = _write_page(folders, out, plotlyjs, wanted.anonymous)
         output.text(f"report: {page}")
         if open_page:
             typer.launch(page.resolve().as_uri())
         return
     from raykd.results.merge import load_runs
 
-    result = load_runs(runs, is_anonymous=wanted.anonymous)
+    result = load_runs(folders, is_anonymous=wanted.anonymous)
     if wanted.figures is not None:
         from raykd.report.figures import write_figures
 

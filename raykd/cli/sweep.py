@@ -14,11 +14,13 @@ import typer
 from raykd.cli.completions import runs
 from raykd.cli.imports import AllowImports, limit_imports
 from raykd.cli.output import Output
+from raykd.cli.places import Places, places_of
 from raykd.errors import DataError, SpecError
+from raykd.results.store_address import is_address
 from raykd.user_code import ALLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from raykd.spec.schema import SweepSpec
@@ -37,18 +39,21 @@ class SweepArguments:
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
     ] = None
-    out: Annotated[Path, typer.Option("--out", help="Folder of run folders.")] = Path("runs")
-    resume: Annotated[
-        Path | None,
+    out: Annotated[
+        str,
         typer.Option(
-            "--resume", metavar="RUN", help="Continue this run folder.", autocompletion=runs
+            "--out", metavar="DIR|URL", help="Folder of run folders, also in a store (s3://...)."
         ),
+    ] = "runs"
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="RUN|URL", help="Continue this run.", autocompletion=runs),
     ] = None
     start_from: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--start-from",
-            metavar="RUN",
+            metavar="RUN|URL",
             autocompletion=runs,
             help="Try the best configurations of this run first.",
         ),
@@ -112,6 +117,19 @@ class SweepArguments:
 
 def sweep(output: Output, typed: SweepArguments) -> int:
     """Run a search space: prepare teachers, search, confirm, report."""
+    if typed.submit is not None and is_address(typed.out):
+        raise SpecError(
+            f"--submit brings the run here, so that --out is a folder, got {typed.out}",
+            hint="to keep it in a store: ray job submit -- raykd sweep FILE --out URL",
+        )
+    with places_of(
+        typed.out, typed.resume, typed.start_from, output.note, runs=not typed.dry_run
+    ) as places:
+        return _sweep(output, typed, places)
+
+
+def _sweep(output: Output, typed: SweepArguments, places: Places) -> int:
+    """Run it where run folders are on this machine."""
     from raykd.cli.validate import look_at, raise_all, show_plan
     from raykd.spec.load import placed
 
@@ -122,8 +140,8 @@ def sweep(output: Output, typed: SweepArguments) -> int:
             "--submit sends a search space away: it goes with neither --resume nor --address",
             hint="to continue a run there: ray job submit -- raykd sweep --resume RUN",
         )
-    spec, source = _read(typed.file, typed.resume, overrides)
-    if typed.start_from is not None:
+    spec, source = _read(typed.file, places.resume, overrides)
+    if places.start_from is not None:
         if typed.resume is not None or typed.submit is not None:
             raise SpecError(
                 "--start-from begins a sweep here: it goes with neither --resume nor --submit",
@@ -131,7 +149,7 @@ def sweep(output: Output, typed: SweepArguments) -> int:
             )
         from raykd.sweep.warm_start import started_from
 
-        spec = started_from(spec, typed.start_from)
+        spec = started_from(spec, places.start_from)
     if typed.resume is not None and typed.trials is not None:
         from raykd.sweep.run_folder import with_budget
 
@@ -149,7 +167,7 @@ def sweep(output: Output, typed: SweepArguments) -> int:
         return _submit(typed, spec, source, arguments, output)
     try:
         with _cluster_ahead() if typed.address in (None, "local") else contextlib.nullcontext():
-            return _run(typed, spec, source, output)
+            return _run(typed, places, spec, source, output)
     except (SpecError, DataError) as exc:
         if typed.file is None:
             raise
@@ -164,7 +182,9 @@ def _cluster_ahead() -> contextlib.AbstractContextManager[None]:
     return local_cluster.ahead()
 
 
-def _run(typed: SweepArguments, spec: SweepSpec, source: str, output: Output) -> int:
+def _run(
+    typed: SweepArguments, places: Places, spec: SweepSpec, source: str, output: Output
+) -> int:
     """Run the search space from here; returns the exit code."""
     from raykd.cli.console import open_console
     from raykd.cli.ending import show_end
@@ -172,14 +192,15 @@ def _run(typed: SweepArguments, spec: SweepSpec, source: str, output: Output) ->
     from raykd.sweep.run import SweepOptions, run_sweep
 
     options = SweepOptions(
-        out=typed.out,
+        out=places.out,
         address=None if typed.address == "local" else typed.address,
-        resume=typed.resume,
+        resume=places.resume,
         confirm=not typed.no_confirm,
         allow_changes=typed.allow_changes,
         command=shlex.join(["raykd", *sys.argv[1:]]),
+        check=places.check,
     )
-    where = _Where(output, f" {ALLOW}" if typed.allow_imports else "")
+    where = _Where(output, f" {ALLOW}" if typed.allow_imports else "", places.shown)
     try:
         with Signals(where.last_words), where.watchdog, open_console(output) as console:
 
@@ -187,13 +208,14 @@ def _run(typed: SweepArguments, spec: SweepSpec, source: str, output: Output) ->
                 console.handle(event)
                 where.handle(event)
 
-            run_sweep(spec, source, options, listen)
+            with places.kept(listen) as heard:
+                run_sweep(spec, source, options, heard)
     except KeyboardInterrupt:
         where.tell()  # where it came so late that the sweep itself was done
         raise
     finally:
         if where.report and not output.is_json:
-            show_end(where.run, where.report, output)
+            show_end(where.run, where.report, output, places.shown(where.run))
     return _exit_code(where.run)
 
 
@@ -206,7 +228,7 @@ class _Where:
         watchdog: Says it when this process cannot.
     """
 
-    def __init__(self, output: Output, options: str) -> None:
+    def __init__(self, output: Output, options: str, shown: Callable[[str], str]) -> None:
         from raykd.cli.watchdog import Watchdog
 
         self.run = ""
@@ -214,6 +236,7 @@ class _Where:
         self.watchdog = Watchdog()
         self._output = output
         self._options = options
+        self._name_of = shown
         self._shown = False
 
     def handle(self, event: Mapping[str, Any]) -> None:
@@ -245,7 +268,8 @@ class _Where:
         return f"stopped at once, without a report; {self._to_continue()}"
 
     def _to_continue(self) -> str:
-        return f"continue with: raykd sweep --resume {shlex.quote(self.run)}{self._options}"
+        run = shlex.quote(self._name_of(self.run))
+        return f"continue with: raykd sweep --resume {run}{self._options}"
 
 
 def _submit(
@@ -261,7 +285,7 @@ def _submit(
     with open_console(output) as console:
         done = submit(
             typed.submit, source, arguments,
-            out=typed.out, report=report, listener=console.handle, note=output.note,
+            out=Path(typed.out), report=report, listener=console.handle, note=output.note,
             insecure=typed.insecure,
         )  # fmt: skip
     if done.run is not None and not output.is_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -40,6 +40,7 @@ class SweepOptions:
         cache: Folder of prepared teachers, None for the usual one.
         command: The command line, for the record.
         allow_changes: Whether to continue a run although its data or models changed.
+        check: Called again and again while it runs; what it raises ends the sweep.
     """
 
     out: Path = Path("runs")
@@ -49,6 +50,7 @@ class SweepOptions:
     cache: Path | None = None
     command: str = ""
     allow_changes: bool = False
+    check: Callable[[], None] = lambda: None
 
 
 def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Listener) -> Path:
@@ -88,11 +90,16 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         with conclusion:
             setups = {key: _with_answers(setup, options, log) for key, setup in setups.items()}
             with connected(options.address) as connection:
+
+                def check() -> None:
+                    connection.check()
+                    options.check()
+
                 Driver(
                     spec, run, log, setups, cache=options.cache,
                     resumed=options.resume is not None, with_confirm=options.confirm,
                     elastic=options.address is not None,
-                ).drive(conclusion.write, connection.check)  # fmt: skip
+                ).drive(conclusion.write, check)  # fmt: skip
     if not any(t.status is Status.COMPLETED for t in load_results(run).trials):
         raise SweepFailed("no trial completed", hint="the report's section 'What failed' says why")
     return run

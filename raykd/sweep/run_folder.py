@@ -207,8 +207,12 @@ def recorded_inputs(run: Path) -> Mapping[str, InputHashes]:
 
 
 @contextmanager
-def lock(run: Path) -> Iterator[None]:
+def lock(run: Path, shown: str = "") -> Iterator[None]:
     """Hold the run folder: a second sweep on it would take over running trials.
+
+    Args:
+        run: The run folder.
+        shown: What it is called in messages, where that is not its path.
 
     Raises:
         SetupError: Another live sweep holds it, or it cannot be written.
@@ -227,7 +231,7 @@ def lock(run: Path) -> Iterator[None]:
             file.seek(0)
             who = file.read(LONGEST).strip() or "another sweep"
             raise SetupError(
-                f"another sweep is writing to {run}: {who}",
+                f"another sweep is writing to {shown or run}: {who}",
                 hint="wait for it to end, or stop it, then resume",
             ) from exc
         file.truncate(0)

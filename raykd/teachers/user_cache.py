@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raykd.errors import SetupError
-from raykd.home_folder import home
+from raykd.home_folder import user_cache
 from raykd.teachers import cache_index
 from raykd.teachers.cache_index import CacheEntry, CacheItem
 from raykd.teachers.locks import CacheLocks
@@ -29,13 +29,10 @@ def cache_folder() -> Path:
     own = os.environ.get("RAYKD_CACHE")
     if own:
         return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):  # others are to be ignored, says the standard
-        return Path(base) / "raykd" / "teachers"
-    below = home()
+    below = user_cache()
     if below is None:
         raise SetupError("there is no home folder to keep prepared teachers in", hint=ELSEWHERE)
-    return Path(below) / ".cache" / "raykd" / "teachers"
+    return below / "teachers"
 
 
 def open_cache(folder: Path | None = None) -> tuple[TeacherCache, SetupError | None]:
