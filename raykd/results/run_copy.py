@@ -94,7 +94,7 @@ class RunCopy:
         """Copy what changed, and delete what is gone.
 
         Raises:
-            SetupError: The store cannot be written; the next call goes on from there.
+            SetupError: The store cannot be written; the next call continues from there.
         """
         earlier = listed(self._run)
         moment = _moment(self._run)
