@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest import mock
 
 import pytest
 
@@ -17,7 +15,7 @@ ENVIRONMENT = {
 
 @contextmanager
 def s3_bucket() -> Iterator[str]:
-    """The address of an empty folder; credentials are in the environment meanwhile."""
+    """The address of an empty folder; whoever uses it needs `ENVIRONMENT`."""
     server = pytest.importorskip("moto.server", reason="needs moto: pip install 'moto[server]'")
     import boto3
 
@@ -25,9 +23,11 @@ def s3_bucket() -> Iterator[str]:
     playing.start()
     host, port = playing.get_host_and_port()
     try:
-        with mock.patch.dict(os.environ, ENVIRONMENT):
-            client = boto3.client("s3", endpoint_url=f"http://{host}:{port}")
-            client.create_bucket(Bucket="bucket")
-            yield f"s3://bucket/runs?endpoint_override={host}:{port}&scheme=http"
+        client = boto3.client(
+            "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1",
+            aws_access_key_id="testing", aws_secret_access_key="testing-key",
+        )  # fmt: skip
+        client.create_bucket(Bucket="bucket")
+        yield f"s3://bucket/runs?endpoint_override={host}:{port}&scheme=http"
     finally:
         playing.stop()

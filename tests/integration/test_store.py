@@ -15,15 +15,15 @@ from raykd.results.store_address import below
 from raykd.results.store_lease import LEASE
 from tests.integration.test_ends import SEARCH, _ended, _table
 from tests.integration.test_sweep import _command, _file, _read_until
-from tests.s3_server import s3_bucket
+from tests.s3_server import ENVIRONMENT, s3_bucket
 
 
 @pytest.mark.slow
 def test_a_sweep_whose_machine_is_lost_ends_elsewhere_as_one_that_was_not(
     cache_folder: Path, prepared: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAYKD_MIRROR_S", "0.5")
-    monkeypatch.setenv("RAYKD_STATE_S", "0")
+    for name, value in {**ENVIRONMENT, "RAYKD_MIRROR_S": "0.5", "RAYKD_STATE_S": "0"}.items():
+        monkeypatch.setenv(name, value)
     slow = {"fixed": {"epochs": 6, "batch_size": 4, "precision": "fp32"},
             "domains": {"lr": {"kind": "loguniform", "low": 1e-4, "high": 1e-2}}}  # fmt: skip
     file = _file(tmp_path, search=SEARCH, train=slow)

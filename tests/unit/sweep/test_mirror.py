@@ -1,4 +1,4 @@
-"""A sweep on a run in a store: who holds it, what is copied when, and a store that does not answer."""
+"""A run in a store: who holds it, what is copied when, and what if the store does not answer."""
 
 from __future__ import annotations
 
@@ -195,22 +195,27 @@ def test_a_folder_of_this_machine_that_is_behind_is_left_for_that_of_the_store(
 
 def test_a_sweep_that_lost_the_run_ends_and_changes_nothing_there(place, monkeypatch):
     monkeypatch.setenv("RAYKD_MIRROR_S", "0.05")
+    taken = {}
 
     def sweep(mirror):
-        run, log = begun(mirror)
-        store = RunStore(mirror.address_of(run))
-        StoreLease(store, 60.0, 0.0).take(json.loads(store.read(LEASE))["owner"])
-        taken = store.read(LEASE)
-        log.emit("note", message="of one that is late")
-        until(lambda: _raises(mirror.check, LeaseLost))
-        assert "of one that is late" not in log_of(store.address)
-        return store, taken, mirror
-
-    with mirror_of(place, is_run=False) as mirror:
-        with pytest.raises(LeaseLost, match="writes to .* now"), mirror.copying():
-            store, taken, _ = sweep(mirror)
+        with mirror.copying():
+            run, log = begun(mirror)
+            store = RunStore(mirror.address_of(run))
+            owner = json.loads(store.read(LEASE))["owner"]
+            StoreLease(store, 60.0, 0.0).take((owner,))
+            taken[store] = store.read(LEASE)
+            log.emit("note", message="of one that is late")
+            until(lambda: _raises(mirror.check, LeaseLost))
             mirror.check()
-    assert store.read(LEASE) == taken
+
+    with (
+        pytest.raises(LeaseLost, match=r"another sweep writes to .* now: process"),
+        mirror_of(place, is_run=False) as mirror,
+    ):
+        sweep(mirror)
+    ((store, held),) = taken.items()
+    assert store.read(LEASE) == held
+    assert "of one that is late" not in log_of(store.address)
 
 
 def _raises(call, kind):
@@ -222,15 +227,23 @@ def _raises(call, kind):
 
 
 @contextlib.contextmanager
-def out_of_reach(place):
-    """The store refuses to be written; root writes anywhere, so that it is a file for a while."""
+def out_of_reach_after(place):
+    """Yields what to call for the store to be out of reach, until the block ends.
+
+    Root may write anywhere, so that a file is in the place of its folder.
+    """
     folder = Path(place.removeprefix("file://"))
     away = folder.with_name("away")
-    folder.rename(away)
-    folder.write_text("")
-    yield
-    folder.unlink()
-    away.rename(folder)
+
+    def goes():
+        folder.rename(away)
+        folder.write_text("")
+
+    try:
+        yield goes
+    finally:
+        folder.unlink()
+        away.rename(folder)
 
 
 def test_a_store_that_cannot_be_written_is_reported_at_the_start(place, tmp_path):
@@ -247,7 +260,8 @@ def test_a_store_out_of_reach_is_noted_once_and_the_sweep_continues(place, monke
     notes = []
     with mirror_of(place, notes, is_run=False) as mirror, mirror.copying():
         run, log = begun(mirror)
-        with out_of_reach(place):
+        with out_of_reach_after(place) as goes:
+            goes()
             log.emit("note", message="by the way")
             until(lambda: len(notes) > 1)
             time.sleep(0.2)
@@ -259,29 +273,36 @@ def test_a_store_out_of_reach_is_noted_once_and_the_sweep_continues(place, monke
     assert notes[2] == f"the run is copied to {mirror.address_of(run)} again"
 
 
+def ends_out_of_reach(place, mirror, *, how):
+    """A sweep that ends while its store is out of reach."""
+    with out_of_reach_after(place) as goes, mirror.copying():
+        run, log = begun(mirror)
+        goes()
+        log.emit("note", message=f"the last of {run}")
+        if how is not None:
+            raise how
+
+
 def test_an_end_that_cannot_be_copied_is_an_error_that_says_where_the_run_is(place):
-    with mirror_of(place, is_run=False) as mirror, contextlib.ExitStack() as stack:
-        with pytest.raises(SetupError, match="end of the run could not be copied") as caught:
-            with mirror.copying():
-                run, log = begun(mirror)
-                stack.enter_context(out_of_reach(place))
-                log.emit("note", message="the last")
-        assert caught.value.exit_code == 4
-        assert f"it is whole in {run}" in caught.value.hint
+    with (
+        mirror_of(place, is_run=False) as mirror,
+        pytest.raises(SetupError, match="end of the run could not be copied") as caught,
+    ):
+        ends_out_of_reach(place, mirror, how=None)
+    (run,) = mirror.folder.glob("tiny-*[0-9]")
+    assert caught.value.exit_code == 4
+    assert f"it is whole in {run}" in caught.value.hint
     address = mirror.address_of(run)
-    assert "the last" not in log_of(address)
+    assert "the last of" not in log_of(address)
     with mirror_of(address, is_run=True) as again, again.copying():  # copied as the hint says
         again.handle({"event": "sweep_resumed", "folder": str(again.folder)})
-    assert "the last" in log_of(address)
+    assert "the last of" in log_of(address)
 
 
 def test_what_ended_the_sweep_is_raised_also_where_its_end_cannot_be_copied(place):
     notes = []
-    with mirror_of(place, notes, is_run=False) as mirror, contextlib.ExitStack() as stack:
-        with pytest.raises(KeyboardInterrupt), mirror.copying():
-            begun(mirror)
-            stack.enter_context(out_of_reach(place))
-            raise KeyboardInterrupt
+    with mirror_of(place, notes, is_run=False) as mirror, pytest.raises(KeyboardInterrupt):
+        ends_out_of_reach(place, mirror, how=KeyboardInterrupt())
     assert "could not be copied" in notes[-1]
     assert "it is whole in" in notes[-1]
 
