@@ -10,6 +10,7 @@ import typer
 
 from raykd.cli.completions import runs
 from raykd.cli.output import Output
+from raykd.cli.places import run_to_write
 from raykd.errors import SpecError
 
 
@@ -30,7 +31,9 @@ class Harness:
 
 def eval(
     output: Output,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=runs)],
+    folder: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=runs)
+    ],
     harness: Harness,
     tasks: Annotated[
         list[str] | None,
@@ -49,6 +52,7 @@ def eval(
 
     if not tasks and predictions is None:
         raise SpecError("no task was named", hint="raykd eval RUN -- arc_easy, or --predictions")
+    run = run_to_write(folder)
     result = load_results(run)
     if predictions is not None:
         from raykd.results.predictions import write_predictions

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raykd.errors import SpecError
 from raykd.results.store_address import is_address
 
 if TYPE_CHECKING:
@@ -42,6 +43,20 @@ def run_to_read(text: str, without: Collection[str] = RECORDS) -> Path:
     from raykd.sweep.working_copy import to_read
 
     return to_read(text, without)
+
+
+def run_to_write(text: str) -> Path:
+    """The folder of a run that a command adds to.
+
+    Raises:
+        SpecError: It is in a store, where the next fetch would not find what was added.
+    """
+    if is_address(text):
+        raise SpecError(
+            f"scores are written into the run folder, which {text} keeps in a store",
+            hint="fetch it first, e.g. with aws s3 sync, and name the folder",
+        )
+    return Path(text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,10 +10,12 @@ from typing import Any
 
 from raykd.cli.console import Console, open_console
 from raykd.cli.output import Output
+from raykd.errors import SpecError
 from raykd.notebook.kernel import in_notebook
 from raykd.notebook.progress import NotebookView
 from raykd.notebook.run import Run
 from raykd.results.event_log import Listener
+from raykd.results.store_address import is_address
 from raykd.spec.dump import as_text
 from raykd.spec.load import load_spec, to_yaml
 from raykd.spec.schema import SweepSpec
@@ -34,7 +36,7 @@ def sweep(
 
     Args:
         source: A search-space file, the same as a mapping, or a loaded one.
-        out: Folder of run folders.
+        out: Folder of run folders, on this machine.
         address: Ray cluster to use; None starts a local one (or uses a connection that exists).
         overrides: ``a.b=c`` changes to it.
         listener: Called with every event.
@@ -46,6 +48,11 @@ def sweep(
         SetupError: Cluster, disk, models or data cannot be reached.
         SweepFailed: No trial completed.
     """
+    if is_address(str(out)):
+        raise SpecError(
+            f"raykd.sweep keeps runs on this machine, got out='{out}'",
+            hint="raykd sweep FILE --out URL keeps them in a store",
+        )
     spec, text = read(source, overrides)
     options = SweepOptions(out=Path(out), address=address)
     with _console(progress) as console:

@@ -6,7 +6,7 @@ students and states stay where they are: they are large, and the report needs ne
 No library of file systems (``fsspec``, ``pyarrow.fs``) is in its place, as none reaches the head of
 a cluster that is closed to the world: a job's log is all that Ray's job server hands on, and a
 bucket would need an account, and credentials on every machine. Wherever a sweep writes, it writes
-to paths of the machine, which clusters mount.
+to paths of the machine, which clusters mount; `raykd.sweep.mirror` copies them to a store.
 """
 
 from __future__ import annotations

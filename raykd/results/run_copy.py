@@ -160,10 +160,7 @@ def fetch(store: RunStore, run: Path, without: Collection[str] = ()) -> dict[str
         if _belongs(name) and PurePosixPath(name).parts[0] not in without
     }
     if "events.jsonl" not in there:
-        raise SetupError(
-            f"there is no run at {store.address}",
-            hint="give the address of the run itself, which raykd printed: ADDRESS/RUN",
-        )
+        raise no_run(store)
     here = dict(_files(run))
     for name, stored in there.items():
         size, nanoseconds = here.get(name, _FAR)
@@ -185,6 +182,23 @@ def fetch(store: RunStore, run: Path, without: Collection[str] = ()) -> dict[str
     except OSError as exc:
         raise SetupError(f"cannot write to {run}: {exc.strerror or exc}") from exc
     return {name: stamp for name, stamp in _files(run) if name in there}
+
+
+def is_run(store: RunStore) -> bool:
+    """Whether a folder of a store holds a run.
+
+    Raises:
+        SetupError: The store does not answer.
+    """
+    return store.changed("events.jsonl") is not None
+
+
+def no_run(store: RunStore) -> SetupError:
+    """What to raise where there is none."""
+    return SetupError(
+        f"there is no run at {store.address}",
+        hint="give the address of the run itself, which raykd printed: ADDRESS/RUN",
+    )
 
 
 def listed(run: Path) -> dict[str, Stamp]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from raykd.errors import SetupError
-from raykd.results.run_copy import RunCopy, fetch
+from raykd.results.run_copy import RunCopy, fetch, is_run, no_run
 from raykd.results.run_store import RunStore
 from raykd.results.store_address import below
 from raykd.results.store_lease import SETTLE_S, StoreLease
@@ -126,11 +126,7 @@ class Mirror:
         copy = WorkingCopy(run, self.address_of(run))
         self._held.enter_context(copy.held())
         store = RunStore(copy.address)
-        if not self._is_run and store.changed("events.jsonl") is not None:
-            raise SetupError(
-                f"there is a run at {copy.address} already, which began in the same second",
-                hint="give the command again",
-            )
+        self._check_place(store)
         lasts_s = max(LEASE_ROUNDS * self._every_s, LEAST_LEASE_S)
         lease = StoreLease(store, lasts_s, self._settle_s)
         owners, known = copy.recorded()
@@ -149,6 +145,17 @@ class Mirror:
             RunCopy(store, run, known, lease.check),
             lease,
             copy,
+        )
+
+    def _check_place(self, store: RunStore) -> None:
+        """A run to continue has to be there; a new one is named by the second in which it began."""
+        if self._is_run == is_run(store):
+            return
+        if self._is_run:
+            raise no_run(store)
+        raise SetupError(
+            f"there is a run at {store.address} already, which began in the same second",
+            hint="give the command again",
         )
 
     def _renew(self, lease: StoreLease) -> None:

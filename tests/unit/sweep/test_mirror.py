@@ -361,6 +361,18 @@ def test_a_run_is_read_as_it_is_there_or_here_where_a_sweep_works_on_it(
     assert "not copied yet" in (to_read(address, ()) / "events.jsonl").read_text()
 
 
+def test_a_run_that_another_machine_began_in_the_same_second_is_left_alone(place):
+    address = one_run(place)
+    name = address.rpartition("/")[2]
+    before = log_of(address)
+    with mirror_of(place, is_run=False) as mirror:
+        shutil.rmtree(mirror.folder / name)
+        run = mirror.folder / name
+        with pytest.raises(SetupError, match="there is a run at .* already"), mirror.copying():
+            mirror.handle({"event": "sweep_started", "folder": str(run)})
+    assert log_of(address) == before
+
+
 def test_what_is_no_run_is_reported(place):
     one_run(place)
     with pytest.raises(SetupError, match=f"there is no run at {place}"):
