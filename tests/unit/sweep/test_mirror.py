@@ -368,7 +368,7 @@ def test_a_run_that_another_machine_began_in_the_same_second_is_left_alone(place
     with mirror_of(place, is_run=False) as mirror:
         shutil.rmtree(mirror.folder / name)
         run = mirror.folder / name
-        with pytest.raises(SetupError, match="there is a run at .* already"), mirror.copying():
+        with pytest.raises(SetupError, match=r"there is a run at .* already"), mirror.copying():
             mirror.handle({"event": "sweep_started", "folder": str(run)})
     assert log_of(address) == before
 
