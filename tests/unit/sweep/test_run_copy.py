@@ -25,6 +25,8 @@ from tests.unit.sweep.specs import spec
 from tests.unit.sweep.test_resume import Driver
 from tests.unit.sweep.test_torn_files import agree, one_run, resumed
 
+WHOLE, ADAPTER = "model.safetensors", "adapter_model.safetensors"
+
 
 class Cut(Exception):
     """The machine is gone."""
@@ -105,7 +107,7 @@ def student(config, value):
     folder = Path(config.save_path)
     folder.mkdir(parents=True)
     (folder / "config.json").write_text('{"model_type": "bert"}')
-    save_file({"weight": torch.full((64,), value)}, folder / "model.safetensors")
+    save_file({"weight": torch.full((64,), value)}, folder / ADAPTER)
     mark(folder, config.trial_id, {**config.coefficients, **config.train})
 
 
@@ -133,7 +135,8 @@ def weights_of_students_on_record(run):
     trials = {t.trial_id: t for t in load_results(run).trials}
     for trial_id, params in finished_confirmations(run).items():
         if folder := trials[trial_id].checkpoint:
-            weights = load_file(run / folder / "model.safetensors")["weight"]
+            files = [run / folder / name for name in (WHOLE, ADAPTER)]  # as they are looked for
+            weights = load_file(next(file for file in files if file.exists()))["weight"]
             yield params["alpha"], float(weights[0])
 
 
@@ -152,6 +155,8 @@ def test_a_copy_that_is_cut_anywhere_is_resumed(store, run, copied):
         # The old one of the old configuration, the new one of the new one, or none.
         assert set(weights_of_students_on_record(there)) <= {(0.3, 1.0), (0.7, 2.0)}
         moments[of_a_moment(there)] = there
+        # While a trial counts as running, its state is there.
+        assert (there / "state" / "old.safetensors").exists() or len(moments) == 2
         cut += 1
     assert cut > 12
     assert contents(there) == contents(run)
