@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import ray
 
-from raykd.clusters import local_cluster
+from raykd.clusters import local_cluster, watched
 from raykd.clusters.auth_token import read_token
 from raykd.clusters.environment import RayEnvironment
 from raykd.clusters.given_cluster import GivenCluster
@@ -84,7 +84,7 @@ def connected(address: str | None) -> Iterator[Connection]:
     environment = RayEnvironment(local=address is None)
     try:
         if ray.is_initialized():
-            connection = Connection(local_cluster.staying())
+            connection = Connection(watched.staying())
             connection.check()
             require_head()
             with _as_setup_error():
@@ -128,16 +128,19 @@ def _given_cluster(address: str) -> Iterator[Connection]:
     """A connection to a cluster that others started, and that stays."""
     clusters: list[GivenCluster] = []
 
-    def watched() -> GivenCluster:
+    def connected_to() -> GivenCluster:
         clusters.append(GivenCluster())
         return clusters[0]
 
     try:
-        with _loss(clusters), _connection(address, watched) as connection:
+        with _loss(clusters), _connection(address, connected_to) as connection:
             yield connection
     finally:
         for cluster in clusters:
-            cluster.leave()
+            if ray.is_initialized():
+                cluster.stay()
+            else:
+                cluster.leave()
 
 
 @contextmanager
@@ -157,12 +160,12 @@ def _loss(clusters: Sequence[WatchedCluster]) -> Iterator[None]:
 
 
 @contextmanager
-def _connection(address: str, watched: Callable[[], WatchedCluster]) -> Iterator[Connection]:
+def _connection(address: str, connected_to: Callable[[], WatchedCluster]) -> Iterator[Connection]:
     """The connection, made and left.
 
     Args:
         address: Of the cluster.
-        watched: The cluster, asked for when Ray is connected to it.
+        connected_to: The cluster, asked for when Ray is connected to it.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with on_loopback() if _listens_here_alone(address) else contextlib.nullcontext():
@@ -175,10 +178,12 @@ def _connection(address: str, watched: Callable[[], WatchedCluster]) -> Iterator
     cluster: WatchedCluster | None = None
     try:
         require_head()
-        cluster = watched()
+        cluster = connected_to()
         with _as_setup_error(), words_to(log.debug):
             yield Connection(cluster)
     finally:
+        if cluster is not None:
+            cluster.interrupts = False  # the work is over
         _disconnect(0.0 if cluster is not None and cluster.lost else LEAVE_S)
 
 

@@ -97,11 +97,6 @@ class LocalCluster(WatchedCluster):
         """Where Ray's logs are, None before it has started."""
         return self._session and self._session / cluster_process.LOGS
 
-    def stay(self) -> None:
-        """Let it be there until this process ends, whatever becomes of this object."""
-        self.interrupts = False
-        _staying.append(self)
-
     def end(self) -> None:
         """End its processes: at once where they are not all there yet."""
         assert self._process.stdin is not None
@@ -140,7 +135,6 @@ class LocalCluster(WatchedCluster):
 
 
 _ahead: list[LocalCluster] = []
-_staying: list[LocalCluster] = []
 
 
 @contextmanager
@@ -166,8 +160,3 @@ def take() -> LocalCluster:
     cluster = _ahead.pop() if _ahead else LocalCluster()
     used.append(cluster)
     return cluster
-
-
-def staying() -> LocalCluster | None:
-    """The local cluster that an earlier connection of this process could not leave."""
-    return _staying[-1] if _staying else None

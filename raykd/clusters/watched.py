@@ -35,6 +35,11 @@ class WatchedCluster(ABC):
     def error(self) -> ClusterLost:
         """What to raise where it is lost."""
 
+    def stay(self) -> None:
+        """Let it be there until this process ends: a thread is still in a call to it."""
+        self.interrupts = False
+        _staying.append(self)
+
     def lose(self, what: str) -> None:
         """Note what has ended, and interrupt a main thread that has not noticed it by then.
 
@@ -55,3 +60,11 @@ used: list[WatchedCluster] = []
 def lost() -> bool:
     """Whether a cluster that this process uses is lost: nobody answers any more."""
     return any(cluster.lost for cluster in used)
+
+
+def staying() -> WatchedCluster | None:
+    """The cluster that an earlier connection of this process could not leave."""
+    return _staying[-1] if _staying else None
+
+
+_staying: list[WatchedCluster] = []

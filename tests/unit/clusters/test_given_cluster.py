@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Iterator
@@ -81,6 +82,32 @@ def test_a_head_that_comes_back_is_not_lost_and_the_own_raylet_is_at_once(places
         assert time.monotonic() - began < 10
     assert cluster.lost == "the raylet of this machine"
     cluster.leave()
+
+
+def test_what_says_nothing_of_the_cluster_is_no_loss(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files here; an address that was never reached from here."""
+    places.head.close()
+    cluster = GivenCluster()
+
+    def short_of_files(*address: Any, timeout: float) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    time.sleep(0.2)
+    monkeypatch.setattr(socket, "create_connection", short_of_files)
+    monkeypatch.setattr(given_cluster, "NODE_S", 0.1)
+    time.sleep(0.7)
+    assert not cluster.lost
+    cluster.leave()
+
+
+@pytest.mark.parametrize(("set_to", "wait"), [("", 30), ("45", 30), ("600", 585), ("x", 30)])
+def test_a_head_that_may_come_back_later_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, set_to: str, wait: float
+) -> None:
+    monkeypatch.setenv(given_cluster.ENDS_AFTER, set_to or "0")
+    assert given_cluster._head_s() == wait
 
 
 def test_nothing_is_watched_after_it_was_left(places: Places) -> None:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import pytest
 
-from raykd.clusters import cluster_process, connection, local_cluster
+from raykd.clusters import cluster_process, connection, local_cluster, watched
 from raykd.clusters.cluster_process import choose_folder, delete, delete_unused
 from raykd.clusters.connection import connected
 from raykd.clusters.environment import RayEnvironment
@@ -118,7 +118,7 @@ def test_a_cluster_that_a_thread_still_calls_stays_with_its_connection(monkeypat
     assert ray.here
     assert cluster.calls == ["stay"]
     # The next sweep of this process uses it, and hears when it is lost.
-    monkeypatch.setattr(local_cluster, "_staying", [cluster])
+    monkeypatch.setattr(watched, "_staying", [cluster])
     with connected(None) as again:
         again.check()
         cluster.lost = "the raylet"
@@ -130,11 +130,11 @@ def test_a_cluster_that_a_thread_still_calls_stays_with_its_connection(monkeypat
 def test_a_cluster_that_stays_lives_as_long_as_the_process(monkeypatch):
     program = (
         "import gc, os\n"
-        "from raykd.clusters import local_cluster\n"
+        "from raykd.clusters import local_cluster, watched\n"
         "local_cluster._BEGIN = 'import sys; sys.stdin.read()'\n"
         "local_cluster.take().stay()\n"
         "gc.collect()\n"
-        "print(local_cluster._staying[0]._process.poll())\n"
+        "print(watched._staying[0]._process.poll())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
