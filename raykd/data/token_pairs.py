@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import pairwise
 
 import numpy as np
 
 from raykd.data.base import NO_LABEL, Array, TokenizedDataset
+from raykd.data.notes import note
+from raykd.data.same_text import Block, Reading, Texts, same_text
 
 TEACHER_TOKENS = "teacher_tokens"
 """Column int64 ``[N]``: tokens with a label that a row has for the teacher."""
@@ -24,10 +26,8 @@ teacher's tokens of the same span begin and end; `NO_LABEL` for none."""
 TEACHER_IDS = "teacher_ids"
 """Column int32 ``[N, T]``: the teacher's tokens with a label; `NO_LABEL` after the last."""
 
-Texts = Sequence[bytes]
-"""What each token of a response stands for."""
-BytesOf = tuple[Mapping[int, bytes], Mapping[int, bytes]]
-"""What each token stands for, of student and teacher."""
+BytesOf = tuple[Mapping[int, bytes | None], Mapping[int, bytes | None]]
+"""What each token stands for, of student and teacher; see `raykd.data.token_texts.known_bytes`."""
 
 
 def by_place(student: Texts, teacher: Texts) -> list[tuple[int, int]]:
@@ -38,36 +38,42 @@ def by_place(student: Texts, teacher: Texts) -> list[tuple[int, int]]:
 def by_text(student: Texts, teacher: Texts) -> list[tuple[int, int]]:
     """Tokens before which both have read the same bytes of the response.
 
-    Of several that begin at one place, all but the last stand for nothing: a lone blank.
+    Of several that begin at one place, all but the last stand for nothing: a lone blank. Where one
+    of them has lost or changed some of the text (an unknown token, blanks that became one),
+    nothing is paired, and what both have kept after that is paired again.
     """
-    own, other = ({at: k for k, at in enumerate(_starts(texts))} for texts in (student, teacher))
-    return [(k, other[at]) for at, k in own.items() if at in other]
+    own, other = Reading(student), Reading(teacher)
+    return [
+        pair
+        for block in same_text(own, other)
+        for at, pair in _borders(own, other, block)
+        if at < block[2]
+    ]
 
 
 def by_span(student: Texts, teacher: Texts) -> list[tuple[range, range]]:
     """The shortest runs of tokens of both that stand for the same bytes, in order.
 
-    Tokens that stand for nothing, such as one that ends a text, are compared with each other; where
-    one comes before bytes, its span begins after it. What is left where one of the responses was
-    cut is no span.
+    Tokens that stand for nothing, such as one that ends a text, are compared with each other. What
+    only one of them has is in no span: an unknown token and its text, blanks that became one, and
+    what is left where one of the responses was cut.
     """
-    ends = [_ends(texts) for texts in (student, teacher)]
-    spans, begins, now = [], [0, 0], [0, 0]
-    while now[0] < len(student) and now[1] < len(teacher):
-        own, other = ends[0][now[0]], ends[1][now[1]]
-        now[0] += own <= other
-        now[1] += other <= own
-        if own == other:
-            mine, others = (range(*of) for of in zip(begins, now, strict=True))
-            spans.append((_from_bytes(mine, ends[0]), _from_bytes(others, ends[1])))
-            begins = [*now]
-    return spans
+    own, other = Reading(student), Reading(teacher)
+    return [
+        (range(begin[0], end[0]), range(begin[1], end[1]))
+        for block in same_text(own, other)
+        for (_, begin), (_, end) in pairwise(_borders(own, other, block))
+    ]
 
 
-def _from_bytes(tokens: range, ends: Sequence[int]) -> range:
-    """Without tokens before the first that stands for something, if there is one."""
-    begin = ends[tokens[0] - 1] if tokens[0] else 0
-    return range(next((k for k in tokens if ends[k] > begin), tokens[0]), tokens.stop)
+def _borders(own: Reading, other: Reading, block: Block) -> list[tuple[int, tuple[int, int]]]:
+    """Where tokens of both begin or end in the same text: after so many letters, which tokens."""
+    one, two, size = block
+    return [
+        (at, (own.borders[one + at], other.borders[two + at]))
+        for at in range(size + 1)
+        if one + at in own.borders and two + at in other.borders
+    ]
 
 
 WAYS: Mapping[str, Callable[[Texts, Texts], list[tuple[int, int]]]] = {
@@ -75,20 +81,6 @@ WAYS: Mapping[str, Callable[[Texts, Texts], list[tuple[int, int]]]] = {
     "text": by_text,
 }
 """How tokens are paired, by name."""
-
-
-def _starts(texts: Texts) -> list[int]:
-    """Where each token begins."""
-    return [0, *_ends(texts)[:-1]] if texts else []
-
-
-def _ends(texts: Texts) -> list[int]:
-    """Where each token ends; a blank before the response counts for nothing.
-
-    Some tokenizers put one before every text.
-    """
-    blank = 1 if texts and texts[0].startswith(b" ") else 0
-    return [max(0, at - blank) for at in accumulate(len(text) for text in texts)]
 
 
 def with_pairs(
@@ -112,6 +104,7 @@ def with_pairs(
         for row, both in enumerate(rows):
             for mine, other in WAYS[way](*_texts(both, bytes_of)):
                 pairs[row, mine] = other
+        _tell_unpaired(rows, pairs)
         columns[PAIRS + way] = pairs
     return replace(student, columns={**student.columns, **columns})
 
@@ -132,9 +125,21 @@ def with_spans(
         ids[row, : len(both[1])] = both[1]
         for mine, others in by_span(*_texts(both, bytes_of)):
             spans[row, mine] = others.start, others.stop
+    _tell_unpaired(rows, spans)
     counts = np.asarray([len(other) for _, other in rows], np.int64)
     columns = {TEACHER_TOKENS: counts, TEACHER_IDS: ids, SPANS: spans}
     return replace(student, columns={**student.columns, **columns})
+
+
+def _tell_unpaired(rows: Sequence[tuple[Array, Array]], column: Array) -> None:
+    """A note where rows have tokens on both sides, and none that are compared."""
+    compared = (column != NO_LABEL).reshape(len(rows), -1).any(axis=1)
+    both = np.asarray([min(len(own), len(other)) > 0 for own, other in rows])
+    if count := int((both & ~compared).sum()):
+        note(
+            f"in {count:,} of {len(rows):,} train rows no token of the student stands for the same "
+            "text as one of the teacher: nothing is compared there"
+        )
 
 
 def _label_rows(student: TokenizedDataset, teacher: TokenizedDataset) -> list[tuple[Array, Array]]:

@@ -77,6 +77,21 @@ def token_bytes(tokens: PlainTokenizer) -> dict[int, bytes]:
     return texts
 
 
+def known_bytes(tokens: PlainTokenizer) -> dict[int, bytes | None]:
+    """As `token_bytes`; None for the token that stands for whatever the tokenizer has none for."""
+    texts: dict[int, bytes | None] = {**token_bytes(tokens)}
+    plain = json.loads(tokens.tokenizer)
+    unknown = plain["model"].get("unk_id")
+    if unknown is None:
+        name = plain["model"].get("unk_token")
+        added = {token["content"]: token["id"] for token in plain.get("added_tokens") or ()}
+        unknown = added.get(name, plain["model"]["vocab"].get(name)) if name else None
+    # That which ends texts is none, though some files call it so.
+    if unknown in texts and unknown != tokens.end:
+        texts[unknown] = None
+    return texts
+
+
 _SINGLE = re.compile(r"<0x([0-9A-F]{2})>")
 """How tokenizers with a fallback to bytes call one."""
 

@@ -59,9 +59,11 @@ class GOLD(Method[Params]):
     mean over the spans of a response, and then over responses.
 
     Here a span is never longer than it must be, and the token that ends a response is one, so that
-    students learn to end; TRL leaves the last token out by default. What is left of a response that
-    was cut is compared with nothing. Responses are those of the task, and tokens of the same name
-    have no loss of their own (TRL's ``lmbda`` and ``uld_use_hybrid_loss``).
+    students learn to end; TRL leaves the last token out by default. What only one of the tokenizers
+    keeps (what is an unknown token to the other, several blanks that it makes one, wide letters
+    that it makes plain) is compared with nothing, and so is what is left of a response that was
+    cut; what follows is compared again. Responses are those of the task, and tokens of the same
+    name have no loss of their own (TRL's ``lmbda`` and ``uld_use_hybrid_loss``).
     """
 
     title = "probabilities of spans of the same text, across tokenizers"

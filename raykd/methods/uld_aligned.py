@@ -17,7 +17,8 @@ class ULDAligned(SortedProbabilities):
 
     As in GOLD (Patino et al., 2025; `raykd.methods.gold`), text decides what is compared. Here
     both distributions follow the same text; places where only one of the tokenizers has a border
-    are left out, while GOLD multiplies the probabilities of their tokens.
+    are left out, while GOLD multiplies the probabilities of their tokens. What only one of them
+    keeps of the text, such as what is an unknown token to the other, is left out by both.
     """
 
     title = "sorted probabilities where both read the same text, across tokenizers"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from raykd.data.base import Examples, Task, TokenizedDataset
-from raykd.data.token_texts import token_bytes
+from raykd.data.token_texts import known_bytes
 from raykd.models.signals.aligned_tokens import AlignedTokens
 from raykd.models.signals.base import OutputSpec
 
@@ -47,7 +47,7 @@ def paired(
         references = splits["validation"].references
         assert references is not None
         assert references.tokens is not None
-        token_texts.append(token_bytes(references.tokens))
+        token_texts.append(known_bytes(references.tokens))
     train = student["train"]
     for signal in signals:
         train = signal.aligned(train, teacher["train"], (token_texts[0], token_texts[1]))
