@@ -36,7 +36,7 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
 
     An arm that several runs have is written ``run/arm``. The baseline and the arm without
     teacher are those of the first run. `SweepResult.env` gets ``merged``: per run its packages,
-    training settings, data and teacher fingerprints, for `raykd.results.diagnose`.
+    training settings, data, students and teacher fingerprints, for `raykd.results.diagnose`.
 
     Raises:
         RaykdError: Without any run, or with different `search.repeats`.
@@ -164,6 +164,7 @@ def _identity(result: SweepResult) -> dict[str, Any]:
         "packages": dict(result.env.get("packages", {})),
         "train": result.spec["train"],
         "data": {t.name: t.data_fingerprint for t in result.tasks},
+        "students": {t.name: (t.student, t.student_parameters) for t in result.tasks},
         "teachers": {
             task.name: {t.name: t.weights or t.fingerprint for t in of_task}
             for task in result.tasks

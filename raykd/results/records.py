@@ -167,6 +167,8 @@ class TeacherRecord:
         usage: What its answers from behind an address took, as
             `raykd.teachers.endpoint.asking.Usage` has it; empty for another teacher.
         speed: How fast it is next to the initial student; None where that was not measured.
+        untimed: Why it was not, as a clause; empty where it was read from the cache, and in old
+            runs.
     """
 
     task: str
@@ -195,6 +197,7 @@ class TeacherRecord:
     seeds: int = 1
     name: str = ""
     speed: SpeedRecord | None = None
+    untimed: str = ""
 
 
 UNLABELLED = "without a label"

@@ -15,9 +15,23 @@ HOW_TIMED = (
 
 
 def is_measurable(result: SweepResult, teacher: TeacherRecord) -> bool:
-    """Whether a teacher is a model that raykd ran: neither outputs that were given nor a mean."""
+    """Whether one student stands next to a teacher that is a model which raykd ran.
+
+    Outputs that were given are none, nor is a mean. Of runs that are merged with other students or
+    teachers there is no one pair.
+    """
     has_sizes = teacher.parameters > 0 and result.task(teacher.task).student_parameters > 0
-    return has_sizes and members(result, teacher.name) == (teacher.name,)
+    is_model = has_sizes and members(result, teacher.name) == (teacher.name,)
+    return is_model and _is_one_pair(result, teacher)
+
+
+def _is_one_pair(result: SweepResult, teacher: TeacherRecord) -> bool:
+    """Whether merged runs that have a teacher of this name agree on it, and all on the student."""
+    runs = [run for run in result.env.get("merged", ()) if teacher.task in run["students"]]
+    students = {run["students"][teacher.task] for run in runs}
+    own = [run["teachers"].get(teacher.task, {}) for run in runs]
+    teachers = {names[teacher.name] for names in own if teacher.name in names}
+    return len(students) <= 1 and len(teachers) <= 1
 
 
 def describe_size(result: SweepResult, teacher: TeacherRecord) -> str:
@@ -27,7 +41,7 @@ def describe_size(result: SweepResult, teacher: TeacherRecord) -> str:
     least, most = sizes[0], sizes[-1]
     own, own_most = f"and the teacher {teacher.parameters:,}", _smaller(teacher, most)
     if least == most:
-        return f"the student has {most:,} parameters {own}: it is {own_most}"
+        return f"the student has {most:,} parameters {own}: the student is {own_most}"
     ends = f"the largest is {own_most}, the smallest {_smaller(teacher, least)}"
     return f"students have {least:,} to {most:,} parameters {own}: {ends}"
 
@@ -36,20 +50,21 @@ def describe_speed(result: SweepResult, teacher: TeacherRecord) -> str:
     """How much faster the student is, as a sentence; or why that is not known."""
     speed = teacher.speed
     if speed is None:
-        why = (
-            "the teacher was read from a cache that has no measurement with this student"
-            if teacher.cached
-            else "this run folder has no measurement, as those of earlier versions"
-        )
-        return f"How much faster it is was not measured: {why}."
+        return f"How much faster the student is was not measured: {_why_untimed(teacher)}."
     record = result.task(teacher.task)
     is_own = set(_sizes(result, teacher.task)) <= {record.student_parameters}
     student = "the student" if is_own else "the student that they are made from"
     return (
         f"A row takes {student} {_ms(speed.student_ms)} and the teacher "
-        f"{_ms(speed.teacher_ms)}: it is {_faster(speed)}. {_where(speed)}; the weights take "
-        f"{speed.student_bytes / 1e6:,.1f} MB and {speed.teacher_bytes / 1e6:,.1f} MB there."
+        f"{_ms(speed.teacher_ms)}: the student is {_faster(speed)}. {_where(speed)}; the weights "
+        f"take {speed.student_bytes / 1e6:,.1f} MB and {speed.teacher_bytes / 1e6:,.1f} MB there."
     )
+
+
+def _why_untimed(teacher: TeacherRecord) -> str:
+    if teacher.untimed or not teacher.cached:
+        return teacher.untimed or "this run folder has no measurement, as those of earlier versions"
+    return "the teacher was read from a cache that has no measurement with this student"
 
 
 def of_student(result: SweepResult, trial: TrialResult, teacher: TeacherRecord) -> str:
@@ -74,18 +89,21 @@ def _sizes(result: SweepResult, task: str) -> list[int]:
 
 
 def _smaller(teacher: TeacherRecord, parameters: int) -> str:
-    return _times(teacher.parameters / parameters, "smaller", "larger")
+    return _times(teacher.parameters / parameters, "smaller", "larger", "as large as the teacher")
 
 
 def _faster(speed: SpeedRecord) -> str:
     """How many times, with how far that varied; no more than this where it may be either."""
+    close = f"({speed.low:.2f} to {speed.high:.2f} times as fast by turn)"
     if speed.low <= 1.0 <= speed.high:
-        low, high = _shown(speed.low), _shown(speed.high)
-        return f"neither faster nor slower for sure ({low} to {high} times faster by turn)"
-    ratio = speed.teacher_ms / speed.student_ms
+        return f"neither faster nor slower for sure {close}"
+    ratio, alike = speed.teacher_ms / speed.student_ms, "as fast as the teacher"
+    times = _times(ratio, "faster", "slower", alike)
+    if times.endswith(alike):
+        return f"{times} {close}"
     ends = (speed.low, speed.high) if ratio > 1 else (1 / speed.high, 1 / speed.low)
     low, high = (_shown(end) for end in ends)
-    return f"{_times(ratio, 'faster', 'slower')} ({low} to {high} by turn)"
+    return f"{times} ({low} to {high} by turn)"
 
 
 def _where(speed: SpeedRecord) -> str:
@@ -99,10 +117,13 @@ def _device(speed: SpeedRecord) -> str:
     return f"{where} in {speed.precision}" if speed.precision else where
 
 
-def _times(ratio: float, more: str, less: str) -> str:
+def _times(ratio: float, more: str, less: str, alike: str) -> str:
     """``4.0 times smaller``; of a ratio below 1, by its inverse with the other word."""
-    word, size = (more, ratio) if ratio >= 1 else (less, 1 / ratio)
-    return f"{_shown(size)} times {word}"
+    if ratio == 1:
+        return alike
+    word, size = (more, ratio) if ratio > 1 else (less, 1 / ratio)
+    shown = _shown(size)
+    return f"about {alike}" if shown == "1.0" else f"{shown} times {word}"
 
 
 def _shown(size: float) -> str:

@@ -141,4 +141,5 @@ def teacher_record(
         usage=dict(setup.usage),
         name=setup.named,
         speed=prepared.speed,
+        untimed=prepared.untimed,
     )

@@ -15,6 +15,7 @@ from raykd.teachers.inputs import TaskInputs
 from raykd.teachers.prepared_parts import PreparedParts
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.scoring import metrics_of
+from raykd.teachers.speed import SHARDED
 from raykd.teachers.vocab_cache.signal import VocabularyScores
 
 
@@ -66,6 +67,7 @@ def assemble(inputs: TaskInputs, made: PreparedParts) -> PreparedTask:
         history=made.history,
         tried=made.tried,
         speed=made.speed,
+        untimed=SHARDED if inputs.sharded else made.untimed,
         parameters=made.parameters,
         forwards=made.rows,
         distinct=distinct,

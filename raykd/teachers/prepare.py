@@ -18,7 +18,6 @@ from raykd.models.signals.logits import Logits
 from raykd.models.signals.unrecorded import TextPrompts, UnrecordedSignal
 from raykd.models.student_from_teacher import StudentFromTeacher
 from raykd.models.weights import ModelState
-from raykd.results.records import SpeedRecord
 from raykd.teachers.assembly import assemble
 from raykd.teachers.cached_outputs import CachedOutputs
 from raykd.teachers.finetune_search import Finetuned, finetuned
@@ -30,7 +29,7 @@ from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.recording import Recording, record
 from raykd.teachers.row_counter import RowCounter, missing_outputs
 from raykd.teachers.scoring import score_teacher
-from raykd.teachers.speed import measure_speed
+from raykd.teachers.speed import SHARDED, Timing, measure_speed
 from raykd.teachers.student_init import student_init
 from raykd.teachers.teacher import OfflineTeacher
 from raykd.teachers.teacher_text import with_teacher_text
@@ -113,11 +112,12 @@ def make(
         seed_scores=seed_scores,
     )  # fmt: skip
     known = inputs.known.merged_with(parts)
-    parts = replace(
-        parts, analysis_results=_analyse(inputs, model, known, world, progress),
-        speed=_speed(inputs, model, known, world),
+    analysis_results = _analyse(inputs, model, known, world, progress)
+    timing = _timing(inputs, model, known, world)
+    return replace(
+        parts, analysis_results=analysis_results, speed=timing.speed, untimed=timing.untimed,
+        seconds=time.monotonic() - began,
     )  # fmt: skip
-    return replace(parts, seconds=time.monotonic() - began)
 
 
 def _kept(begun: Finetuned, state: ModelState, began: float, keep: Keep) -> ModelState:
@@ -250,17 +250,19 @@ def _teacher_texts(
     }
 
 
-def _speed(
+def _timing(
     inputs: TaskInputs, model: nn.Module, made: PreparedParts, world: DistributedContext
-) -> SpeedRecord | None:
+) -> Timing:
     """How fast the teacher is next to the initial student, where that is not known.
 
     One that is spread over ranks does with several devices what the student does with one.
     """
     student = made.student or inputs.student
     assert isinstance(student, ModelFactory)
-    if made.speed is not None or is_sharded(model):
-        return None
+    if inputs.sharded:
+        return Timing(untimed=SHARDED)
+    if made.speed is not None:
+        return Timing()
     return measure_speed(inputs, model, student, world.device)
 
 

@@ -36,6 +36,7 @@ class PreparedParts:
             where it runs in float32.
         student: How students begin that are made of the teacher.
         speed: How fast the teacher is next to the initial student; None where it was not measured.
+        untimed: Why it was not, where that was tried; else empty.
         rows: Rows that were passed through the teacher.
         seconds: Time it took.
     """
@@ -54,6 +55,7 @@ class PreparedParts:
     precision_error: Mapping[str, float] = field(default_factory=dict)
     student: ModelFactory | None = None
     speed: SpeedRecord | None = None
+    untimed: str = ""
     rows: int = 0
     seconds: float = 0.0
 
@@ -75,6 +77,7 @@ class PreparedParts:
             precision_error=more.precision_error or self.precision_error,
             student=more.student or self.student,
             speed=more.speed or self.speed,
+            untimed=more.untimed or self.untimed,
             rows=self.rows + more.rows,
             seconds=self.seconds + more.seconds,
         )

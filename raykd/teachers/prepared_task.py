@@ -59,6 +59,7 @@ class PreparedTask:
         history: Evaluations during fine-tuning.
         tried: Trainings of the search for its settings; empty without one.
         speed: How fast it is next to the initial student; None where that was not measured.
+        untimed: Why it was not, where that is known; else empty.
         parameters: The teacher's number of weights.
         forwards: Rows passed through the teacher after fine-tuning, over all preparations that
             made what is here.
@@ -97,6 +98,7 @@ class PreparedTask:
     seconds: float
     tried: tuple[FinetuneTrial, ...] = ()
     speed: SpeedRecord | None = None
+    untimed: str = ""
     scored_logits: Mapping[str, Array] = field(default_factory=dict)
     seed_scores: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 

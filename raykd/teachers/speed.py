@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import median
 
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 
 from raykd.data.base import TokenizedDataset
 from raykd.data.collate import Collator
+from raykd.errors import SetupError
 from raykd.models.model_factory import ModelFactory
 from raykd.results.records import SpeedRecord
 from raykd.teachers.inputs import TaskInputs
@@ -20,30 +23,60 @@ from raykd.training.memory import OutOfMemory, release
 from raykd.training.memory_use import weight_bytes
 from raykd.training.settings import TrainSettings
 
+log = logging.getLogger(__name__)
+
+SHARDED = (
+    "teacher.sharding is full, so that the teacher may run on several devices and the student on "
+    "one"
+)
+"""Why a teacher is not timed whose weights are spread over ranks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What came of timing a teacher and a student.
+
+    Attributes:
+        speed: What was measured, None where nothing was.
+        untimed: Why nothing was, as a clause; empty where something was.
+    """
+
+    speed: SpeedRecord | None = None
+    untimed: str = ""
+
 
 def measure_speed(
     inputs: TaskInputs, teacher: nn.Module, student: ModelFactory, device: torch.device
-) -> SpeedRecord | None:
+) -> Timing:
     """Time a teacher and the initial student by turns, each as ``latency_ms`` of a student is.
 
     Both run with float32 weights and in the precision that the student trains in, on rows of the
-    validation split. It takes about two seconds at most, unless single rows do.
+    validation split. It takes about two seconds at most, unless single rows do. No error ends a
+    preparation that has everything else.
 
     Args:
         inputs: What is prepared.
         teacher: It, in float32 on `device`, whole.
         student: Builds the initial student.
         device: Where to run.
-
-    Returns:
-        None where memory is not enough for both.
     """
     try:
         with together(DistributedContext(device=device)):
-            return _measured(inputs, teacher, student.frozen().to(device), device)
-    except OutOfMemory:
-        release(device)
-        return None
+            return Timing(_measured(inputs, teacher, student.frozen().to(device), device))
+    except Exception as exc:
+        log.debug("teacher and student were not timed", exc_info=True)
+        untimed = _reason(exc)
+    release(device)
+    return Timing(untimed=untimed)
+
+
+def _reason(exc: Exception) -> str:
+    """Why there is no measurement; what errors of libraries say may name places of a machine."""
+    if isinstance(exc, OutOfMemory):
+        return "memory was not enough for both"
+    if isinstance(exc, SetupError):
+        return str(exc)
+    return f"a pass ended with {type(exc).__name__}"
 
 
 def _measured(

@@ -18,6 +18,12 @@ LATENCY_ROWS = 30
 LATENCY_WARMUP = 5
 TURNS = 6
 """In how many parts the rows are cut where two models take turns."""
+ORDER = sorted(range(TURNS), key=lambda part: (abs(2 * part + 1 - TURNS), -part))
+"""Parts in the order of their turns.
+
+Each part has every sixth length, beginning with its own number, so those in the middle are neither
+shorter nor longer than all rows are: where few turns are taken, they are these.
+"""
 TURN_WARMUP = 2
 LONGEST_S = 2.0
 """Two models begin no further turn after it."""
@@ -74,10 +80,10 @@ def latencies_by_turns(
     both = tuple((timed, _spread(timed.encoded)) for timed in (one, other))
     turns: list[TurnTimes] = []
     began = time.perf_counter()
-    for k in range(TURNS):
+    for part in ORDER:
         if turns and time.perf_counter() - began > longest_s:
             break
-        times = (_row_times(timed, rows[k::TURNS], TURN_WARMUP) for timed, rows in both)
+        times = (_row_times(timed, rows[part::TURNS], TURN_WARMUP) for timed, rows in both)
         turns.append(TurnTimes(*times))
     return turns
 

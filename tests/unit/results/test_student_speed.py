@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from raykd.results.merge import merge
 from raykd.results.records import SpeedRecord, SweepResult, TeacherRecord
 from raykd.results.student_speed import (
     describe_size,
@@ -48,12 +49,13 @@ def with_sizes(result: SweepResult, *sizes: int) -> SweepResult:
 def test_ratios_stand_next_to_what_they_are_made_of():
     result, teacher = of_teacher(measured())
     assert describe_size(result, teacher) == (
-        "the student has 4,000,000 parameters and the teacher 16,000,000: it is 4.0 times smaller"
+        "the student has 4,000,000 parameters and the teacher 16,000,000: the student is 4.0 "
+        "times smaller"
     )
     assert describe_speed(result, teacher) == (
-        "A row takes the student 0.834 ms and the teacher 2.61 ms: it is 3.1 times faster (2.9 to "
-        "3.4 by turn). That is on a CPU with 1 thread in fp32 over 30 rows; the weights take 17.5 "
-        "MB and 69.6 MB there."
+        "A row takes the student 0.834 ms and the teacher 2.61 ms: the student is 3.1 times faster "
+        "(2.9 to 3.4 by turn). That is on a CPU with 1 thread in fp32 over 30 rows; the weights "
+        "take 17.5 MB and 69.6 MB there."
     )
 
 
@@ -61,9 +63,13 @@ def test_ratios_stand_next_to_what_they_are_made_of():
     ("changes", "words"),
     [
         ({"low": 0.98, "high": 3.2},
-         "it is neither faster nor slower for sure (1.0 to 3.2 times faster by turn)."),
+         "the student is neither faster nor slower for sure (0.98 to 3.20 times as fast by turn)."),
         ({"teacher_ms": 0.4, "low": 0.4, "high": 0.5},
-         "it is 2.1 times slower (2.0 to 2.5 by turn)"),
+         "the student is 2.1 times slower (2.0 to 2.5 by turn)"),
+        ({"teacher_ms": 0.85, "low": 1.01, "high": 1.04},
+         "the student is about as fast as the teacher (1.01 to 1.04 times as fast by turn)"),
+        ({"teacher_ms": 0.81, "low": 0.96, "high": 0.99},
+         "the student is about as fast as the teacher (0.96 to 0.99 times as fast by turn)"),
         ({"teacher_ms": 83.41, "low": 90.2, "high": 1234.5}, "100 times faster (90 to 1,234 by"),
         ({"teacher_ms": 2500.0}, "and the teacher 2.5 s"),
         ({"device": "GPU (H200)"}, "on a GPU (H200) in fp32"),
@@ -74,6 +80,20 @@ def test_ratios_stand_next_to_what_they_are_made_of():
 def test_it_says_no_more_than_was_measured(changes, words):
     result, teacher = of_teacher(measured(dataclasses.replace(SPEED, **changes)))
     assert words in describe_speed(result, teacher)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (4_000_000, "the student is as large as the teacher"),
+        (4_100_000, "the student is about as large as the teacher"),
+        (3_900_000, "the student is about as large as the teacher"),
+        (4_300_000, "the student is 1.1 times smaller"),
+        (2_000_000, "the student is 2.0 times larger"),
+    ],
+)
+def test_no_student_is_one_time_smaller(parameters, words):
+    assert describe_size(*of_teacher(measured(parameters=parameters))).endswith(f": {words}")
 
 
 def test_a_size_that_is_searched_is_a_range_and_only_the_whole_student_was_timed():
@@ -100,14 +120,40 @@ def test_the_card_of_a_student_has_both():
 def test_what_was_not_measured_is_said_with_the_reason():
     old, teacher = of_teacher(measured(None))
     assert describe_speed(old, teacher) == (
-        "How much faster it is was not measured: this run folder has no measurement, as those of "
-        "earlier versions."
+        "How much faster the student is was not measured: this run folder has no measurement, as "
+        "those of earlier versions."
     )
     cached, teacher = of_teacher(measured(None, cached=True))
     assert "read from a cache that has no measurement with this student" in describe_speed(
         cached, teacher
     )
     assert of_student(cached, cached.trials[0], teacher) == "4.0 times smaller"
+    tried = of_teacher(measured(None, untimed="memory was not enough for both", cached=True))
+    assert describe_speed(*tried) == (
+        "How much faster the student is was not measured: memory was not enough for both."
+    )
+
+
+def test_merged_runs_have_a_line_where_they_agree_on_student_and_teacher():
+    one = measured(weights="w")
+    again = dataclasses.replace(one, run="again")
+    both = merge([one, again])
+    assert is_measurable(both, both.teachers[0])
+    assert "the student is 4.0 times smaller" in describe_size(both, both.teachers[0])
+    task, teacher = again.tasks[0], again.teachers[0]
+    for changed in (
+        {"tasks": (dataclasses.replace(task, student_parameters=1_000_000),)},
+        {"tasks": (dataclasses.replace(task, student="another of this size"),)},
+        {"teachers": (dataclasses.replace(teacher, weights="another"),)},
+    ):
+        other = merge([one, dataclasses.replace(again, **changed)])
+        assert not is_measurable(other, other.teachers[0])
+    elsewhere = dataclasses.replace(
+        again, tasks=(dataclasses.replace(task, name="glue/sst2", student_parameters=7),),
+        teachers=(dataclasses.replace(teacher, task="glue/sst2"),), trials=(),
+    )  # fmt: skip
+    other = merge([one, elsewhere])
+    assert all(is_measurable(other, t) for t in other.teachers)
 
 
 def test_teachers_that_are_no_models_here_have_no_line():

@@ -50,7 +50,7 @@ def test_the_verdict_is_over_seeds_and_the_report_says_what_is_lacking(tmp_path:
     assert LACKS in result.notes
     text = render_markdown(result)
     assert LACKS in text
-    assert "How much faster it is was not measured" in text
+    assert "How much faster the student is was not measured" in text
     pages = [build_report(RUN, tmp_path / f"{k}.html").read_bytes() for k in (1, 2)]
     assert pages[0] == pages[1]
     assert meaning_of("runs", str(RUN)).endswith(verdict(result, TASK).headline)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 
 from raykd.training import latency
@@ -88,5 +89,24 @@ def test_slow_models_have_fewer_turns_and_one_at_least(clock):
     rows = encoded(37)
     slow, fast = clock.timed("slow", 1.0, rows), clock.timed("fast", 0.5, rows)
     (turn,) = latencies_by_turns(slow, fast)
-    assert len(turn.one) == len(turn.other) == latency.LATENCY_ROWS // latency.TURNS
+    size = latency.LATENCY_ROWS // latency.TURNS
+    assert len(turn.one) == len(turn.other) == size
     assert (turn.one[0], turn.other[0]) == (1000.0, 500.0)
+    # One turn stands for all rows: it has some of the shortest and of the longest fifth of them.
+    ranks = np.argsort(np.argsort(rows.lengths(), kind="stable"), kind="stable")
+    timed = sorted(ranks[[row for _, row in clock.read[-size:]]])
+    assert timed[0] < 37 / 5
+    assert timed[-1] >= 37 * 4 / 5
+    assert abs(np.mean(timed) - 18) < 1.5
+
+
+@pytest.mark.parametrize("turns", range(1, latency.TURNS + 1))
+def test_however_many_turns_there_are_their_rows_are_as_long_as_all_are(clock, turns):
+    rows = encoded(37)
+    per_turn = latency.LATENCY_ROWS // latency.TURNS + latency.TURN_WARMUP
+    row_s = 1.0 / (per_turn + 1)  # the first row takes twice as long
+    slow, fast = clock.timed("slow", row_s, rows), clock.timed("fast", 1e-9, rows)
+    assert len(latencies_by_turns(slow, fast, longest_s=turns - 0.5)) == turns
+    ranks = np.argsort(np.argsort(rows.lengths(), kind="stable"), kind="stable")
+    read = {row for _, row in clock.read}
+    assert abs(np.mean(ranks[list(read)]) - 18) < 1.5

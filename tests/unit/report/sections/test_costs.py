@@ -58,7 +58,7 @@ def test_students_stand_next_to_their_teacher_where_both_were_timed(result: Swee
     actual = costs.record(timed)
     assert actual is not None
     assert [line.partition(": ")[0] for line in actual.speeds] == ["glue/rte", "glue/mrpc"]
-    assert "it is 10 times smaller. A row takes the student 2 ms" in actual.speeds[0]
+    assert "the student is 10 times smaller. A row takes the student 2 ms" in actual.speeds[0]
     assert "4.0 times faster" in actual.speeds[0]
     assert "was not measured: this run folder has no measurement" in actual.speeds[1]
     page = costs.render(actual)
