@@ -6,16 +6,22 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from raykd.cli.ls import meaning_of
+from raykd.cli.main import main
 from raykd.report.build import build_report
 from raykd.report.markdown import render_markdown
 from raykd.results.merge import load_runs
 from raykd.results.records import Status
 from raykd.results.store import load_results
+from raykd.results.summary import best_trial
 from raykd.results.verdict import verdict
 from raykd.results.version_one import LACKS, current_events
+from raykd.spec.load import load_spec
+from raykd.sweep.warm_start import started_from
 from tests.synthetic_run import write_run
 
 RUN = Path(__file__).parents[2] / "cases" / "run_of_version_one"
@@ -60,6 +66,33 @@ def test_it_stands_next_to_a_run_of_now(tmp_path: Path):
     other = write_run(tmp_path / "now")
     merged = load_runs([RUN, other.folder])
     assert f"{RUN.name}: {LACKS}" in merged.notes
+
+
+def test_its_best_configurations_begin_another_search():
+    spec = load_spec(Path(__file__).parents[3] / "search_spaces/quickstart.yaml")
+    started = started_from(spec, RUN)
+    best = best_trial(load_results(RUN).of(TASK, "kd", "search"), "max")
+    assert best is not None
+    (point,) = started.methods["kd"].start
+    assert point == {name: best.params[name] for name in ("alpha", "temperature", "lr")}
+    assert all(len(arm.start) == 1 for arm in started.methods.values())
+
+
+def test_its_student_is_exported(tmp_path: Path):
+    run = shutil.copytree(RUN, tmp_path / "run")
+    saved = run / "checkpoints/toy-sentiment/kd/best"
+    saved.mkdir(parents=True)
+    config = {"architectures": ["BertForSequenceClassification"], "model_type": "bert"}
+    (saved / "config.json").write_text(json.dumps(config))
+    save_file({"weight": np.zeros(2, "float32")}, saved / "model.safetensors")
+    assert main(["export", str(run), str(tmp_path / "out"), "--arm", "kd"]) == 0
+    assert set(load_file(tmp_path / "out/model.safetensors")) == {"weight"}
+    actual = json.loads((tmp_path / "out/raykd.json").read_text())
+    assert (actual["arm"], actual["seed"], actual["score"]) == ("kd", 1, 0.784)
+    assert actual["scores_by_seed"] == {"1": 0.784, "2": 0.731, "3": 0.7855}
+    card = (tmp_path / "out/README.md").read_text()
+    assert "| next to the teacher | 4.5 times smaller |" in card
+    assert "| this student, seed 1 | 78.4 |" in card
 
 
 def test_what_has_the_names_of_now_stays_as_it_is(tmp_path: Path):
