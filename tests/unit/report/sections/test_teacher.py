@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from raykd.report.markdown import render_markdown
+from raykd.report.section import environment
 from raykd.report.sections import teacher, verdict
 from raykd.results.records import FinetuneTrial, SweepResult
 from tests.cases import planted_records as planted
@@ -44,6 +45,20 @@ def test_where_a_teacher_came_from_stands_next_to_its_cost(result: SweepResult):
     assert made is not None
     assert SHOWN in teacher.render(made)
     assert "does not fit" not in verdict.render(verdict.record(noted))
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("the lr was lowered", "The lr was lowered."),
+        ("glue/rte: 3 rows are cut.", "glue/rte: 3 rows are cut."),
+        ("data.limit is small", "data.limit is small."),
+        ("reviews: 3 rows", "reviews: 3 rows."),
+    ],
+)
+def test_sentences_begin_with_a_capital_and_names_stay_as_they_are(given: str, shown: str) -> None:
+    template = environment().from_string("{% import 'macros.html' as m %}{{ m.notes([n]) }}")
+    assert f"<li>{shown}</li>" in template.render(n=given)
 
 
 def test_of_several_teachers_each_line_says_which_and_members_count_in_combinations():
