@@ -58,8 +58,10 @@ def inference(
 
     Args:
         model: Its mode is left as it was.
-        autocast: The precision of matrix products, one context around all batches, so that weights
-            are cast once; None leaves the precision as it is.
+        autocast: The precision of matrix products; None leaves it as it is. Inference mode keeps no
+            weight that was cast: each pass casts them again, and no second copy of the model is
+            held. `torch.no_grad` would keep those of weights that are trained, the outputs bit for
+            bit the same; on a CPU, single rows then took 0.9 to 1.1 times as long.
     """
     gather_outer(model)
     # A sharded model keeps what it gathers into, and trains with it later.
