@@ -75,7 +75,11 @@ def guess_sets(splits: Splits, label: str = "") -> TaskGuess | None:
         names = class_names(distinct([item for of in members.values() for item in of]))
         why = [f"column '{name}' holds lists of some of {len(names)} classes"]
         (length, *others) = {len(row) for row in lists}
-        if not others and length > 1 and set(names) in ({"0", "1"}, {"False", "True"}):
+        # Two of 0 and 1 that are never the same may be both classes of a row.
+        is_clear = set(names) == {"False", "True"} or any(
+            len(distinct(row)) < length for row in lists
+        )
+        if not others and length > 1 and is_clear and set(names) in ({"0", "1"}, {"False", "True"}):
             names = [f"{name} {k}" for k in range(length)]
             why = [
                 f"column '{name}' holds a 0 or 1 for each of {length} classes: CHECK their names"

@@ -22,6 +22,7 @@ from raykd.errors import DataError
 
 _SEPARATORS = re.compile(r"\s*[|;,]\s*")
 _MOST_SHOWN = 8
+_FLAGS = "a 0 or 1 for each class, in the order of labels"
 
 
 def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> Array:
@@ -29,7 +30,9 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
 
     A set is a list, the same as JSON, or names with ``|``, ``;`` or ``,`` between them; what is
     missing is an empty set. Values are names as in `raykd.data.class_names`, or ids where no value
-    of the column is a name. Where every list has a 0 or 1 for each class, that is what they are.
+    of the column is a name. Where every list has a 0 or 1 for each class, that is what they are. Of
+    two classes such a list may be names or ids as well: it is names where every value is one, ids
+    where no list holds a number twice and there are no truth values, and a note says which.
 
     Args:
         table: Raw columns.
@@ -42,13 +45,13 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
     """
     names = ClassNames(labels)
     rows = [_items(value, names) for value in table.column(name, f"label of task '{own}'")]
-    if (flags := _flags(rows, len(labels))) is not None:
-        note(
-            f"{table.origin}: column '{name}' holds a 0 or 1 for each class, in the order of labels"
-        )
-        return _reported(flags, table, labels)
     every = [item for row in rows if row is not None for item in row]
     by_id = names.may_be_ids and all(names.named(item) is None for item in every)
+    if (flags := _flags(rows, len(labels))) is not None:
+        what = _if_of_two(rows, names, by_id=by_id) if len(labels) == 2 else ""
+        note(f"{table.origin}: column '{name}' holds {what or _FLAGS}")
+        if not what:
+            return _reported(flags, table, labels)
     label_matrix = np.zeros((len(rows), len(labels)), np.float32)
     faults = Faults(table.origin)
     for row, items in enumerate(rows):
@@ -60,7 +63,11 @@ def label_sets(table: Table, name: str, labels: Sequence[str], *, own: str) -> A
             continue
         if len(items) > len({meaning(item) for item in items}) and _are_flags(items):
             what = f"column '{name}' holds {shown(table.columns[name][row])}"
-            hint = f"a list of 0 and 1 needs one of them for each of the {len(labels)} classes"
+            hint = (
+                "name each class once"
+                if len(items) == len(labels)
+                else f"a list of 0 and 1 needs one of them for each of the {len(labels)} classes"
+            )
             faults.add("rows hold a class more than once", place, what, hint)
             continue
         for item in items:
@@ -88,11 +95,26 @@ def _reported(label_matrix: Array, table: Table, labels: Sequence[str]) -> Array
 
 def _flags(rows: Sequence[list[Any] | None], classes: int) -> Array | None:
     """Sets from lists of a 0 or 1 for each class; None where these are no such lists."""
-    if classes < 2 or any(row is None or len(row) != classes for row in rows):
+    if classes < 2 or not rows or any(row is None or len(row) != classes for row in rows):
         return None
     if not all(_are_flags(row) for row in rows if row is not None):
         return None
     return np.asarray([[_flag(item) for item in row or ()] for row in rows], np.float32)
+
+
+def _if_of_two(rows: Sequence[list[Any] | None], names: ClassNames, *, by_id: bool) -> str:
+    """What lists of a 0 or 1 for each of two classes are where they are no such flags, in words."""
+    lists = [row or [] for row in rows]
+    every = [item for row in lists for item in row]
+    if all(names.named(item) is not None for item in every):
+        return "names of classes: 0 and 1, or True and False, are names of this task"
+    is_plain = by_id and all(truth(item) is None for item in every)
+    if is_plain and all(len({meaning(item) for item in row}) == len(row) for row in lists):
+        return (
+            "ids of classes: every row has both; lists of a 0 or 1 for each class are known by one "
+            "that holds the same number twice, so write names if that is meant"
+        )
+    return ""
 
 
 def _are_flags(items: Sequence[Any]) -> bool:

@@ -58,6 +58,15 @@ def test_numbers_for_each_class_are_sets(tmp_path):
     assert "CHECK their names" in actual.why[0]
 
 
+def test_lists_of_0_and_1_are_for_two_classes_where_one_holds_a_number_twice():
+    """Others are names of classes, as they are when rows are read."""
+    for rows, labels in (
+        ([[0, 1], [1, 1]], ["topics 0", "topics 1"]),
+        ([[0, 1], [1, 0]], ["0", "1"]),
+    ):
+        assert guess("topics", text=TEXTS, topics=rows * 6).keys["labels"] == labels
+
+
 def test_a_file_without_names_of_columns_is_refused(tmp_path):
     file = tmp_path / "rows.csv"
     file.write_text("\n".join(f"{text},{('pos', 'neg')[k % 2]}" for k, text in enumerate(TEXTS)))

@@ -56,6 +56,42 @@ def test_lists_of_a_number_for_each_class_are_no_lists_of_ids(rows):
     assert heard == ["rows: column 'topics' holds a 0 or 1 for each class, in the order of labels"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "labels", "expected", "words"),
+    [
+        (([0, 1], [1, 1]), "ab", [[0, 1], [1, 1]], "a 0 or 1 for each class"),
+        (([0, 0], [1, 0]), "ab", [[0, 0], [1, 0]], "a 0 or 1 for each class"),
+        (([0, 1], [0, 1]), "ab", [[1, 1], [1, 1]], "ids of classes: every row has both"),
+        (("[0, 1]", "1;0"), "ab", [[1, 1], [1, 1]], "ids of classes: every row has both"),
+        (([False, True], [False, True]), "ab", [[0, 1], [0, 1]], "a 0 or 1 for each class"),
+        (([0, 1], [1, 0]), "01", [[1, 1], [1, 1]], "names of classes"),
+        (("0;1", "1;0"), "10", [[1, 1], [1, 1]], "names of classes"),
+        (([0, 1], [0, 1]), "12", [[0, 1], [0, 1]], "a 0 or 1 for each class"),
+    ],
+)
+def test_what_lists_of_0_and_1_are_where_there_are_two_classes(rows, labels, expected, words):
+    with listening() as heard:
+        assert read(*rows, labels=tuple(labels)) == expected
+    assert words in heard[0]
+
+
+def test_a_task_of_two_classes_is_read_alike_in_all_splits_that_leave_no_doubt():
+    with listening() as heard:
+        assert read([0, 1], [1], [0], labels=("a", "b")) == [[1, 1], [0, 1], [1, 0]]
+        assert read("0", "1", ["1"], labels=("0", "1")) == [[1, 0], [0, 1], [0, 1]]
+    assert heard == []
+    assert read([0, 1], [0, 1], labels=("a", "b")) == [[1, 1], [1, 1]]
+    with pytest.raises(DataError, match="holds the list") as caught:
+        read([0, 1], [1, 1], labels=("0", "1"))
+    assert "name each class once" in caught.value.hint
+
+
+def test_a_table_without_rows_has_no_sets():
+    for labels in (("a", "b"), NAMES):
+        table = Table(columns={"topics": []}, origin="rows")
+        assert label_sets(table, "topics", labels, own="mine").shape == (0, len(labels))
+
+
 def test_lists_of_numbers_for_more_or_fewer_classes_are_refused():
     for row in ([1, 1, 0, 0], [1, 1]):
         with pytest.raises(DataError, match="row 1: column 'topics' holds the list") as caught:
