@@ -47,7 +47,7 @@ class GivenCluster(WatchedCluster):
         if node is not None:
             address = f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"
             watched.append(("the raylet of this machine", address, NODE_S))
-        used.append(self)
+        self.use()
         threading.Thread(target=self._watch, args=(watched,), daemon=True).start()
 
     def error(self) -> ClusterLost:

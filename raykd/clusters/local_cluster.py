@@ -158,5 +158,5 @@ def ahead() -> Iterator[None]:
 def take() -> LocalCluster:
     """The local cluster that starts ahead, or one that starts now."""
     cluster = _ahead.pop() if _ahead else LocalCluster()
-    used.append(cluster)
+    cluster.use()
     return cluster

@@ -23,7 +23,7 @@ class WatchedCluster(ABC):
 
     def __init__(self) -> None:
         self.lost = ""
-        self.interrupts = True
+        self.interrupts = False
         self._noticed = False
 
     def notice(self) -> bool:
@@ -34,6 +34,11 @@ class WatchedCluster(ABC):
     @abstractmethod
     def error(self) -> ClusterLost:
         """What to raise where it is lost."""
+
+    def use(self) -> None:
+        """This process is connected to it from now on."""
+        self.interrupts = True
+        used.append(self)
 
     def stay(self) -> None:
         """Let it be there until this process ends: a thread is still in a call to it."""

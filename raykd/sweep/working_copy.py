@@ -100,7 +100,8 @@ class WorkingCopy:
         """
         try:
             with whole_file(self._file, durable=False) as part:
-                part.write_text(json.dumps({"owners": [*owners], "files": files}))
+                plain = json.dumps({"owners": [*owners], "files": files})
+                part.write_text(plain, encoding="utf-8")
         except OSError as exc:
             raise SetupError(f"cannot write {self._file}: {exc.strerror or exc}") from exc
 

@@ -40,11 +40,14 @@ class Places:
 
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
+    monkeypatch.delenv(given_cluster.ENDS_AFTER, raising=False)
     monkeypatch.setattr(given_cluster, "LOOK_S", 0.05)
     monkeypatch.setattr(given_cluster, "HEAD_S", 0.4)
     monkeypatch.setattr(watched, "NOTICE_S", 60.0)  # nobody is interrupted here
     both = Places(monkeypatch)
     yield both
+    for cluster in [c for c in watched.used if isinstance(c, GivenCluster)]:
+        cluster.leave()
     both.head.close()
     both.raylet.close()
 
