@@ -39,10 +39,15 @@ explains the sentences, [Read the report](../how-to/report.md) the columns.
 """
 
 
+def folders() -> list[Path]:
+    """What is kept of each bake-off; its sweep writes a page of its own next to them."""
+    return sorted(path for path in REPORTS.glob("bakeoff_*") if path.is_dir())
+
+
 def text() -> str:
     """The whole page."""
     lines = [HEAD]
-    for folder in sorted(REPORTS.glob("bakeoff_*")):
+    for folder in folders():
         lines += [*_bakeoff(folder)]
     return "\n".join([*lines, *gpu_hours.lines()])
 

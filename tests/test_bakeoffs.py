@@ -47,7 +47,7 @@ def test_what_is_kept_of_a_run_names_no_machine_and_nobody(tmp_path: Path):
     assert len(table) == 4 * len(plan.methods)
 
 
-@pytest.mark.parametrize("folder", sorted(bakeoffs.REPORTS.glob("bakeoff_*")), ids=lambda p: p.name)
+@pytest.mark.parametrize("folder", bakeoffs.folders(), ids=lambda p: p.name)
 def test_what_is_kept_is_small_and_of_the_file_that_is_shipped(folder: Path):
     assert {path.name for path in folder.iterdir()} == KEPT
     assert (folder / "report.html").stat().st_size <= 2_000_000
@@ -82,3 +82,12 @@ def test_a_live_teacher_and_more_seeds_cost_more():
     teacher = 2_490 * 72 * 85e6 * (6 * 3 + 2)
     by_hand = (none * (8 + 1.075) + teacher) / (312e12 * 0.3) / 3600 + 9 * 25 * 3 / 3600
     assert gpu_hours.hours(gpu_hours.GLUE, "glue/rte") == pytest.approx(by_hand)
+
+
+def test_the_page_that_a_sweep_writes_next_to_the_kept_folders_is_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bakeoffs, "REPORTS", tmp_path)
+    (tmp_path / "bakeoff_glue").mkdir()
+    (tmp_path / "bakeoff_glue_small.html").write_text("a page")
+    assert bakeoffs.folders() == [tmp_path / "bakeoff_glue"]
