@@ -108,10 +108,9 @@ LAYERS = {
     ),
     "proposal": Layer(
         # What is guessed of the rows and models of a user.
-        raykd={"data.file_lists", "data.folder", "data.guess_task", "data.guesses", "data.kinds",
-               "data.notes", "data.table", "data.task_kinds", "errors", "models.resolve",
-               "models.tokenizers",
-               "registry"},
+        raykd={"data.file_lists", "data.folder_reader", "data.guess_task", "data.guesses",
+               "data.kinds", "data.notes", "data.table", "data.task_kinds", "errors",
+               "models.resolve", "models.tokenizers", "registry"},
         later={"torch"},
     ),
     # What a logger writes with is imported when it is opened; TensorBoard's writer is torch's.

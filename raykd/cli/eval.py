@@ -10,7 +10,7 @@ import typer
 
 from raykd.cli.completions import runs
 from raykd.cli.output import Output
-from raykd.cli.places import run_to_write
+from raykd.cli.run_paths import run_to_write
 from raykd.errors import SpecError
 
 

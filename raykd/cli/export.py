@@ -11,7 +11,7 @@ import typer
 
 from raykd.cli.completions import arms_of_run, runs, tasks_of_run
 from raykd.cli.output import Output
-from raykd.cli.places import STUDENTS, run_to_read
+from raykd.cli.run_paths import STUDENTS, run_to_read
 from raykd.errors import SpecError
 
 if TYPE_CHECKING:

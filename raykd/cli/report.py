@@ -12,7 +12,7 @@ import typer
 
 from raykd.cli.completions import runs as run_folders
 from raykd.cli.output import Output
-from raykd.cli.places import run_to_read
+from raykd.cli.run_paths import run_to_read
 from raykd.errors import SetupError, SpecError
 from raykd.whole_file import whole_file
 

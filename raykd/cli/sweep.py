@@ -14,7 +14,7 @@ import typer
 from raykd.cli.completions import runs
 from raykd.cli.imports import AllowImports, limit_imports
 from raykd.cli.output import Output
-from raykd.cli.places import Places, places_of
+from raykd.cli.run_paths import SweepPaths, sweep_paths
 from raykd.errors import DataError, SpecError
 from raykd.results.store_address import is_address
 from raykd.user_code import ALLOW
@@ -122,13 +122,13 @@ def sweep(output: Output, typed: SweepArguments) -> int:
             f"--submit brings the run here, so that --out is a folder, got {typed.out}",
             hint="to keep it in a store: ray job submit -- raykd sweep FILE --out URL",
         )
-    with places_of(
+    with sweep_paths(
         typed.out, typed.resume, typed.start_from, output.note, runs=not typed.dry_run
-    ) as places:
-        return _sweep(output, typed, places)
+    ) as paths:
+        return _sweep(output, typed, paths)
 
 
-def _sweep(output: Output, typed: SweepArguments, places: Places) -> int:
+def _sweep(output: Output, typed: SweepArguments, paths: SweepPaths) -> int:
     """Run it where run folders are on this machine."""
     from raykd.cli.validate import look_at, raise_all, show_plan
     from raykd.spec.load import placed
@@ -140,8 +140,8 @@ def _sweep(output: Output, typed: SweepArguments, places: Places) -> int:
             "--submit sends a search space away: it goes with neither --resume nor --address",
             hint="to continue a run there: ray job submit -- raykd sweep --resume RUN",
         )
-    spec, source = _read(typed.file, places.resume, overrides)
-    if places.start_from is not None:
+    spec, source = _read(typed.file, paths.resume, overrides)
+    if paths.start_from is not None:
         if typed.resume is not None or typed.submit is not None:
             raise SpecError(
                 "--start-from begins a sweep here: it goes with neither --resume nor --submit",
@@ -149,7 +149,7 @@ def _sweep(output: Output, typed: SweepArguments, places: Places) -> int:
             )
         from raykd.sweep.warm_start import started_from
 
-        spec = started_from(spec, places.start_from)
+        spec = started_from(spec, paths.start_from)
     if typed.resume is not None and typed.trials is not None:
         from raykd.sweep.run_folder import with_budget
 
@@ -167,7 +167,7 @@ def _sweep(output: Output, typed: SweepArguments, places: Places) -> int:
         return _submit(typed, spec, source, arguments, output)
     try:
         with _cluster_ahead() if typed.address in (None, "local") else contextlib.nullcontext():
-            return _run(typed, places, spec, source, output)
+            return _run(typed, paths, spec, source, output)
     except (SpecError, DataError) as exc:
         if typed.file is None:
             raise
@@ -183,7 +183,7 @@ def _cluster_ahead() -> contextlib.AbstractContextManager[None]:
 
 
 def _run(
-    typed: SweepArguments, places: Places, spec: SweepSpec, source: str, output: Output
+    typed: SweepArguments, paths: SweepPaths, spec: SweepSpec, source: str, output: Output
 ) -> int:
     """Run the search space from here; returns the exit code."""
     from raykd.cli.console import open_console
@@ -192,15 +192,15 @@ def _run(
     from raykd.sweep.run import SweepOptions, run_sweep
 
     options = SweepOptions(
-        out=places.out,
+        out=paths.out,
         address=None if typed.address == "local" else typed.address,
-        resume=places.resume,
+        resume=paths.resume,
         confirm=not typed.no_confirm,
         allow_changes=typed.allow_changes,
         command=shlex.join(["raykd", *sys.argv[1:]]),
-        check=places.check,
+        check=paths.check,
     )
-    where = _Where(output, f" {ALLOW}" if typed.allow_imports else "", places.shown)
+    where = _Where(output, f" {ALLOW}" if typed.allow_imports else "", paths.shown)
     try:
         with Signals(where.last_words), where.watchdog, open_console(output) as console:
 
@@ -208,14 +208,14 @@ def _run(
                 console.handle(event)
                 where.handle(event)
 
-            with places.kept(listen) as heard:
+            with paths.kept(listen) as heard:
                 run_sweep(spec, source, options, heard)
     except KeyboardInterrupt:
         where.tell()  # where it came so late that the sweep itself was done
         raise
     finally:
         if where.report and not output.is_json:
-            show_end(where.run, where.report, output, places.shown(where.run))
+            show_end(where.run, where.report, output, paths.shown(where.run))
     return _exit_code(where.run)
 
 

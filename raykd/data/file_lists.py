@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from raykd.data.base import Array
-from raykd.data.folder import READERS, SUFFIXES, suffix_of, user_path
+from raykd.data.folder_reader import READERS, SUFFIXES, suffix_of, user_path
 from raykd.data.table import Reader, Table, concatenated, no_split
 from raykd.data.text_files import PACKED
 from raykd.data.values import is_missing

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raykd.data.base import DataSettings, Examples, Task
-from raykd.data.folder import SUFFIXES, FolderReader, is_folder, root_folder
+from raykd.data.folder_reader import SUFFIXES, FolderReader, is_folder, root_folder
 from raykd.data.keys import at_key
 from raykd.data.kinds.classification import KIND as CLASSIFICATION
 from raykd.data.readers import HubReader, TsvLayout, TsvReader

@@ -13,7 +13,7 @@ import numpy as np
 
 from raykd.data.base import Array, Examples
 from raykd.data.batch import LABELLED
-from raykd.data.folder import READERS, suffix_of, user_path
+from raykd.data.folder_reader import READERS, suffix_of, user_path
 from raykd.data.keys import at_key
 from raykd.data.notes import note
 from raykd.data.soft_labels import class_scores

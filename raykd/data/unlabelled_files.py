@@ -12,7 +12,7 @@ from raykd.data.base import DataSettings, Examples, Task
 from raykd.data.batch import LABELLED, ROW_WEIGHT
 from raykd.data.file_lists import FilesReader, matching
 from raykd.data.files import FileTask
-from raykd.data.folder import root_folder
+from raykd.data.folder_reader import root_folder
 from raykd.data.keys import at_key
 from raykd.data.sample import limited
 from raykd.errors import DataError

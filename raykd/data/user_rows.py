@@ -10,7 +10,7 @@ from pathlib import Path
 from raykd.data.base import DataSettings, Examples
 from raykd.data.file_lists import ROWS, CarvedReader, FilesReader, MixedReader, matching
 from raykd.data.files import FileTask
-from raykd.data.folder import SUFFIXES, FolderReader, is_folder, root_folder, user_path
+from raykd.data.folder_reader import SUFFIXES, FolderReader, is_folder, root_folder, user_path
 from raykd.data.keys import at_key
 from raykd.data.notes import note
 from raykd.data.readers import HubReader

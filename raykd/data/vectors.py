@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from raykd.data.base import Array
-from raykd.data.folder import user_path
+from raykd.data.folder_reader import user_path
 from raykd.errors import DataError
 
 MOST_WORDS = 100_000

@@ -12,7 +12,7 @@ from typing import Any
 
 from raykd import registry
 from raykd.data.file_lists import ROWS, FilesReader, matching
-from raykd.data.folder import FolderReader, is_folder, user_path
+from raykd.data.folder_reader import FolderReader, is_folder, user_path
 from raykd.data.guess_task import guess_task
 from raykd.data.guesses import TEXT, TaskGuess, has_values
 from raykd.data.kinds.multi_label import KIND as MULTI_LABEL

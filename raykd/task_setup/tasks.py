@@ -8,7 +8,7 @@ from typing import Any
 
 from raykd import registry
 from raykd.data.base import Task
-from raykd.data.folder import root_folder
+from raykd.data.folder_reader import root_folder
 from raykd.data.guesses import TEXT
 from raykd.data.kinds.classification import KIND as CLASSIFICATION
 from raykd.data.kinds.regression import KIND as REGRESSION

@@ -19,7 +19,7 @@ from typing import Any
 import ray
 
 from raykd.trial import shared_objects
-from raykd.trial.answers import answer as answer
+from raykd.trial.coordinator_answer import answer as answer
 from raykd.trial.notifications import Notifications
 from raykd.trial.shared_objects import SharedObjects, wait
 from raykd.trial.signs_of_life import SignsOfLife

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from raykd.data import columns
 from raykd.data.base import DataSettings, Examples
-from raykd.data.folder import FolderReader, is_folder
+from raykd.data.folder_reader import FolderReader, is_folder
 from raykd.data.instructions import RESPONSE, before_context, before_instruction
 from raykd.data.table import Faults, Reader, Table, no_split
 from raykd.data.text_generation import Example, GenerationTask, rows_of

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from raykd.data.folder import FolderReader, user_path
+from raykd.data.folder_reader import FolderReader, user_path
 from raykd.data.json_files import read_json, read_json_rows
 from raykd.data.separated import read_csv, read_tsv
 from raykd.data.text_files import lines_of, read_text

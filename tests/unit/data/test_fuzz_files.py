@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from raykd.data.base import DataSettings, Task
-from raykd.data.folder import SUFFIXES, FolderReader
+from raykd.data.folder_reader import SUFFIXES, FolderReader
 from raykd.data.guess_task import guess_task
 from raykd.errors import RaykdError
 from raykd.spec.load import load_spec

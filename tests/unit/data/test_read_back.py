@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from raykd.data.base import DataSettings
 from raykd.data.conversations import ROLES, Turn, conversations
-from raykd.data.folder import READERS, FolderReader
+from raykd.data.folder_reader import READERS, FolderReader
 from raykd.data.own import OwnTask
 from raykd.data.own_sets import OwnSets
 from raykd.data.own_tags import OwnTags

@@ -11,7 +11,7 @@ import pytest
 from datasets.arrow_writer import ArrowWriter
 
 from raykd.data.class_names import class_ids
-from raykd.data.folder import FolderReader
+from raykd.data.folder_reader import FolderReader
 from raykd.data.readers import BUFFER, HubReader, TsvLayout, TsvReader, draw
 from raykd.errors import DataError, SetupError, Unreachable
 from raykd.spec.reference import KEYS

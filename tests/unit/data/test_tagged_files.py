@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raykd.data.folder import FolderReader
+from raykd.data.folder_reader import FolderReader
 from raykd.data.guess_task import guess_task
 from raykd.data.table import Table
 from raykd.errors import DataError

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from raykd.data.folder import READERS
+from raykd.data.folder_reader import READERS
 from raykd.data.notes import listening
 from raykd.data.soft_labels import LEAST, class_scores
 from raykd.data.table import Table

@@ -60,7 +60,7 @@ def run_to_write(text: str) -> Path:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Places:
+class SweepPaths:
     """Where a sweep works on this machine.
 
     Attributes:
@@ -110,9 +110,9 @@ class Places:
 
 
 @contextlib.contextmanager
-def places_of(
+def sweep_paths(
     out: str, resume: str | None, start_from: str | None, note: Callable[[str], None], *, runs: bool
-) -> Iterator[Places]:
+) -> Iterator[SweepPaths]:
     """Where a sweep works; a run of a store is held there, and is on this machine, in the block.
 
     Args:
@@ -132,7 +132,7 @@ def places_of(
 
         with Mirror(named, note, is_run=resume is not None) as mirror:
             continued = None if resume is None else mirror.folder
-            yield Places(out=mirror.folder, resume=continued, start_from=started, mirror=mirror)
+            yield SweepPaths(out=mirror.folder, resume=continued, start_from=started, mirror=mirror)
     else:
         continued = None if resume is None else run_to_read(resume)
-        yield Places(out=Path(out), resume=continued, start_from=started)
+        yield SweepPaths(out=Path(out), resume=continued, start_from=started)
