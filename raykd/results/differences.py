@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from raykd.results.alpha_spending import Look
 from raykd.results.stats import ALPHA, ConfidenceInterval, critical
 from raykd.results.variance import (
     Prior,
@@ -191,12 +192,12 @@ class Comparison:
         mode: ``max`` or ``min``.
         min_sd: The least spread over seeds that the test split can tell from none.
         bounds: The least and the largest difference that the metric can have.
-        alpha: The level of intervals.
+        look: The look of a plan of seeds; None where there is no plan.
 
     Attributes:
         shared: The seeds that all arms have, but for the thin ones.
         thin: Arms with too few seeds.
-        alpha: The level of intervals.
+        look: The look of a plan of seeds, whose level is that of intervals.
     """
 
     def __init__(
@@ -205,10 +206,12 @@ class Comparison:
         mode: str,
         min_sd: float = 0.0,
         bounds: tuple[float, float] = (-math.inf, math.inf),
-        alpha: float = ALPHA,
+        look: Look | None = None,
     ) -> None:
         self._arms = {a.name: a for a in arms if a.seeds}
-        self._mode, self._min_sd, self._bounds, self.alpha = mode, min_sd, bounds, alpha
+        self._mode, self._min_sd, self._bounds = mode, min_sd, bounds
+        self.look = look or Look()
+        self._alpha = self.look.level()
         most = max((len(a.seeds) for a in self._arms.values()), default=0)
         self.thin = frozenset(n for n, a in self._arms.items() if 2 * len(a.seeds) < most)
         full = [a for n, a in self._arms.items() if n not in self.thin]
@@ -244,8 +247,13 @@ class Comparison:
         if difference is None:
             return None
         return dataclasses.replace(
-            difference, alpha=self.alpha, corrected_alpha=self.alpha, bounds=self._bounds
+            difference, alpha=self._alpha, corrected_alpha=self._alpha, bounds=self._bounds
         )
+
+    def overall_p(self, difference: PairedDifference | None) -> float | None:
+        """The p value of a difference over all looks of the plan; None where there is no test."""
+        p = difference.p if difference else None
+        return None if p is None else self.look.overall(p)
 
     def _prior(self, of: Mapping[int, float], against: Mapping[int, float]) -> Prior | None:
         if self._residuals is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from raykd.params import Scalar
 from raykd.registry import METHODS_WITHOUT_TEACHER
+from raykd.results.alpha_spending import Look
 from raykd.results.arm_runs import RunKey, RunOutcomes, arm_runs
 from raykd.results.arm_teachers import TeacherScore, score_learnt_from, teacher_scores
 from raykd.results.collapse import allow_for_collapses, collapsed_runs
@@ -27,7 +28,7 @@ from raykd.results.differences import (
 from raykd.results.gap import GapRecovered, gap_recovered
 from raykd.results.records import Status, SweepResult, TaskRecord, TrialResult
 from raykd.results.scales import KNOWN, Scale, scale_named, unit_of
-from raykd.results.seed_plan import level_of
+from raykd.results.seed_plan import look_of
 from raykd.results.stats import (
     ConfidenceInterval,
     holm_correction,
@@ -121,7 +122,7 @@ class TaskMetric:
         mode: ``max`` or ``min``.
         scale: How its values are written, and what they can be.
         min_sd: The least spread over seeds that the test split can tell from none.
-        alpha: The level of the comparison; less than usual at an early look of a plan of seeds.
+        look: The look at the confirm seeds, whose level is less than usual in a plan of several.
         margin: The least difference that matters to the reader, 0 where none was given.
         counted: What arms are compared over: ``seed`` of one configuration each, or ``search``.
     """
@@ -130,7 +131,7 @@ class TaskMetric:
     mode: str
     scale: Scale
     min_sd: float
-    alpha: float
+    look: Look
     margin: float
     counted: str = "seed"
 
@@ -143,7 +144,7 @@ def task_metric(result: SweepResult, task: str) -> TaskMetric:
     margin = (result.spec.get("report") or {}).get("margin") or 0.0
     return TaskMetric(
         metric=metric, mode=mode, scale=scale, min_sd=least,
-        alpha=level_of(result, task), margin=float(margin) / scale.factor,
+        look=look_of(result, task), margin=float(margin) / scale.factor,
         counted="seed" if result.searches == 1 else "search",
     )  # fmt: skip
 
@@ -236,8 +237,8 @@ def all_against(
         Name to its difference, with an interval at the corrected level, and its corrected p value.
     """
     differences = [None if name == other else together.difference(name, other) for name in names]
-    p_values = [d.p if d else None for d in differences]
-    levels = holm_levels(p_values, together.alpha)
+    p_values = [together.overall_p(d) for d in differences]
+    levels = [together.look.level(level) for level in holm_levels(p_values)]
     return {
         name: (d and dataclasses.replace(d, corrected_alpha=level), p)
         for name, d, level, p in zip(
@@ -254,7 +255,7 @@ def compare(measure: TaskMetric, arms: tuple[ArmSummary, ...]) -> Comparison:
         measure.mode,
         measure.min_sd,
         (scale.low - scale.high, scale.high - scale.low),
-        measure.alpha,
+        measure.look,
     )
 
 

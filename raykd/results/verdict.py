@@ -42,7 +42,8 @@ class Verdict:
         leading: The leader and the arms that it cannot be told apart from, best first.
         lead: The least of the leader's differences to the other arms with its interval, in words;
             empty unless it is decided.
-        p: The largest p value of the leader's differences to the other arms, 1 unless decided.
+        p: The largest p value of the leader's differences to the other arms, over all looks at the
+            seeds; 1 unless decided.
         is_small: Whether that lead is less than the margin that matters.
         equal_within: The margin, in words, within which the leading arms are equal; empty where
             that is not shown.
@@ -120,7 +121,7 @@ def verdict(result: SweepResult, task: str) -> Verdict:
         decided=decided,
         leading=(leader.name, *(a.name for a in close)),
         lead=sentences.least_lead(*least, measure.scale) if least else "",
-        p=max((d.p or 0.0 for d in known), default=1.0) if decided else 1.0,
+        p=max((together.overall_p(d) or 0.0 for d in known), default=1.0) if decided else 1.0,
         is_small=least is not None and 0.0 < least[1].mean < measure.margin,
         equal_within=sentences.margin(measure) if equal else "",
         on=sentences.about(measure, next(iter(known), None)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from raykd.results.alpha_spending import spending_levels
 from raykd.results.event_log import EventLog
 from raykd.results.seed_looks import why_to_end
-from raykd.results.seed_plan import spending_levels
 from raykd.results.store import load_results
 from raykd.spec.schema import SweepSpec
 from raykd.spec.schema_stages import SeedPlan

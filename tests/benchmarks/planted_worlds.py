@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from raykd.results.alpha_spending import Look, spending_levels
 from raykd.results.collapse import allow_for_collapses, collapsed_runs
 from raykd.results.differences import Comparison, ConfirmScores, PairedDifference, mean_of
 from raykd.results.records import SweepResult
 from raykd.results.seed_looks import LEAST_CHANCE, chance
-from raykd.results.seed_plan import spending_levels
 from raykd.results.stats import ALPHA, ConfidenceInterval, holm_correction
 from raykd.results.summary import all_against, arm_summaries
 from raykd.results.verdict import verdict
@@ -111,21 +111,39 @@ def draw(of: World, rng: np.random.Generator) -> Drawn:
         scores = scores + np.repeat(actual, of.seeds, axis=1)
     if of.searches > 1:
         scores = scores.reshape(of.arms, of.searches, of.seeds).mean(2)
-    gone = rng.random(scores.shape) < of.lost
-    gone[:, :2] = False
-    return Drawn(scores=np.where(gone, np.nan, scores), truth=means)
+    return Drawn(scores=_without_lost(of, scores, rng), truth=means)
 
 
 def _draw_rows(of: World, rng: np.random.Generator, accuracy: float = 0.8) -> Drawn:
     """Right where ability + row + arm x row + run x row > 0."""
     truth = np.full(of.arms, accuracy)
     truth[of.arms - of.best :] += of.effect / 100
-    ability = special.ndtri(truth[:, None] + 0.004 * rng.standard_normal((of.arms, of.seeds)))
+    runs = (of.arms, of.seeds)
+    noise = rng.standard_normal(runs)
+    if of.noise == "t3":
+        noise = rng.standard_t(3, runs) / np.sqrt(3)
+    if of.noise == "uneven":
+        noise[-1] *= 3
+    ability = special.ndtri(np.clip(truth[:, None] + 0.004 * noise, 0.01, 0.99))
     row = np.sqrt(0.6) * rng.standard_normal((1, 1, of.rows), dtype=np.float32)
     own = np.sqrt(of.share) * rng.standard_normal((of.arms, 1, of.rows), dtype=np.float32)
-    rest = rng.standard_normal((of.arms, of.seeds, of.rows), dtype=np.float32)
+    rest = rng.standard_normal((*runs, of.rows), dtype=np.float32)
     right = ability[..., None] + row + own + np.sqrt(0.4 - of.share) * rest > 0
-    return Drawn(scores=right.mean(2), truth=truth, outcomes=right.astype(np.float32))
+    if of.noise == "collapse":  # to the answer that is right for these rows
+        frequent = rng.random(of.rows) < MAJORITY
+        right = np.where((rng.random(runs) < 0.1)[..., None], frequent, right)
+        truth = 0.9 * truth + 0.1 * MAJORITY
+    scores = _without_lost(of, right.mean(2), rng)
+    return Drawn(scores=scores, truth=truth, outcomes=right.astype(np.float32))
+
+
+def _without_lost(of: World, scores: Scores, rng: np.random.Generator) -> Scores:
+    """The scores, NaN for those that are lost; every arm keeps two."""
+    if not of.lost:
+        return scores
+    gone = rng.random(scores.shape) < of.lost
+    gone[:, :2] = False
+    return np.where(gone, np.nan, scores)
 
 
 def confirmed(of: World, drawn: Drawn, seeds: int = 0) -> list[ConfirmScores]:
@@ -138,9 +156,11 @@ def confirmed(of: World, drawn: Drawn, seeds: int = 0) -> list[ConfirmScores]:
     return arms
 
 
-def compared(of: World, drawn: Drawn, seeds: int = 0, alpha: float = ALPHA) -> Comparison:
-    """raykd's comparison of the first seeds of a world."""
-    return Comparison(confirmed(of, drawn, seeds), "max", of.least, (-1.0, 1.0), alpha)
+def compared(of: World, drawn: Drawn, looks: Sequence[int] = (), number: int = 0) -> Comparison:
+    """raykd's comparison of the seeds of a world, or of those of a look of a plan."""
+    look = Look(looks=tuple(looks), number=number) if looks else None
+    arms = confirmed(of, drawn, looks[number] if looks else 0)
+    return Comparison(arms, "max", of.least, (-1.0, 1.0), look)
 
 
 def own_intervals(of: World, drawn: Drawn) -> list[ConfidenceInterval | None]:
@@ -205,7 +225,7 @@ def judge(of: World, worlds: int, seed: int) -> dict[str, float]:
         counts["right"] += taken and drawn.truth[k] > others.max() + SAME
         gaps = np.delete(drawn.truth - drawn.truth[1], 1)
         actual = list(zip(marks(of, together).values(), gaps, strict=True))
-        counts["marks"] += any(not d.undecided and gap * d.mean <= SAME for d, gap in actual)
+        counts["marks"] += _any_wrong(of, together, drawn.truth)
         counts["beats"] += beaten(of, together, name, drawn.truth)
         within = [d.interval.low - SAME <= gap <= d.interval.high + SAME for d, gap in actual]
         counts["interval"] += np.mean(within)
@@ -257,6 +277,47 @@ def as_result(of: World, drawn: Drawn) -> SweepResult:
     return replace(result, trials=tuple(trials), row_outcomes=kept)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """Where a plan ended in a world.
+
+    Attributes:
+        drawn: With the seeds of all looks.
+        seeds: How many were run.
+        together: The comparison of these.
+        leader: Name of the arm that is ahead.
+        taken: Whether it is taken.
+        p: Its largest p value, over all looks; 1 where it is not taken.
+    """
+
+    drawn: Drawn
+    seeds: int
+    together: Comparison
+    leader: str
+    taken: bool
+    p: float
+
+
+def end_of_plan(of: World, looks: Sequence[int], rng: np.random.Generator) -> Ended:
+    """Add seeds to a world as `why_to_end` does: until it is decided, futile, or the last look."""
+    last = spending_levels(looks)[-1]
+    drawn = draw(replace(of, seeds=looks[-1]), rng)
+    for number, seeds in enumerate(looks):
+        together = compared(of, drawn, looks, number)
+        order = together.order()
+        actual = [together.difference(order[0], n) for n in order[1:]]
+        taken = all(d is not None and d.better for d in actual)
+        leads = [d.mean / d.error.value for d in actual if d is not None]
+        done = seeds / looks[-1]
+        if taken or done == 1 or chance(min(leads), done, last) < LEAST_CHANCE:
+            break
+    p = max((together.overall_p(d) or 0.0 for d in actual), default=1.0)
+    return Ended(
+        drawn=drawn, seeds=seeds, together=together, leader=order[0], taken=taken,
+        p=p if taken else 1.0,
+    )  # fmt: skip
+
+
 def by_plan(of: World, looks: Sequence[int], worlds: int, seed: int) -> dict[str, float]:
     """Seeds added by a plan: false and right claims in %, mean number of seeds.
 
@@ -264,25 +325,25 @@ def by_plan(of: World, looks: Sequence[int], worlds: int, seed: int) -> dict[str
     these levels finds more.
     """
     rng, levels = np.random.default_rng(seed), spending_levels(looks)
-    counts = {"false": 0.0, "right": 0.0, "seeds": 0.0, "bound": 0.0}
+    counts = {"false": 0.0, "right": 0.0, "marks": 0.0, "seeds": 0.0, "bound": 0.0}
     for _ in range(worlds):
-        drawn = draw(replace(of, seeds=looks[-1]), rng)
-        for seeds, level in zip(looks, levels, strict=True):
-            together = compared(of, drawn, seeds, level)
-            order = together.order()
-            actual = [together.difference(order[0], n) for n in order[1:]]
-            taken = all(d is not None and d.better for d in actual)
-            leads = [d.mean / d.error.value for d in actual if d is not None]
-            done = seeds / looks[-1]
-            if taken or done == 1 or chance(min(leads), done, levels[-1]) < LEAST_CHANCE:
-                break
-        k = of.names().index(order[0])
-        is_best = drawn.truth[k] > np.delete(drawn.truth, k).max() + SAME
-        counts["false"] += 100 * (taken and not is_best)
-        counts["right"] += 100 * (taken and is_best)
-        counts["seeds"] += seeds
-        counts["bound"] += 100 * _found_by_who_knows(of, drawn, looks, levels)
+        end = end_of_plan(of, looks, rng)
+        k = of.names().index(end.leader)
+        truth = end.drawn.truth
+        is_best = truth[k] > np.delete(truth, k).max() + SAME
+        counts["false"] += 100 * (end.taken and not is_best)
+        counts["right"] += 100 * (end.taken and is_best)
+        counts["marks"] += 100 * _any_wrong(of, end.together, truth)
+        counts["seeds"] += end.seeds
+        counts["bound"] += 100 * _found_by_who_knows(of, end.drawn, looks, levels)
     return {key: float(value) / worlds for key, value in counts.items()}
+
+
+def _any_wrong(of: World, together: Comparison, truth: Scores) -> bool:
+    """Whether the table has a mark against the baseline that is wrong."""
+    gaps = np.delete(truth - truth[1], 1)
+    actual = zip(marks(of, together).values(), gaps, strict=True)
+    return any(not d.undecided and gap * d.mean <= SAME for d, gap in actual)
 
 
 def _found_by_who_knows(
@@ -299,17 +360,43 @@ def _found_by_who_knows(
     return False
 
 
-def over_tasks(of: World, tasks: int, worlds: int, seed: int) -> float:
-    """How often the heading over several tasks names a winner that is none, in %."""
-    rng, wrong = np.random.default_rng(seed), 0
+def over_tasks(
+    of: World, tasks: int, worlds: int, seed: int, looks: Sequence[int] = ()
+) -> dict[str, float]:
+    """How often the heading over several tasks names a winner that is none, in %.
+
+    Args:
+        of: Every task.
+        tasks: How many.
+        worlds: Sweeps.
+        seed: Of the random numbers.
+        looks: The plan of seeds of each task; empty: all seeds at once.
+    """
+    rng = np.random.default_rng(seed)
+    counts = {"false heading": 0.0, "right": 0.0}
     for _ in range(worlds):
-        p_values = []
+        p_values, is_best = [], []
         for _ in range(tasks):
-            drawn = draw(of, rng)
-            _, taken, p = winner(of, compared(of, drawn), drawn)
-            p_values.append(p if taken else 1.0)
-        wrong += any((p or 0.0) < ALPHA for p in holm_correction(p_values))
-    return 100 * wrong / worlds
+            name, p, truth = _on_a_task(of, looks, rng)
+            k = of.names().index(name)
+            p_values.append(p)
+            is_best.append(truth[k] > np.delete(truth, k).max() + SAME)
+        sure = [(p or 0.0) < ALPHA for p in holm_correction(p_values)]
+        counts["false heading"] += any(s and not b for s, b in zip(sure, is_best, strict=True))
+        counts["right"] += any(s and b for s, b in zip(sure, is_best, strict=True))
+    return {key: 100 * value / worlds for key, value in counts.items()}
+
+
+def _on_a_task(
+    of: World, looks: Sequence[int], rng: np.random.Generator
+) -> tuple[str, float, Scores]:
+    """The leader of a task, its p value (1 where it is not taken), and the truth."""
+    if looks:
+        end = end_of_plan(of, looks, rng)
+        return end.leader, end.p, end.drawn.truth
+    drawn = draw(of, rng)
+    name, taken, p = winner(of, compared(of, drawn), drawn)
+    return name, p if taken else 1.0, drawn.truth
 
 
 def marked_over_tasks(of: World, tasks: int, worlds: int, seed: int) -> float:
@@ -365,13 +452,40 @@ def plan_table(worlds: int, seed: int) -> Iterator[str]:
             yield _line(label, by_plan(of, looks, worlds, seed))
 
 
+def shapes_table(worlds: int, seed: int) -> Iterator[str]:
+    """Rows together with what else goes wrong: many arms, heavy tails, collapses, lost runs."""
+    for rows, k, n in itertools.product((56, 277, 872, 5000), (2, 5, 10), (3, 5, 10, 20)):
+        if (rows == 5000 and n * k > 50) or (n == 20 and k == 10):
+            continue
+        kinds = [("t3", 0.0), ("collapse", 0.0), ("normal", 0.15)]
+        kinds += [("normal", 0.0)] if k == 10 or n == 20 else []
+        for (noise, lost), (effect, best) in itertools.product(kinds, ((0.0, 1), (8.0, 2))):
+            if k > best:
+                of = World(
+                    arms=k, seeds=n, rows=rows, noise=noise, lost=lost, effect=effect, best=best
+                )
+                label = f"{rows} rows, {noise}, {100 * lost:.0f} % lost, {k} arms, {n} seeds"
+                tied = "two tied 8 points ahead" if effect else "all equal"
+                yield _line(f"{label}, {tied}", judge(of, worlds, seed))
+
+
+def plan_tasks_table(worlds: int, seed: int) -> Iterator[str]:
+    """Seeds by a plan on several tasks at once."""
+    looks = (5, 10, 20)
+    for k, tasks in itertools.product((2, 3, 5, 10), (1, 3, 9)):
+        for effect, best in ((0.0, 1), (3.0, 2), (1.0, 1)):
+            if best < k:
+                of = World(arms=k, effect=effect, best=best)
+                label = f"plan {looks}, {tasks} tasks, {k} arms, {best} best, {effect:g} sd ahead"
+                yield _line(label, over_tasks(of, tasks, worlds, seed, looks))
+
+
 def tasks_table(worlds: int, seed: int) -> Iterator[str]:
     for k, tasks in itertools.product((3, 5, 8), (2, 4, 9)):
         for effect, best in ((0.0, 1), (3.0, 2)):
             of = World(arms=k, effect=effect, best=best)
-            wrong = over_tasks(of, tasks, worlds // 2, seed)
+            actual = over_tasks(of, tasks, worlds // 2, seed)
             tied = "all equal" if not effect else "two tied ahead"
-            actual = {"false heading": wrong}
             if not effect:
                 actual["mark on the page"] = marked_over_tasks(of, tasks, worlds // 2, seed)
             yield _line(f"{tasks} tasks, {k} arms, 5 seeds, {tied}", actual)
@@ -408,8 +522,10 @@ def summary_table(worlds: int, seed: int) -> Iterator[str]:
         of = World(arms=k, effect=effect, best=best)
         label = f"plan {looks}, {k} arms, {best} best by {effect:g} sd"
         yield _line(label, by_plan(of, looks, worlds, seed))
-    wrong = over_tasks(World(effect=3.0, best=2), 9, worlds // 4, seed)
-    yield _line("9 tasks, 5 arms, 5 seeds, 2 best by 3 sd", {"false": wrong})
+    tied = World(effect=3.0, best=2)
+    yield _line("9 tasks, 5 arms, 5 seeds, 2 best by 3 sd", over_tasks(tied, 9, worlds // 4, seed))
+    with_plan = over_tasks(tied, 9, worlds // 4, seed, looks)
+    yield _line(f"9 tasks, 5 arms, plan {looks}, 2 best by 3 sd", with_plan)
 
 
 def searches_table(worlds: int, seed: int) -> Iterator[str]:
@@ -423,7 +539,8 @@ def searches_table(worlds: int, seed: int) -> Iterator[str]:
 
 TABLES: dict[str, Callable[[int, int], Iterator[str]]] = {
     "summary": summary_table, "seeds": seeds_table, "rows": rows_table, "plan": plan_table,
-    "tasks": tasks_table, "searches": searches_table,
+    "tasks": tasks_table, "searches": searches_table, "shapes": shapes_table,
+    "plan_tasks": plan_tasks_table,
 }  # fmt: skip
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from raykd.results.alpha_spending import spending_levels
 from raykd.results.confirmed import confirm_seed
 from raykd.results.records import SweepResult
 from raykd.results.seed_looks import why_to_end
-from raykd.results.seed_plan import spending_levels
 from raykd.results.seed_plan_record import SeedPlanRecord
 from raykd.results.store import load_results
 from raykd.results.verdict import Verdict, verdict

@@ -75,10 +75,19 @@ def test_a_difference_of_a_deviation_is_found_by_a_plan_that_keeps_its_level():
     assert one["seeds"] < 18
     none = by_plan(World(arms=2), (5, 10, 20), WORLDS, 4)
     assert none["false"] <= most(5.0)
+    assert none["marks"] <= most(5.0)
 
 
 def test_many_tasks_name_no_winner_by_chance():
-    assert over_tasks(World(arms=3, effect=3.0, best=2), 6, 120, 5) <= most(5.0, 120)
+    tied = World(arms=3, effect=3.0, best=2)
+    assert over_tasks(tied, 6, 120, 5)["false heading"] <= most(5.0, 120)
+
+
+def test_many_tasks_with_plans_of_seeds_name_no_winner_by_chance():
+    """A p value that a plan stopped at is too small: corrected as it is, 9 to 11 % go wrong."""
+    tied, looks = World(arms=3, effect=3.0, best=2), (5, 10, 20)
+    assert over_tasks(tied, 9, 200, 5, looks)["false heading"] <= most(5.0, 200)
+    assert over_tasks(World(arms=3, effect=2.0), 9, 20, 5, looks)["right"] == 100.0
 
 
 @pytest.mark.parametrize(("lead", "least", "most_seeds"), [(0.05, 5, 5), (0.006, 10, 20)])

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raykd.results.alpha_spending import spending_levels
 from raykd.results.event_log import EventLog
 from raykd.results.seed_looks import chance_at_last
-from raykd.results.seed_plan import level_of, spending_levels
+from raykd.results.seed_plan import look_of
 from raykd.results.store import load_results, read_events
 from raykd.results.summary import arm_summaries
 from raykd.results.verdict import verdict
@@ -89,7 +90,7 @@ def test_a_smaller_one_takes_more_looks_each_at_its_own_level(builder: Builder):
     assert actual[:2] == [(1, 2, 3, 4, 5), (6, 7, 8, 9, 10)]
     result = load_results(builder.folder)
     look = len(actual) - 1
-    assert level_of(result, TASK) == result.seed_plans[TASK].levels[look]
+    assert look_of(result, TASK).level() == result.seed_plans[TASK].levels[look]
 
 
 def test_the_last_look_is_the_end(builder: Builder):

@@ -1,0 +1,61 @@
+"""Levels of the looks of a plan of seeds."""
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from raykd.results.alpha_spending import Look, spending_levels
+
+
+def test_one_look_has_the_whole_level():
+    assert spending_levels([7])[0] == pytest.approx(0.05, rel=1e-3)
+
+
+def test_two_looks_by_the_bivariate_normal_distribution():
+    first, second = spending_levels([5, 10])
+    assert first == pytest.approx(0.025, rel=1e-3)
+    a, b = (-special.ndtri(level / 2) for level in (first, second))
+    both = stats.multivariate_normal(cov=[[1, np.sqrt(0.5)], [np.sqrt(0.5), 1]])
+    inside = both.cdf([a, b], lower_limit=[-a, -b])
+    assert 1 - inside == pytest.approx(0.05, rel=5e-3)
+
+
+def test_looks_together_keep_the_level_also_of_t_tests():
+    rng = np.random.default_rng(0)
+    d = rng.standard_normal((40_000, 20))
+    looks = (5, 10, 20)
+    stopped = np.zeros(len(d), bool)
+    for n, level in zip(looks, spending_levels(looks), strict=True):
+        part = d[:, :n]
+        t = np.abs(part.mean(1)) / (part.std(1, ddof=1) / np.sqrt(n))
+        stopped |= t > special.stdtrit(n - 1, 1 - level / 2)
+    assert 0.045 < stopped.mean() < 0.053
+
+
+def test_a_p_value_over_the_plan_is_that_of_the_look_turned_round():
+    looks = (5, 10, 20)
+    for number in range(3):
+        look = Look(looks=looks, number=number)
+        for alpha in (1e-8, 0.001, 0.0123, 0.05, 0.6):
+            assert look.overall(look.level(alpha)) == pytest.approx(alpha)
+        assert look.level(0.05) == spending_levels(looks)[number]
+        assert look.level(0.0123) == pytest.approx(spending_levels(looks, 0.0123)[number], rel=0.02)
+        assert look.overall(1.0) == 1.0
+    assert Look(looks=looks, number=0).overall(0.001) == pytest.approx(0.004, rel=1e-3)
+    assert (Look().level(0.03), Look().overall(0.03)) == (0.03, 0.03)
+
+
+def test_p_values_over_the_plan_are_uniform_at_most_and_those_at_the_stop_are_not():
+    looks = (5, 10, 20)
+    sums = np.random.default_rng(1).standard_normal((40_000, 20)).cumsum(1)
+    alone, overall = np.ones((2, len(sums)))
+    running = np.ones(len(sums), bool)
+    for number, n in enumerate(looks):
+        look = Look(looks=looks, number=number)
+        p = 2 * special.ndtr(-np.abs(sums[:, n - 1]) / np.sqrt(n))
+        ends = running & ((p < look.level()) | (n == looks[-1]))
+        alone[ends], overall[ends] = p[ends], [look.overall(float(one)) for one in p[ends]]
+        running &= ~ends
+    for alpha in (0.05, 0.02, 0.005):
+        assert (overall < alpha).mean() < 1.15 * alpha
+    assert (alone < 0.005).mean() > 1.7 * 0.005
