@@ -2,8 +2,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # The version of torch to install first; `make test TORCH=torch` in a fresh clone takes the newest.
 TORCH ?= torch>=2.13,<2.14
-# Processes that share the tests; each has one thread.
-WORKERS ?= 2
+# Processes that share the tests, each with one thread; on two cores, as some of them wait.
+WORKERS ?= 3
 # What is compiled is kept, whatever the shell says: tests start many processes that import the same.
 export PYTHONDONTWRITEBYTECODE :=
 

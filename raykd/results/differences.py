@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from raykd.results.alpha_spending import Look
-from raykd.results.stats import ALPHA, ConfidenceInterval, critical
+from raykd.results.stats import (
+    ALPHA,
+    ConfidenceInterval,
+    critical,
+    holm_correction,
+    holm_levels,
+)
 from raykd.results.variance import (
     Prior,
     Residuals,
@@ -259,3 +265,27 @@ class Comparison:
         if self._residuals is None:
             return None
         return self._residuals.prior(np.array([of[s] - against[s] for s in self.shared]))
+
+
+def all_against(
+    together: Comparison, other: str, names: Sequence[str]
+) -> dict[str, tuple[PairedDifference | None, float | None]]:
+    """Each arm against the same one, corrected by Holm's method over all that are.
+
+    Args:
+        together: The confirmed arms.
+        other: The arm that they are compared with; it has no difference.
+        names: Arms.
+
+    Returns:
+        Name to its difference, with an interval at the corrected level, and its corrected p value.
+    """
+    differences = [None if name == other else together.difference(name, other) for name in names]
+    p_values = [together.overall_p(d) for d in differences]
+    levels = [together.look.level(level) for level in holm_levels(p_values)]
+    return {
+        name: (d and dataclasses.replace(d, corrected_alpha=level), p)
+        for name, d, level, p in zip(
+            names, differences, levels, holm_correction(p_values), strict=True
+        )
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -23,17 +23,14 @@ from raykd.results.differences import (
     ConfirmScores,
     Outcomes,
     PairedDifference,
+    all_against,
     mean_of,
 )
 from raykd.results.gap import GapRecovered, gap_recovered
 from raykd.results.records import Status, SweepResult, TaskRecord, TrialResult
 from raykd.results.scales import KNOWN, Scale, scale_named, unit_of
 from raykd.results.seed_plan import look_of
-from raykd.results.stats import (
-    ConfidenceInterval,
-    holm_correction,
-    holm_levels,
-)
+from raykd.results.stats import ConfidenceInterval
 
 __all__ = [
     "ArmSummary", "Scale", "arm_summaries", "best_trial", "compare", "confirm_seed", "metric_of",
@@ -221,30 +218,6 @@ def arm_summaries(result: SweepResult, task: str) -> tuple[ArmSummary, ...]:
         )
         for arm in alone
     )
-
-
-def all_against(
-    together: Comparison, other: str, names: Sequence[str]
-) -> dict[str, tuple[PairedDifference | None, float | None]]:
-    """Each arm against the same one, corrected by Holm's method over all that are.
-
-    Args:
-        together: The confirmed arms.
-        other: The arm that they are compared with; it has no difference.
-        names: Arms.
-
-    Returns:
-        Name to its difference, with an interval at the corrected level, and its corrected p value.
-    """
-    differences = [None if name == other else together.difference(name, other) for name in names]
-    p_values = [together.overall_p(d) for d in differences]
-    levels = [together.look.level(level) for level in holm_levels(p_values)]
-    return {
-        name: (d and dataclasses.replace(d, corrected_alpha=level), p)
-        for name, d, level, p in zip(
-            names, differences, levels, holm_correction(p_values), strict=True
-        )
-    }
 
 
 def compare(measure: TaskMetric, arms: tuple[ArmSummary, ...]) -> Comparison:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from raykd.results import sentences
 from raykd.results.arm_teachers import best_teacher
-from raykd.results.differences import Comparison, PairedDifference
+from raykd.results.differences import Comparison, PairedDifference, all_against
 from raykd.results.records import SweepResult
 from raykd.results.sentences import listed
 from raykd.results.stats import ALPHA, holm_correction
 from raykd.results.summary import (
     ArmSummary,
     TaskMetric,
-    all_against,
     arm_summaries,
     best_trial,
     compare,

@@ -23,11 +23,17 @@ from scipy import special
 
 from raykd.results.alpha_spending import Look, spending_levels
 from raykd.results.collapse import allow_for_collapses, collapsed_runs
-from raykd.results.differences import Comparison, ConfirmScores, PairedDifference, mean_of
+from raykd.results.differences import (
+    Comparison,
+    ConfirmScores,
+    PairedDifference,
+    all_against,
+    mean_of,
+)
 from raykd.results.records import SweepResult
 from raykd.results.seed_looks import LEAST_CHANCE, chance
 from raykd.results.stats import ALPHA, ConfidenceInterval, holm_correction
-from raykd.results.summary import all_against, arm_summaries
+from raykd.results.summary import arm_summaries
 from raykd.results.verdict import verdict
 from tests.cases.planted_records import TASK, sweep
 

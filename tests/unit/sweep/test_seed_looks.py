@@ -13,7 +13,7 @@ from raykd.results.event_log import EventLog
 from raykd.results.seed_looks import chance_at_last
 from raykd.results.seed_plan import look_of
 from raykd.results.store import load_results, read_events
-from raykd.results.summary import arm_summaries
+from raykd.results.summary import arm_summaries, compare, task_metric
 from raykd.results.verdict import verdict
 from raykd.spec.schema import SweepSpec
 from raykd.spec.schema_stages import ConfirmSpec, SeedPlan
@@ -90,7 +90,15 @@ def test_a_smaller_one_takes_more_looks_each_at_its_own_level(builder: Builder):
     assert actual[:2] == [(1, 2, 3, 4, 5), (6, 7, 8, 9, 10)]
     result = load_results(builder.folder)
     look = len(actual) - 1
-    assert look_of(result, TASK).level() == result.seed_plans[TASK].levels[look]
+    at = look_of(result, TASK)
+    assert at.level() == result.seed_plans[TASK].levels[look]
+    v = verdict(result, TASK)
+    together = compare(task_metric(result, TASK), arm_summaries(result, TASK))
+    alone = [together.difference(v.leader, name).p for name in together.order()[1:]]
+    assert v.decided
+    # Stopped at p = 0.01, the plan as a whole has three to four times as much.
+    assert max(alone) < v.p < 0.05
+    assert v.p == at.overall(max(alone))
 
 
 def test_the_last_look_is_the_end(builder: Builder):
