@@ -36,7 +36,7 @@ from raykd.errors import ClusterLost, Problem, RaykdError, Stopped
 from raykd.own_folder import delete_own_folders
 
 _NOT_COMMANDS = {
-    "main", "output", "console", "ending", "imports", "live_view", "places", "progress",
+    "main", "output", "console", "ending", "imports", "live_view", "progress", "run_paths",
     "signals", "watchdog"
 }  # fmt: skip
 
