@@ -1,11 +1,14 @@
 """What a local sweep listens on: `python -m tests.chaos.sockets`.
 
 Runs a small sweep and prints a row for each process and address that waits for connections: on the
-network, and sockets that are files. The table is that of docs/explanation/reliability.md.
+network, sockets that are files, which are as open as the folders that they are in, and those that
+have a name without a file, which are open to every user: the fork server's both ends ask the system
+for the user of the other one. The table is that of docs/explanation/reliability.md.
 """
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 import tempfile
@@ -23,26 +26,43 @@ from tests.integration.conftest import tiny_spec
 
 COLUMNS = ("process", "listens on", "sockets")
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+CLOSED, OPEN = "a file that other users do not reach", "what other users reach"
+CHECKED, FORK_SERVER = "a name, and asks who the other end is", "@raykd-"
 LIMIT_S = 600.0
 
 
-def listening(root: psutil.Process) -> set[tuple[str, str, int]]:
-    """Process, address and port of every socket of a tree of processes that waits."""
-    seen = set()
+def kind_of(path: str) -> str:
+    """Whether other users may connect to a socket."""
+    file = Path(path)
+    if not file.is_absolute():
+        return CHECKED if path.startswith(FORK_SERVER) else OPEN
+    ways = [(file, stat.S_IWOTH), *((folder, stat.S_IXOTH) for folder in file.parents)]
+    try:
+        return OPEN if all(one.stat().st_mode & bit for one, bit in ways) else CLOSED
+    except OSError:  # it is gone
+        return CLOSED
+
+
+def listening(root: psutil.Process) -> set[tuple[str, str, int | str]]:
+    """Process, address and port, or path, of every socket of a tree of processes that waits."""
+    seen: set[tuple[str, str, int | str]] = set()
     for process in (root, *root.children(recursive=True)):
         try:
             name = process.name().partition(" ")[0]
             for one in process.net_connections(kind="inet"):
                 if one.status == psutil.CONN_LISTEN:
                     seen.add((name, one.laddr.ip, one.laddr.port))
+            for one in process.net_connections(kind="unix"):
+                if one.laddr:
+                    seen.add((name, kind_of(one.laddr), one.laddr))
         except psutil.Error:  # it ended meanwhile
             continue
     return seen
 
 
-def watched(command: subprocess.Popen[bytes]) -> set[tuple[str, str, int]]:
+def watched(command: subprocess.Popen[bytes]) -> set[tuple[str, str, int | str]]:
     """All that a sweep listens on until it ends."""
-    seen: set[tuple[str, str, int]] = set()
+    seen: set[tuple[str, str, int | str]] = set()
     until = time.monotonic() + LIMIT_S
     while command.poll() is None and time.monotonic() < until:
         try:
@@ -54,7 +74,7 @@ def watched(command: subprocess.Popen[bytes]) -> set[tuple[str, str, int]]:
 
 
 def main() -> int:
-    """Print the table; 1 where something listens beyond this machine."""
+    """Print the table; 1 where another machine or another user can connect."""
     print(f"{processor()}\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="raykd-sockets-") as temporary:
         top = Path(temporary)
@@ -73,7 +93,10 @@ def main() -> int:
     head(COLUMNS)
     for (name, address), count in sorted(Counter((n, a) for n, a, _ in seen).items()):
         show((name, address, str(count)))
-    return 1 if {address for _, address, _ in seen} - {*LOOPBACK} else 0
+    wrong = sorted((n, a, str(of)) for n, a, of in seen if a not in (*LOOPBACK, CLOSED, CHECKED))
+    for one in wrong:
+        print(*one)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
