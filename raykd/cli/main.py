@@ -31,12 +31,13 @@ from typer.main import get_command
 import raykd
 from raykd import cli, user_code
 from raykd.cli.env import versions
+from raykd.cli.machine import fault_of_the_machine
 from raykd.cli.output import Format, Output
 from raykd.errors import ClusterLost, Problem, RaykdError, Stopped
 from raykd.own_folder import delete_own_folders
 
 _NOT_COMMANDS = {
-    "main", "output", "console", "ending", "imports", "live_view", "progress", "run_paths",
+    "main", "output", "console", "ending", "imports", "live_view", "machine", "progress",
     "signals", "watchdog"
 }  # fmt: skip
 
@@ -66,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (typer.Abort, typer.TyperException, RaykdError) as exc:
         return _show(exc, output)
     except Exception as exc:
+        if (fault := fault_of_the_machine(exc)) is not None:
+            fault.__cause__ = exc
+            return _show(fault, output)
         output.problem(
             Problem(
                 message=f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__,

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 import logging
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -183,6 +185,39 @@ def test_an_unexpected_error_is_one_line(monkeypatch, capsys):
 def test_an_interrupt_is_130(monkeypatch):
     failing(monkeypatch, KeyboardInterrupt())
     assert main(["ls"]) == 130
+
+
+def test_a_full_disk_that_nobody_expected_is_the_machines(monkeypatch, capsys):
+    from_a_library = RuntimeError("cannot write")
+    from_a_library.__cause__ = OSError(errno.ENOSPC, "no space", "/data/file")
+    for error in (OSError(errno.ENOSPC, "no space", "/data/file"), from_a_library):
+        failing(monkeypatch, error)
+        assert main(["ls"]) == 4
+        message, hint = capsys.readouterr().err.splitlines()
+        assert message == "error: No space left on device: /data/file"
+        assert "free some space" in hint
+
+
+def test_where_no_temporary_file_can_be_made(monkeypatch, capsys):
+    # With real folders that cannot be written: tests/chaos/machines.py, as root.
+    error = FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    def nowhere():
+        raise error
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    monkeypatch.setenv("TMPDIR", "/closed")
+    failing(monkeypatch, error)
+    assert main(["ls"]) == 4
+    message, hint = capsys.readouterr().err.splitlines()
+    assert "no folder for temporary files can be written: neither TMPDIR (/closed)" in message
+    assert "set TMPDIR" in hint
+
+
+def test_a_file_that_is_not_there_is_not_the_machines_fault(monkeypatch, capsys):
+    failing(monkeypatch, FileNotFoundError(errno.ENOENT, "No such file or directory", "x"))
+    assert main(["ls"]) == 1
+    assert "this is a bug in raykd" in capsys.readouterr().err
 
 
 def test_the_log_file_keeps_the_error(monkeypatch, tmp_path, capsys):
