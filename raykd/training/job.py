@@ -43,7 +43,7 @@ class TrainJob:
         state_path: Where the state to continue from is kept, or None. A state found there is used;
             when the training ends by itself or by `on_evaluation` the file is deleted.
         state_every_s: Least time between two saved states; they are saved after evaluations.
-        note: Hears of a state that cannot be used.
+        note: Hears of a state that cannot be used or saved.
         log_every: Steps between two calls of `on_steps`, 0 for none.
         on_steps: Called on rank 0 with what the last steps were like.
         samples: Steps in which the terms of the loss are looked at apart, at most.

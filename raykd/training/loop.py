@@ -8,6 +8,7 @@ losses are looked at when the model is evaluated.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from raykd.data.base import Array, Batch
-from raykd.errors import RaykdError, SetupError
+from raykd.errors import SetupError
 from raykd.models.base import Outputs
 from raykd.models.generation import TextEnds
 from raykd.models.inference import no_gradient
@@ -60,8 +61,7 @@ def train_model(job: TrainJob) -> TrainResult:
     Raises:
         TrialError: A loss term, a prediction or a metric became NaN or infinite, or memory ran out
             and batches cannot be cut finer.
-        SetupError: The state could not be saved or read, or the asked precision does not exist
-            here.
+        SetupError: The asked precision does not exist here.
     """
     return _Training(job).run()
 
@@ -124,6 +124,7 @@ class _Training:
         self.step = 0
         self.history: list[Evaluation] = []
         self.began = self.saved = time.monotonic()
+        self.unsaved = False
 
     def run(self) -> TrainResult:
         self._resume()
@@ -135,7 +136,8 @@ class _Training:
             stopped = self._epoch()
         self.vocab_subset.restore(self.optimizer.decay(self.step))
         if self.job.state_path is not None and self.world.rank == 0:
-            self.job.state_path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # not there, or on a disk that is read-only now
+                self.job.state_path.unlink()
         return TrainResult(history=tuple(self.history), stopped=stopped, steps=self.step)
 
     def _calibrate(self) -> None:
@@ -246,7 +248,6 @@ class _Training:
         remembered = self.world.gather(kept)
         weights = self.plan.weights()
         moments = self.plan.moments(self.optimizer.moments(), self.optimizer.trained)
-        failure: RaykdError | None = None
         if self.world.rank == 0:
             assert self.job.state_path is not None
             state = checkpoint.TrainState(
@@ -263,10 +264,10 @@ class _Training:
             try:
                 checkpoint.save(state, self.job.state_path)
             except SetupError as exc:
-                failure = exc
-        failure = self.world.broadcast(failure)
-        if failure is not None:
-            raise failure
+                # A full disk is not the trial's failure, and a state is not its result.
+                if not self.unsaved:
+                    self.job.note(f"{exc}; the training continues without it")
+                self.unsaved = True
         self.saved = time.monotonic()
 
     def _resume(self) -> None:

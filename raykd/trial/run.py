@@ -99,7 +99,7 @@ class TrialListener:
     """Hears of a trial what is not an evaluation; this one keeps nothing of it."""
 
     def note(self, message: str) -> None:
-        """A saved state cannot be used."""
+        """A saved state cannot be used, or none can be saved."""
 
     def steps(self, point: StepPoint) -> None:
         """What the last steps were like, every `TrialConfig.log_every` steps."""
