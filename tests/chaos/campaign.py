@@ -89,7 +89,8 @@ class Campaign:
 
     def _left_alone(self) -> Path:
         out, log = self._folder / "reference", self._folder / "reference.txt"
-        process = launch(["sweep", str(self._file), "--out", str(out)], log, self._surroundings)
+        command = ["sweep", str(self._file), "--out", str(out)]
+        process = launch(command, log, self._surroundings.environment())
         family = Family(process.pid)
         code = process.wait(LIMIT_S)
         assert code == 0, log.read_text()

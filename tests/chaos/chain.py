@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,7 +92,8 @@ class Chain:
 
     def _live(self, start: int, waiting: list[str]) -> bool:
         """One life of the driver; whether it came to the end of the sweep."""
-        process = launch(self._command(), self._log(start), self._surroundings)
+        log = self._log(start)
+        process = launch(self._command(), log, self._surroundings.environment())
         family = Family(process.pid)
         plan, begun = self._plan(waiting), len(events_of(self.folder))
         for done in self._looks(process, family):
@@ -185,15 +186,24 @@ class Chain:
 
 
 def launch(
-    arguments: Sequence[str], log: Path, surroundings: Surroundings
-) -> subprocess.Popen[bytes]:
-    """Start a command of raykd."""
+    arguments: Sequence[str], log: Path, environment: Mapping[str, str],
+    prefix: Sequence[str] = (), where: Path | None = None,
+) -> subprocess.Popen[bytes]:  # fmt: skip
+    """Start a command of raykd.
+
+    Args:
+        arguments: What is typed after ``raykd``.
+        log: Takes what it prints.
+        environment: All variables.
+        prefix: A command that becomes this one.
+        where: The folder that it is started in, None for this process's own.
+    """
     with log.open("wb") as file:
         file.write(f"$ raykd {shlex.join(arguments)}\n".encode())
         file.flush()
         return subprocess.Popen(
-            [sys.executable, "-m", "raykd", *arguments], stdin=subprocess.DEVNULL, stdout=file,
-            stderr=file, env=surroundings.environment(), start_new_session=True,
+            [*prefix, sys.executable, "-m", "raykd", *arguments], stdin=subprocess.DEVNULL,
+            stdout=file, stderr=file, env=environment, cwd=where, start_new_session=True,
         )  # fmt: skip
 
 

@@ -15,12 +15,12 @@ class Surroundings:
 
     Args:
         cache: Where teachers are kept.
+        place: Where the folders are; with a short name, as those of sockets are limited.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, place: Path = Path("/tmp")) -> None:
         self.cache = cache
-        # A short name: those of sockets are limited.
-        self._folder = Path(tempfile.mkdtemp(prefix="rk", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="rk", dir=place))
         self._shared = self._in_shared_memory()
 
     def environment(self) -> dict[str, str]:
