@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from types import SimpleNamespace
 
 import pytest
@@ -13,11 +15,14 @@ from raykd.results.store import load_results
 from raykd.search.lag import lag_for
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies
-from raykd.sweep.search import device_budget, idle_slots, make_arm
+from raykd.sweep.search import SNAPSHOT, device_budget, idle_slots, make_arm, without_snapshots
 from tests.synthetic_run import spec as search_space
 from tests.synthetic_run import write_run
 from tests.unit.search.studies import JournalInMemory
 from tests.unit.sweep.specs import spec
+
+# `ray.tune` has a function of the same name.
+tune_run = importlib.import_module("ray.tune.tune")
 
 
 def test_statistics_that_nobody_reads_are_dropped():
@@ -30,6 +35,17 @@ def test_statistics_that_nobody_reads_are_dropped():
     assert not kept.metric_analysis
     assert not kept.metric_n_steps
     assert kept.last_result == {"event": "{}"}
+
+
+def test_a_state_of_tune_that_cannot_be_written_is_no_news(caplog):
+    words = f"{SNAPSHOT}:"
+    assert words in inspect.getsource(tune_run.run)  # as this version of Ray says it
+    with without_snapshots():
+        tune_run.logger.error(words)
+        tune_run.logger.error("something else")
+    tune_run.logger.error("%s afterwards", words)
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("ray")]
+    assert said == ["something else", f"{words} afterwards"]
 
 
 def lags(**changes: object) -> list[int | None]:
