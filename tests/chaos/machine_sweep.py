@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,7 +91,8 @@ class MachineSweep:
         low = " ".join(message.lower().split())
         wrong += [] if code in kind.codes else [f"exit code {code}"]
         wrong += bad_words(message)
-        wrong += [f"did not say {w!r}" for w in (kind.says if code else kind.notes) if w not in low]
+        wanted = kind.says if code else kind.notes
+        wrong += [f"did not say {words!r}" for words in wanted if not re.search(words, low)]
         problems = sum(line.startswith("error:") for line in message.splitlines())
         if problems != bool(code):
             wrong.append(f"said {problems} errors")

@@ -273,8 +273,8 @@ class Kind:
         make: Makes it.
         needs: What only some processes are able to do (`own_mounts`).
         codes: What the sweep may end with.
-        says: What it has to say where it does not run to its end, in lower case.
-        notes: What it has to say where it does.
+        says: Expressions for what it has to say where it does not run to its end, in lower case.
+        notes: The same where it does.
         resumes: Whether what was begun is resumed once the cause is gone; else the command is given
             once more.
     """
@@ -287,7 +287,8 @@ class Kind:
     resumes: bool = True
 
 
-FULL = ("no space left on device", "--resume")
+FULL = ("no space left on device", "--resume|raykd report run")
+"""The cause, and the next step: of a sweep that lacks the report alone, that is written later."""
 
 MACHINES: dict[str, Kind] = {
     "/dev/shm of 64 MB": Kind(make=shared_memory_of("64m")),
