@@ -38,7 +38,7 @@ from raykd.own_folder import delete_own_folders
 
 _NOT_COMMANDS = {
     "main", "output", "console", "ending", "imports", "live_view", "machine", "progress",
-    "signals", "watchdog"
+    "run_paths", "signals", "watchdog"
 }  # fmt: skip
 
 
