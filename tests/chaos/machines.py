@@ -22,10 +22,7 @@ import psutil
 
 from tests.chaos import own_mounts
 from tests.chaos.family import Family
-from tests.chaos.own_mounts import MOUNTS, ROOT, SHARED_MEMORY, TMP
-
-OTHER_USER = 1234
-"""A user id that is nobody's here."""
+from tests.chaos.own_mounts import MOUNTS, OTHER_USER, ROOT, SHARED_MEMORY, TMP
 
 RAY_PORTS = (6379, 8076, 8265, 10001, 10002, 44217, 44227, 52365)
 """Those that Ray takes where it is told none."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +16,16 @@ MOUNTS, ROOT, TMP = "mounts", "root", "tmp"
 """What a process may be able to do: mount file systems; have files that belong to others; do
 without what is in `/tmp`, as neither this checkout nor its interpreter is there."""
 
+OTHER_USER = 1234
+"""A user id that is nobody's here."""
+
 PLACE = Path("/mnt")
 """Where a process with mounts of its own has its files, with a short name: sockets are there."""
 
 SHARED_MEMORY = Path("/dev/shm")
 
-_ABLE = "RAYKD_TESTS_ABLE"
-_WAYS = {f"{MOUNTS} {ROOT}": ("--mount",), MOUNTS: ("--mount", "--map-root-user")}
+_BEGUN = "RAYKD_TESTS_OWN_MOUNTS"
+_WAYS = (("--mount",), ("--mount", "--map-root-user"))
 
 
 def begin() -> frozenset[str]:
@@ -30,18 +34,17 @@ def begin() -> frozenset[str]:
     Returns:
         What it is able to do: a subset of `MOUNTS`, `ROOT` and `TMP`.
     """
-    able = os.environ.pop(_ABLE, None)
-    if able is None:
-        for what, how in _WAYS.items():
-            if _allowed(how):
-                os.environ[_ABLE] = what
-                os.execvp("unshare", ["unshare", *how, sys.executable, *sys.orig_argv[1:]])
+    if os.environ.pop(_BEGUN, None) is None:
+        for how in filter(_allowed, _WAYS):
+            os.environ[_BEGUN] = "1"
+            os.execvp("unshare", ["unshare", *how, sys.executable, *sys.orig_argv[1:]])
         return frozenset()
     mount_tmpfs(PLACE)
     mount_tmpfs(SHARED_MEMORY)  # what others have there is not of the sweeps here
     needed = (os.getcwd(), sys.prefix, sys.base_prefix)
     is_elsewhere = not any(Path(path).is_relative_to("/tmp") for path in needed)
-    return frozenset([*able.split(), *([TMP] if is_elsewhere else [])])
+    able = {MOUNTS: True, ROOT: _has_other_users(), TMP: is_elsewhere}
+    return frozenset(what for what, is_so in able.items() if is_so)
 
 
 def _allowed(how: tuple[str, ...]) -> bool:
@@ -50,6 +53,19 @@ def _allowed(how: tuple[str, ...]) -> bool:
         return not subprocess.run(command, capture_output=True, check=False).returncode
     except FileNotFoundError:
         return False
+
+
+def _has_other_users() -> bool:
+    """Whether a file can be given to another user; in a user namespace, there may be one alone."""
+    file = PLACE / "of-another"
+    file.touch()
+    try:
+        os.chown(file, OTHER_USER, OTHER_USER)
+    except OSError:
+        return False
+    finally:
+        file.unlink()
+    return shutil.which("setpriv") is not None
 
 
 def mount_tmpfs(path: Path, size: str = "50%", *options: str) -> None:
