@@ -10,6 +10,8 @@ from tests.chaos.campaign import Campaign, Outcome, campaign
 
 SEED = 19
 
+pytestmark = pytest.mark.timeout(3600)  # each wait in a chain has a limit of its own
+
 CHAINS = {
     1: (
         ("driver", "raylet", "worker", "SIGTERM"),

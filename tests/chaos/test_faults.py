@@ -14,6 +14,7 @@ SEED, SWEEPS = 19, 20
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)  # each sweep has a limit of its own
 def test_every_fault_ends_in_a_sweep_that_ends(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     # A process of its own has file systems of its own, where the system allows that.
