@@ -19,17 +19,19 @@ from pathlib import Path
 import numpy as np
 
 from raykd.errors import RaykdError, SetupError
+from raykd.results.alpha_spending import Look
 from raykd.results.differences import (
     Comparison,
     ConfirmScores,
     Outcomes,
     PairedDifference,
+    all_against,
     mean_of,
 )
 from raykd.results.outside_score import OutsideScore
 from raykd.results.row_outcomes import is_binary, read_outcomes, write_outcomes
 from raykd.results.scales import UNITS, Scale
-from raykd.results.stats import ConfidenceInterval, holm_correction, holm_levels
+from raykd.results.stats import ConfidenceInterval
 from raykd.whole_file import whole_file
 
 FILE = "evaluations.json"
@@ -114,7 +116,7 @@ def _rows_of(run: Path, score: OutsideScore) -> Path:
 
 
 def compare_outside(
-    scores: Iterable[OutsideScore], arms: Sequence[str], baseline: str
+    scores: Iterable[OutsideScore], arms: Sequence[str], baseline: str, look: Look | None = None
 ) -> tuple[OutsideArm, ...]:
     """The arms on one metric of one benchmark, in the order given.
 
@@ -122,6 +124,8 @@ def compare_outside(
         scores: All of the same task, benchmark and metric.
         arms: The arms of the run.
         baseline: The one that the others are compared with.
+        look: The look of a plan of seeds. Scores elsewhere rise and fall with the one that it
+            stopped at.
     """
     scores = tuple(scores)
     counted = [_counted(arm, [s for s in scores if s.arm == arm], scores) for arm in arms]
@@ -129,20 +133,14 @@ def compare_outside(
     scale = _scale(scores)
     least = scale.min_sd(scores[0].rows if scores else None)
     bounds = (scale.low - scale.high, scale.high - scale.low)
-    together = Comparison(scored, scores[0].mode if scores else "max", least, bounds)
-    versus = [
-        None if of.name == baseline else together.difference(of.name, baseline) for of in scored
-    ]
-    p_values = [d.p if d else None for d in versus]
+    together = Comparison(scored, scores[0].mode if scores else "max", least, bounds, look)
+    versus = all_against(together, baseline, [of.name for of in scored])
     compared = []
-    for of, difference, level, p in zip(
-        scored, versus, holm_levels(p_values), holm_correction(p_values), strict=True
-    ):
-        mean = mean_of(of, least)
+    for of in scored:
+        mean, (difference, p) = mean_of(of, least), versus[of.name]
         if mean is not None:
-            corrected = difference and dataclasses.replace(difference, corrected_alpha=level)
             compared.append(
-                OutsideArm(name=of.name, mean=scale.clip(mean), versus=corrected, p_holm=p)
+                OutsideArm(name=of.name, mean=scale.clip(mean), versus=difference, p_holm=p)
             )
     return tuple(compared)
 

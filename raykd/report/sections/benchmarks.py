@@ -10,6 +10,7 @@ from raykd.results.differences import MIN_SEEDS
 from raykd.results.outside import OutsideArm, compare_outside, rows_are_counted
 from raykd.results.outside_score import OutsideScore
 from raykd.results.records import SweepResult
+from raykd.results.seed_plan import look_of
 
 COLUMNS = ("arm", "mean", "95 % interval", "sd", "seeds", "difference to baseline", "p (Holm)")
 
@@ -57,7 +58,8 @@ def render(r: BenchmarksRecord) -> str:
 
 def _table(result: SweepResult, scores: list[OutsideScore]) -> BenchmarkTable:
     first = scores[0]
-    arms = compare_outside(scores, result.arms, result.baseline)
+    look = look_of(result, first.task)
+    arms = compare_outside(scores, result.arms, result.baseline, look)
     return BenchmarkTable(
         title=f"{first.benchmark}: {first.metric} of students of {first.task}",
         caption=". ".join(_caption(first, arms, rows_are_counted(scores))) + ".",

@@ -14,6 +14,7 @@ from raykd.cli.main import main
 from raykd.harness import lm_eval as harness
 from raykd.harness.students import saved_students
 from raykd.report.sections import benchmarks
+from raykd.results.alpha_spending import Look
 from raykd.results.confirmed import configuration_key
 from raykd.results.export import as_data
 from raykd.results.merge import merge
@@ -125,6 +126,10 @@ def test_arms_are_compared_by_seed(tmp_path):
     assert kd.versus.better
     assert kd.p_holm < 0.001
     assert (kd.mean.n, kd.mean.mean) == (5, pytest.approx(0.6306))
+    # Of a plan that stopped at its first look, each p value counts four times.
+    first = compare_outside(scores, ("none", "kd"), "none", Look(looks=(5, 10, 20), number=0))[1]
+    assert first.p_holm == pytest.approx(4 * kd.p_holm, rel=0.01)
+    assert first.versus.corrected_alpha == pytest.approx(0.0125, rel=0.01)
     # Lower is better: the sign turns.
     turned = [score(s.arm, s.seed, s.value, mode="min") for s in scores]
     assert compare_outside(turned, ("none", "kd"), "none")[1].versus.mean < 0
