@@ -30,27 +30,39 @@ class Look:
     Attributes:
         looks: Seeds at each look, increasing.
         number: Which one this is, from 0.
+        levels: The level of each look as it was written beforehand; empty: as they are computed.
     """
 
     looks: tuple[int, ...] = (1,)
     number: int = 0
+    levels: tuple[float, ...] = ()
 
     def level(self, alpha: float = ALPHA) -> float:
         """The two-sided level of this look in a plan that is wrong with probability `alpha`."""
         if len(self.looks) == 1:
             return alpha
         if alpha == ALPHA:
-            return _cached_levels(self.looks, alpha)[self.number]
-        return _interpolated(alpha, _ALPHAS, _levels_of_look(self.looks, self.number))
+            return self._written()
+        return self._scale() * _interpolated(alpha, _ALPHAS, self._computed())
 
     def overall(self, p: float) -> float:
         """The p value over the whole plan, of one that was observed at this look.
 
-        It is at most `alpha` exactly where `p` is at most ``level(alpha)``.
+        It is at most `alpha` where `p` is at most ``level(alpha)``.
         """
         if len(self.looks) == 1:
             return p
-        return min(_interpolated(p, _levels_of_look(self.looks, self.number), _ALPHAS), 1.0)
+        return min(_interpolated(p / self._scale(), self._computed(), _ALPHAS), 1.0)
+
+    def _written(self) -> float:
+        return (self.levels or _cached_levels(self.looks, ALPHA))[self.number]
+
+    def _scale(self) -> float:
+        """How much larger the level is than it would be computed now."""
+        return self._written() / _cached_levels(self.looks, ALPHA)[self.number]
+
+    def _computed(self) -> tuple[float, ...]:
+        return _levels_of_look(self.looks, self.number)
 
 
 def spending_levels(looks: Sequence[int], alpha: float = ALPHA) -> tuple[float, ...]:

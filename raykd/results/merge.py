@@ -14,6 +14,7 @@ from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.anonymous import anonymous
 from raykd.results.arm_teachers import teachers_of_task
 from raykd.results.records import SweepResult
+from raykd.results.seed_plan import strictest
 from raykd.results.store import load_results
 
 
@@ -87,6 +88,7 @@ def merge(results: Sequence[SweepResult]) -> SweepResult:
         teacher_notes=tuple(f"{p.run}: {note}" for p in parts for note in p.teacher_notes),
         row_outcomes=_same_rows(parts),
         outside=tuple(score for p in parts for score in p.outside),
+        seed_plans=strictest(parts),
     )
 
 

@@ -137,9 +137,8 @@ def _caption(
     tasks: int,
 ) -> str:
     """What the columns mean, and what is missing."""
-    parts = ["Positive differences are better"]
-    if measure.mode == "min":
-        parts[0] += ", although lower values are"
+    lower = ", although lower values are" if measure.mode == "min" else ""
+    parts = [f"Positive differences are better{lower}"]
     parts.append("Gap recovered = (arm - no teacher) / (teacher - no teacher)")
     if any(a.teacher is not None and a.teacher.names != ("",) for a in arms):
         parts.append(
@@ -148,7 +147,8 @@ def _caption(
         )
     if has_p:
         parts.append(
-            "p is that of a t test, and with its interval corrected for the number of arms: in "
+            "p is that of a t test, and with its interval corrected for the number of arms"
+            f"{' and all looks at the seeds' * (len(measure.look.looks) > 1)}: in "
             "95 % of tables without a difference none is found" + _over_tasks(tasks)
         )
     elif any(a.versus is not None for a in arms):

@@ -60,9 +60,12 @@ def _table(result: SweepResult, scores: list[OutsideScore]) -> BenchmarkTable:
     first = scores[0]
     look = look_of(result, first.task)
     arms = compare_outside(scores, result.arms, result.baseline, look)
+    caption = [*_caption(first, arms, rows_are_counted(scores))]
+    if len(look.looks) > 1:
+        caption.append("p and intervals are corrected for all looks at the seeds")
     return BenchmarkTable(
         title=f"{first.benchmark}: {first.metric} of students of {first.task}",
-        caption=". ".join(_caption(first, arms, rows_are_counted(scores))) + ".",
+        caption=". ".join(caption) + ".",
         rows=tuple(_row(arm, result.baseline) for arm in arms),
     )
 

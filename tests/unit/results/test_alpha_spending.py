@@ -42,6 +42,9 @@ def test_a_p_value_over_the_plan_is_that_of_the_look_turned_round():
         assert look.level(0.0123) == pytest.approx(spending_levels(looks, 0.0123)[number], rel=0.02)
         assert look.overall(1.0) == 1.0
     assert Look(looks=looks, number=0).overall(0.001) == pytest.approx(0.004, rel=1e-3)
+    written = Look(looks=looks, number=0, levels=(0.001, 0.002, 0.047))  # of another version
+    assert written.level() == 0.001
+    assert written.overall(0.001) == pytest.approx(0.05)
     assert (Look().level(0.03), Look().overall(0.03)) == (0.03, 0.03)
 
 

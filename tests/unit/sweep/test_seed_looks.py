@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from raykd.results.alpha_spending import spending_levels
 from raykd.results.event_log import EventLog
+from raykd.results.merge import merge
 from raykd.results.seed_looks import chance_at_last
 from raykd.results.seed_plan import look_of
 from raykd.results.store import load_results, read_events
@@ -99,6 +101,34 @@ def test_a_smaller_one_takes_more_looks_each_at_its_own_level(builder: Builder):
     # Stopped at p = 0.01, the plan as a whole has three to four times as much.
     assert max(alone) < v.p < 0.05
     assert v.p == at.overall(max(alone))
+
+
+def test_between_two_looks_the_stricter_one_counts(builder: Builder):
+    assert run(builder, 0.08) == [(1, 2, 3, 4, 5)]
+    result = load_results(builder.folder)
+    plan = dataclasses.replace(result.seed_plans[TASK], ended="", looks=(4, 10, 20))
+    cut = dataclasses.replace(result, seed_plans={TASK: plan})  # five of ten seeds were run
+    assert look_of(cut, TASK).level() == plan.levels[0]
+    decreasing = dataclasses.replace(plan, levels=(0.03, 0.01, 0.02))
+    cut = dataclasses.replace(result, seed_plans={TASK: decreasing})
+    assert look_of(cut, TASK).level() == 0.01
+
+
+def test_arms_of_several_runs_are_compared_at_the_strictest_look_in_any_order(builder: Builder):
+    run(builder, 0.08)
+    planned_run = load_results(builder.folder)
+    made = Builder(builder.folder.parent / "listed", planned(confirm=ConfirmSpec(seeds=(1, 2, 3))))
+    made.start()
+    made.teacher(TASK)
+    run(made, 0.08)
+    listed = load_results(made.folder)
+    assert look_of(listed, TASK).level() == 0.05
+    for both in ([planned_run, listed], [listed, planned_run]):
+        assert look_of(merge(both), TASK) == look_of(planned_run, TASK)
+    late = dataclasses.replace(planned_run.seed_plans[TASK], ended="last", seeds=20)
+    other = dataclasses.replace(planned_run, seed_plans={TASK: late})
+    for both in ([planned_run, other], [other, planned_run]):
+        assert look_of(merge(both), TASK) == look_of(planned_run, TASK)
 
 
 def test_the_last_look_is_the_end(builder: Builder):
