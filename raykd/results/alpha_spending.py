@@ -70,7 +70,8 @@ def spending_levels(looks: Sequence[int], alpha: float = ALPHA) -> tuple[float, 
 
     The share of `alpha` that is spent by a look is that of its seeds in all of them. The levels are
     those of a normal process with independent increments (Armitage, McPherson, Rowe, 1969), and
-    serve as levels of t tests.
+    serve as levels of t tests. A step of the process is a convolution on a grid, of the same
+    values as a matrix of all moves (to 1e-11), without one.
 
     Args:
         looks: Seeds at each look, increasing.
@@ -83,8 +84,8 @@ def spending_levels(looks: Sequence[int], alpha: float = ALPHA) -> tuple[float, 
     last = looks[-1]
     grid = np.linspace(-_REACH, _REACH, _GRID) * np.sqrt(last)
     step = grid[1] - grid[0]
-    density = np.zeros(0)  # of the sum of the differences, where no look has stopped
-    inside = np.zeros(0)
+    moves = np.arange(1 - _GRID, _GRID) * step  # between any two points of the grid
+    density = np.zeros(0)  # of the sum of the differences, 0 where a look has stopped
     levels, spent, before = [], 0.0, 0
     for seeds in looks:
         sd, own = np.sqrt(seeds), alpha * seeds / last - spent
@@ -92,12 +93,11 @@ def spending_levels(looks: Sequence[int], alpha: float = ALPHA) -> tuple[float, 
             here = np.exp(-0.5 * (grid / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
         else:
             more = np.sqrt(seeds - before)
-            kernel = np.exp(-0.5 * ((grid[:, None] - inside[None, :]) / more) ** 2)
-            here = kernel @ density * step / (more * np.sqrt(2 * np.pi))
+            kernel = np.exp(-0.5 * (moves / more) ** 2)
+            here = np.convolve(density, kernel, "valid") * step / (more * np.sqrt(2 * np.pi))
         bound = _bound(grid, here, own, step)
         levels.append(float(2 * special.ndtr(-bound / sd)))
-        keep = np.abs(grid) < bound
-        inside, density = grid[keep], here[keep]
+        density = np.where(np.abs(grid) < bound, here, 0.0)
         spent, before = alpha * seeds / last, seeds
     return tuple(levels)
 

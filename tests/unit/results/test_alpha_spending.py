@@ -20,6 +20,31 @@ def test_two_looks_by_the_bivariate_normal_distribution():
     assert 1 - inside == pytest.approx(0.05, rel=5e-3)
 
 
+def by_matrices(looks, alpha):
+    """Levels by the matrix of moves between all points of the grid, as it is written in papers."""
+    grid = np.linspace(-8, 8, 2001) * np.sqrt(looks[-1])
+    step, spent, before, levels = grid[1] - grid[0], 0.0, 0, []
+    density = np.where(grid == 0.0, 1 / step, 0.0)
+    for seeds in looks:
+        moved = stats.norm.pdf(grid[:, None] - grid[None, :], scale=np.sqrt(seeds - before))
+        density = moved @ density * step
+        right = grid >= 0
+        areas = (density[right][1:] + density[right][:-1]) / 2 * step
+        beyond = np.append(areas[::-1].cumsum()[::-1], 0.0)
+        own = alpha * seeds / looks[-1] - spent
+        bound = np.interp(-own / 2, -beyond, grid[right])
+        levels.append(2 * special.ndtr(-bound / np.sqrt(seeds)))
+        density = np.where(np.abs(grid) < bound, density, 0.0)
+        spent, before = alpha * seeds / looks[-1], seeds
+    return levels
+
+
+@pytest.mark.parametrize("looks", [(5, 10, 20), (3, 4), (5, 10, 20, 40, 80)])
+@pytest.mark.parametrize("alpha", [1e-6, 0.05])
+def test_levels_are_those_by_matrices(looks, alpha):
+    assert spending_levels(looks, alpha) == pytest.approx(by_matrices(looks, alpha), rel=1e-9)
+
+
 def test_looks_together_keep_the_level_also_of_t_tests():
     rng = np.random.default_rng(0)
     d = rng.standard_normal((40_000, 20))
