@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from raykd.sweep.loggers import Loggers, check_loggers
 from raykd.task_setup.endpoint_teacher import with_answers
 from raykd.task_setup.named_teachers import set_up_all
 from raykd.task_setup.set_up import TaskSetup, setup_notes
-from raykd.whole_file import whole_file
+from raykd.whole_file import reason, whole_file
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
@@ -138,8 +139,7 @@ def _resume(
     if changed:
         # States and generators belong to what the run began with.
         for part in ("state", "samplers"):
-            shutil.rmtree(run / part, ignore_errors=True)
-            (run / part).mkdir()
+            _empty(run / part)
     run_folder.write_resumption(run, spec, options.command, inputs, commits)
     _replay(run, listener)
     log.emit("sweep_resumed", folder=str(run), changed=list(changed), versions=list(versions))
@@ -147,6 +147,19 @@ def _resume(
         log.emit("note", message=f"resumed although inputs changed: {', '.join(changed)}")
     if versions:
         log.emit("note", message=f"resumed with other versions: {', '.join(versions)}")
+
+
+def _empty(folder: Path) -> None:
+    """Delete what a folder holds, if there is one, and make it."""
+    try:
+        if os.path.lexists(folder):
+            shutil.rmtree(folder)
+        folder.mkdir()
+    except OSError as exc:
+        raise SetupError(
+            f"'{folder}' belongs to the inputs that changed, and cannot be deleted: {reason(exc)}",
+            hint="delete it and resume again",
+        ) from exc
 
 
 class Conclusion:

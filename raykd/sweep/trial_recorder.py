@@ -25,6 +25,7 @@ from raykd.trial.coordinator import answer
 from raykd.trial.run import TrialConfig
 from raykd.trial.unread import unread
 from raykd.trial.worker import TrialJob
+from raykd.whole_file import reason
 
 _ERROR_LINES = 40
 
@@ -72,6 +73,7 @@ class TrialRecorder:
         self._max_failures = max_failures
         self._cut_short = cut_short
         self._running: dict[str, _Running] = {}
+        self._keeps_states = False
         self._noted: set[tuple[str, str, int]] = set()
         self._lock = threading.RLock()
 
@@ -221,9 +223,28 @@ class TrialRecorder:
         )
         self._log.emit("trial_finished", result=to_dict(result))
         if status is not Status.INTERRUPTED and config.state_path is not None:
-            _drop_states(Path(config.state_path))
+            self._drop_states(Path(config.state_path))
         answer(self._coordinator.forget.remote(trial_id))
         return result
+
+    def _drop_states(self, path: Path) -> None:
+        """Delete the states that the attempts of a trial that is over kept to continue from.
+
+        One that stays takes room, of which there is one note, and does no harm: its name is of one
+        trial and one configuration, and what has ended is not run again. If it failed and is run
+        once more, it goes the same way from there as from the beginning.
+        """
+        try:
+            for file in path.parent.glob(f"{glob.escape(path.stem)}.*"):
+                file.unlink(missing_ok=True)
+        except OSError as exc:
+            if not self._keeps_states:
+                message = (
+                    f"states of trials that are over cannot be deleted: {reason(exc)}; "
+                    f"'{path.parent}' may be emptied when the sweep has ended"
+                )
+                self._log.emit("note", message=message)
+            self._keeps_states = True
 
     def _kept_rows(self, trial_id: str, params: Mapping[str, Any], event: Mapping[str, Any]) -> str:
         """Write what became of each test row; the file, empty where that is not known."""
@@ -287,12 +308,6 @@ class SearchRecorder(ArmsRecorder):
     def cancel(self, arm: str, number: int) -> None:
         """Stop the job of a trial."""
         self._trials.cancel(self._ids[arm, number])
-
-
-def _drop_states(path: Path) -> None:
-    """Delete the states that the attempts of a trial that is over kept to continue from."""
-    for file in path.parent.glob(f"{glob.escape(path.stem)}.*"):
-        file.unlink(missing_ok=True)
 
 
 def _finite(value: float | None) -> float | None:

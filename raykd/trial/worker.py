@@ -239,15 +239,17 @@ class SlotWorker:
             fields = dataclasses.asdict(evaluation)
             return push({"kind": "evaluation", "evaluation": fields}) == STOP
 
+        telling = _Telling(self.coordinator, job.config.trial_id)
+        first = self.world.rank == 0
         outcome = run_trial(
-            with_own_state(job.config, attempt, takes_over=self.world.rank == 0),
+            with_own_state(job.config, attempt, takes_over=first, note=telling.note),
             prepared,
             handle.task,
             self.world,
             on_evaluation,
             teacher,
             DerivedTeachers(self.coordinator, self.slot, self.world, job.config.trial_id, prepared),
-            _Telling(self.coordinator, job.config.trial_id),
+            telling,
         )
         object_store.verify(handle, prepared)
         if self.world.rank != 0 or outcome.stopped:

@@ -271,6 +271,23 @@ def test_a_resumption_on_changed_rows_continues_where_the_user_says_so(tmp_path,
         run_sweep(sweep, "", options(tmp_path, run), lambda event: None)
 
 
+def test_a_resumption_on_changed_rows_does_not_begin_while_states_of_others_stay(
+    tmp_path, own, monkeypatch
+):
+    sweep, run, data = own
+    monkeypatch.setattr("raykd.sweep.run.connected", no_ray)
+    change_a_row(data)
+    (run / "state").rename(tmp_path / "elsewhere")
+    (run / "state").symlink_to(tmp_path / "elsewhere")
+    allowed = options(tmp_path, run, allow_changes=True)
+    with pytest.raises(SetupError, match="inputs that changed, and cannot be deleted") as caught:
+        run_sweep(sweep, "", allowed, lambda event: None)
+    assert caught.value.hint == "delete it and resume again"
+    (run / "state").unlink()
+    with pytest.raises(SetupError, match="here Ray would start"):
+        run_sweep(sweep, "", allowed, lambda event: None)
+
+
 def test_another_teacher_is_refused():
     before = {"t": {"data rows": "1", "teacher": "2", "student": "3"}}
     assert input_hashes.changed_inputs(before, {"t": {**before["t"], "teacher": "4"}}) == (

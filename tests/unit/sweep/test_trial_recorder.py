@@ -96,6 +96,31 @@ def test_the_states_of_a_trial_that_is_over_are_gone(run, status):
     assert len(list((run / "state").iterdir())) == 2, "it continues from them"
 
 
+def test_a_state_that_cannot_be_deleted_ends_no_sweep_and_is_said_once(run):
+    recorder = recorder_of(run)
+    for number in (0, 1):
+        config = trial(run, number)
+        config = dataclasses.replace(config, train={**config.train, "precision": "fp32"})
+        recorder.launch(config, ("alpha",), "key")
+        path = Path(config.state_path)
+        path.with_name(f"{path.stem}.1{path.suffix}").mkdir()
+        recorder.finished(config.trial_id, Status.COMPLETED, None, "accuracy")
+    notes = [e["message"] for e in read_events(run / "events.jsonl")[0] if e["event"] == "note"]
+    (note,) = notes
+    assert note.startswith("states of trials that are over cannot be deleted: ")
+    assert [t.status for t in load_results(run).trials] == [Status.COMPLETED] * 2
+
+
+def test_states_of_one_trial_with_other_parameters_have_other_names(run):
+    arm_study = next(c for c in arm_studies(spec()) if c.arm.name == "kd")
+    one, other = (
+        search_trial(spec(), run, arm_study, 0, {"alpha": alpha, "lr": 1e-3})
+        for alpha in (0.3, 0.4)
+    )
+    assert one.trial_id == other.trial_id
+    assert Path(one.state_path).stem != Path(other.state_path).stem
+
+
 def test_a_failure_keeps_the_hint(run):
     config = trial(run)
     recorder = recorder_of(run)

@@ -65,6 +65,19 @@ def test_other_ranks_know_the_name_and_touch_nothing(tmp_path):
     assert [p.name for p in state.iterdir()] == [own(tmp_path, 1, takes_over=False)]
 
 
+def test_a_state_that_cannot_be_taken_over_is_a_note(tmp_path):
+    state, notes = tmp_path / "state", []
+    (state / own(tmp_path, 2) / "in the way").mkdir(parents=True)
+    saved = state / own(tmp_path, 1, takes_over=False)
+    saved.write_text("epoch 1")
+    os.utime(saved, (2e9, 2e9))
+    made = with_own_state(config(tmp_path), 2, takes_over=True, note=notes.append)
+    assert os.path.basename(made.state_path) == own(tmp_path, 2, takes_over=False)
+    (note,) = notes
+    assert note.startswith("its saved state cannot be taken over: ")
+    assert saved.read_text() == "epoch 1"
+
+
 def test_without_the_run_folder_there_is_no_state(tmp_path):
     assert own(tmp_path / "elsewhere", 1) is None
 
