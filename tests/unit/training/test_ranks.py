@@ -46,6 +46,19 @@ def _rank(rank, size, folder):
         )
     seen["resumed"] = train_model(small(world, dropout=0.3, state_path=path))
     seen["whole"] = train_model(small(world, dropout=0.3))
+    unsaved = {"dropout": 0.3, "epochs": 3}
+    Path(folder, "file").touch()
+    notes = []
+    seen["unsaved"] = train_model(
+        small(
+            world,
+            state_path=Path(folder, "file", "state.safetensors"),
+            state_every_s=0.0,
+            note=notes.append,
+            **unsaved,
+        )
+    )
+    seen["unsaved whole"] = train_model(small(world, **unsaved))
     result = {
         name: {
             "history": [dataclasses.asdict(e) for e in r.history],
@@ -54,6 +67,7 @@ def _rank(rank, size, folder):
         }
         for name, r in seen.items()
     }
+    result["notes"] = notes
     with pytest.raises(TrialError, match="loss became NaN at step 1 ") as caught:
         train_model(small(world, method=Plain, scale=float("nan") if rank == 1 else 1.0))
     result["message"] = caught.value.message
@@ -94,7 +108,7 @@ def test_two_ranks_give_the_losses_of_one(ranks):
 
 
 def test_ranks_agree_on_everything(ranks):
-    for name in ("plain", "again", "stopped", "resumed", "whole"):
+    for name in ("plain", "again", "stopped", "resumed", "whole", "unsaved"):
         one, two = (plain(r[name]["history"]) for r in ranks)
         assert one == two
 
@@ -110,6 +124,15 @@ def test_the_decision_of_rank_0_stops_both(ranks):
 def test_two_ranks_resume_bit_for_bit(ranks):
     for r in ranks:
         assert plain(r["resumed"]["history"]) == plain(r["whole"]["history"])
+
+
+def test_two_ranks_whose_state_cannot_be_saved_train_as_without(ranks):
+    for r in ranks:
+        assert plain(r["unsaved"]["history"]) == plain(r["unsaved whole"]["history"])
+        assert r["unsaved"]["steps"] == 3 * 7
+    (note,) = ranks[0]["notes"]
+    assert note.endswith("; the training continues without it")
+    assert ranks[1]["notes"] == []
 
 
 def test_a_bad_loss_on_one_rank_ends_both_alike(ranks):
