@@ -113,8 +113,8 @@ def _number(error: BaseException) -> int:
         return error.errno
     if type(error).__name__ == "OperationalError":  # of SQLite, or of a library around it
         return next((number for text, number in _SQLITE.items() if text in str(error)), 0)
-    found = _NUMBER.search(str(error))
-    return int(found[1]) if found else 0
+    match = _NUMBER.search(str(error))
+    return int(match[1]) if match else 0
 
 
 def _terminal_is_gone() -> bool:
