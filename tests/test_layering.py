@@ -147,7 +147,8 @@ LAYERS = {
                "data.bits_per_byte", "data.unlabelled", "models.base", "models.file_arrays",
                "models.lora", "models.model_factory",
                "models.sharding", "models.signals", "models.student_size", "models.weights",
-               "methods.base", "training", "teachers", "results.records", "own_folder", "waiting"},
+               "methods.base", "training", "teachers", "results.records", "own_folder", "waiting",
+               "whole_file"},
         # A Tune trial is a lease on a slot, and a slot is a trainer.
         packages={"ray", "ray.train", "ray.tune", "torch"},
     ),
