@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import random
 import shutil
 import sys
@@ -22,6 +23,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from huggingface_hub import constants
 
 from tests.chaos import own_mounts
 from tests.chaos.__main__ import head, processor, show
@@ -36,6 +39,8 @@ from tests.chaos.surroundings import Surroundings
 COLUMNS = ("sweeps", "took", "hangs")
 CODE = ("fault", *COLUMNS, "the trial", "others equal to the bit", "wrong")
 MACHINE = ("machine", *COLUMNS, "the sweep", "table equal to the bit", "wrong")
+
+ABLE = "this process is able to have: "
 
 
 def kinds(able: frozenset[str]) -> list[str]:
@@ -94,7 +99,7 @@ class Sweeps:
 
 
 def faulted(
-    sweeps: int, seed: int, names: Sequence[str], *, able: frozenset[str] = frozenset(),
+    sweeps: int, seed: int, names: Sequence[str], *, place: Path | None = None,
     minutes: float = 1e9, keep: Path | None = None,
 ) -> Iterator[Faulted]:  # fmt: skip
     """Run a sweep without a fault, and then so many with one, one kind after the other.
@@ -103,13 +108,12 @@ def faulted(
         sweeps: How many.
         seed: Draws the order of the kinds, too.
         names: The faults to choose from.
-        able: What this process can do, of `own_mounts`.
+        place: Where everything goes, in a folder of its own; None for the usual place.
         minutes: Begin no sweep after.
         keep: Where to keep what something is wrong with.
     """
     until = time.monotonic() + 60 * minutes
     chance, bag = random.Random(seed), list[str]()
-    place = str(own_mounts.PLACE) if able else None
     with tempfile.TemporaryDirectory(prefix="r", dir=place) as top:
         one_after_the_other = Sweeps(Path(top), seed, keep)
         for _ in range(sweeps):
@@ -146,27 +150,37 @@ def read(rows: Path) -> list[Faulted]:
     return [Faulted(**json.loads(line)) for line in rows.read_text().splitlines()]
 
 
+def reads() -> list[Path]:
+    """What sweeps read besides the checkout and its interpreter."""
+    places = os.environ.get("RAYKD_DATA"), constants.HF_HOME, constants.HF_HUB_CACHE
+    return [Path(place) for place in places if place]
+
+
 def main() -> int:
     """Print the tables; 1 where something is wrong."""
-    able = own_mounts.begin()
-    possible = kinds(able)
+    every = kinds(frozenset((own_mounts.MOUNTS, own_mounts.ROOT, own_mounts.TMP)))
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.faults")
     parser.add_argument("--sweeps", type=int, help="how many; each fault once, if left out")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--of", action="append", choices=possible, help="only these")
+    parser.add_argument("--of", action="append", choices=every, help="only these")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no sweep after")
     parser.add_argument("--rows", type=Path, help="where to add what came of each sweep")
     parser.add_argument("--keep", type=Path, help="where to keep what something is wrong with")
     given = parser.parse_args()
+    own = own_mounts.begin(reads(), [path for path in (given.rows, given.keep) if path])
+    possible = kinds(own.able)
     names = given.of or possible
+    if beyond := set(names) - set(possible):
+        parser.error(f"this process is not able to make: {', '.join(sorted(beyond))}")
     sweeps = len(names) if given.sweeps is None else given.sweeps
     print(f"{sweeps} sweeps, seed {given.seed}, {processor()}", flush=True)
+    print(f"{ABLE}{', '.join(sorted(own.able)) or 'nothing'}", flush=True)
     for name in MACHINES.keys() - set(possible):
         print(f"left out, as it needs {', '.join(MACHINES[name].needs)}: {name}", flush=True)
     came = [] if given.rows is None else read(given.rows)
     if sweeps:
         for one in faulted(
-            sweeps, given.seed, names, able=able, minutes=given.minutes, keep=given.keep
+            sweeps, given.seed, names, place=own.place, minutes=given.minutes, keep=given.keep
         ):
             came.append(one)
             print(one, flush=True)
