@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +65,15 @@ class MachineSweep:
         Args:
             kept: Where to keep it if something is wrong with it.
         """
+        # What is on disks of its own has to be copied before they go, and what is copied to where
+        # one of them is would go with it.
+        with tempfile.TemporaryDirectory(prefix="k", dir=self._machine.folder.parent) as copies:
+            self._run(None if kept is None else Path(copies))
+            if kept is not None and not self._came.well:
+                shutil.copytree(copies, kept, symlinks=True, dirs_exist_ok=True)
+        return self._came
+
+    def _run(self, copies: Path | None) -> None:
         machine = self._machine
         with machine.gone:
             with machine.mended:
@@ -80,8 +91,7 @@ class MachineSweep:
             elif code == 0 and (newest := self._newest()) is not None:
                 self._came.equal = table(newest) == self._reference
             surroundings.forget()
-            keep(machine.folder, kept, self._came)
-        return self._came
+            keep(machine.folder, copies, self._came)
 
     def _look(self, code: int, family: Family, surroundings: Surroundings) -> None:
         """See how it ended."""
