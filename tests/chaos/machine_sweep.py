@@ -107,6 +107,8 @@ class MachineSweep:
         if problems != bool(code):
             wrong.append(f"said {problems} errors")
         wrong += [f"left: {process}" for process in family.gone(GONE_S)]
+        if code and not kind.resumes:  # refused: nothing has begun
+            wrong += [f"left: {path}" for path in self._machine.out.iterdir()]
         newest = self._newest()
         wrong += [f"left: {name}" for name in surroundings.left(newest)]
         wrong += [] if self._machine.happened else ["the fault did not happen"]
