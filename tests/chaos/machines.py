@@ -242,12 +242,17 @@ def stop(family: Family, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _stopped(family: Family) -> Iterator[None]:
-    for number in (signal.SIGSTOP, signal.SIGCONT):
-        for process in family.alive():
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(number)
-        if number is signal.SIGSTOP:
-            yield
+    try:
+        _send(family, signal.SIGSTOP)
+        yield
+    finally:
+        _send(family, signal.SIGCONT)
+
+
+def _send(family: Family, number: signal.Signals) -> None:
+    for process in family.alive():
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
 
 
 def hung_start(machine: Machine) -> None:
