@@ -7,8 +7,10 @@ stopped.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
+import resource
 import signal
 import socket
 import time
@@ -27,7 +29,11 @@ from tests.chaos.own_mounts import MOUNTS, OTHER_USER, ROOT, SHARED_MEMORY, TMP
 RAY_PORTS = (6379, 8076, 8265, 10001, 10002, 44217, 44227, 52365)
 """Those that Ray takes where it is told none."""
 
-MOST_PORTS = 8_000
+PORTS_STEP = 3
+MOST_OF = 0.9
+"""So much of the ports has to be free to be taken here."""
+
+LOOPBACK = "127.0.0.1"
 STILL_S = 40.0
 """Longer than a worker may be silent."""
 
@@ -213,16 +219,44 @@ def no_node(machine: Machine) -> None:
 
 
 def taken_ports(machine: Machine) -> None:
-    """Listen on every port that Ray may think of, and on every second one that the system gives."""
+    """Listen on every port that Ray may think of, and on a third of those that the system gives.
+
+    On the loopback address alone, where the processes of a local sweep listen: who listens on all
+    addresses would lack the port, too, and no other machine can connect to these here.
+    """
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
         first, last = map(int, file.read().split())
-    step = max(2, (last - first) // MOST_PORTS)
-    for port in (*RAY_PORTS, *range(first, last, step)):
-        with contextlib.suppress(OSError):  # somebody else's
-            listener = socket.socket()
-            machine.mended.enter_context(contextlib.closing(listener))
-            listener.bind(("", port))
-            listener.listen(1)
+    wanted = {*RAY_PORTS, *range(first, last + 1, PORTS_STEP)}
+    _allow_files(machine, len(wanted))
+    listeners = [listener for port in sorted(wanted) if (listener := _listen(port)) is not None]
+    for listener in listeners:
+        machine.mended.enter_context(contextlib.closing(listener))
+    machine.happened = len(listeners) > MOST_OF * len(wanted)
+
+
+def _listen(port: int) -> socket.socket | None:
+    """Listen on a port, unless somebody else has it."""
+    listener = socket.socket()
+    try:
+        listener.bind((LOOPBACK, port))
+        listener.listen(1)
+    except OSError as exc:
+        listener.close()
+        if exc.errno != errno.EADDRINUSE:
+            raise
+        return None
+    return listener
+
+
+def _allow_files(machine: Machine, count: int) -> None:
+    """Let this process open so many files more, and the sweep as many as before."""
+    soft, hard = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + soft
+    if hard != resource.RLIM_INFINITY:
+        needed = min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    machine.mended.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+    machine.prefix = ("sh", "-c", f'ulimit -S -n {soft}; exec "$@"', "sh")
 
 
 def stands_still(machine: Machine) -> None:
