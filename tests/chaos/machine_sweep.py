@@ -40,7 +40,8 @@ class MachineSweep:
         folder: Where everything goes.
         seed: Of the sweep.
         cache: Where teachers are kept, unless the machine has a cache of its own.
-        reference: The trials of a sweep on a machine without a fault, and how many events it had.
+        reference: The trials of a sweep on a machine without a fault, and how many events it had
+            without those of its teacher.
         chance: Draws the moment and the slots.
     """
 

@@ -50,7 +50,7 @@ class Machine:
 
     Attributes:
         folder: Of this sweep.
-        events: How many a sweep of this kind writes that is left alone.
+        events: How many a sweep of this kind writes at least that is left alone.
         chance: Chooses the moment.
         out: Where run folders go.
         place: Where temporary files go.
