@@ -52,8 +52,8 @@ def sweep_with(
     rows = table(runs[0])
     failed = {t for t, row in rows.items() if ".faulty." in t and row["status"] is Status.FAILED}
     came.ended = "failed" if failed else "completed"
-    if bool(failed) != (name in FAIL):
-        came.wrong.append(f"the trial {came.ended}")
+    if len(failed) != (name in FAIL):  # it happens once
+        came.wrong.append(f"{len(failed)} trials failed")
     if not mark.exists():
         came.wrong.append("the fault did not happen")
     others = {t: row for t, row in reference.items() if t not in failed}
