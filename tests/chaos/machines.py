@@ -330,11 +330,9 @@ MACHINES: dict[str, Kind] = {
     "/dev/shm of 64 MB": Kind(make=shared_memory_of("64m")),
     "/dev/shm of 4 MB": Kind(make=shared_memory_of("4m")),
     "/dev/shm read-only": Kind(make=shared_memory_of("1m", "ro")),
-    "/dev/shm fills up": Kind(make=shared_memory_fills_up, codes=(0, 4), says=("--resume",)),
+    "/dev/shm fills up": Kind(make=shared_memory_fills_up),
     "temporary files: 2 MB": Kind(make=small_temporary),
-    "temporary files: disk fills up": Kind(
-        make=temporary_fills_up, codes=(0, 4), says=("--resume",)
-    ),
+    "temporary files: disk fills up": Kind(make=temporary_fills_up),
     "run folders: read-only": Kind(
         make=closed_out, codes=(4,), says=("read-only", "--out"), resumes=False
     ),
