@@ -46,6 +46,10 @@ class Surroundings:
         shown = [str(path) for path in sorted(paths)]
         return [*shown[:3], f"and {len(shown) - 3} more"] if len(shown) > 3 else shown
 
+    def open_to_others(self) -> None:
+        """Let other users into the folders, so that only what the sweep closes is closed."""
+        self._folder.chmod(0o755)
+
     def forget(self) -> None:
         """Delete the folders."""
         shutil.rmtree(self._folder, ignore_errors=True)
