@@ -14,6 +14,7 @@ import json
 import os
 import select
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -56,6 +57,10 @@ LOGS = "logs"
 _IN_USE = "raykd.lock"
 """A file in the folder of a cluster, locked while its processes run."""
 
+_LONGEST_SOCKET = "session_2026-11-29_10-19-08_791029_1234567/sockets/plasma_store"
+_SOCKET_BYTES = 103 if sys.platform == "darwin" else 107
+"""The longest path of a socket, without the zero at its end."""
+
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
@@ -80,6 +85,7 @@ def main() -> None:
     os.dup2(2, 1)  # what Ray prints is no answer
     _adopt_orphans()
     forks = fork_server.start() if fork_server.AVAILABLE else None
+    usual = usual_folder()
     try:
         choose_folder()
         os.environ[OTHERWISE] = ray_private.worker_setup()
@@ -90,9 +96,11 @@ def main() -> None:
         sys.stdin.buffer.read()
         return
     session = Path(node.get_session_dir_path())
-    with contextlib.suppress(OSError):  # closed to other users
-        session.chmod(0o700)
-    delete_unused(session.parent)
+    for folder in (session, session.parent.parent):  # which another cluster may just have deleted
+        if folder == session or folder.name == _own_folder():
+            _is_closed(folder)
+    for place in {session.parent, usual / "ray"}:
+        delete_unused(place)
     with _in_use(session):
         _tell(answer, address=node.gcs_address, session=str(session))
         kept = _watch(node, answer) == KEEP
@@ -107,25 +115,42 @@ def main() -> None:
 
 
 def choose_folder() -> None:
-    """Have Ray put its sockets and logs where this user can write.
+    """Have Ray put its sockets and logs into a folder that only this user can enter.
 
-    The usual place, ``/tmp/ray``, may belong to somebody else on a machine that is shared.
+    Ray opens what it makes, again with every worker, to all users; so it gets a folder in a closed
+    one. Where that would give names of sockets that are too long, Ray's own place is used.
 
     Raises:
         SetupError: No place can be written.
     """
-    named, usual = os.environ.get("RAY_TMPDIR"), usual_folder()
-    if _can_write(usual / "ray"):
-        return
+    usual = usual_folder()
     own = usual / _own_folder()
-    if named or not _can_write(own):
+    if usual.name == own.name:  # of a process of this user that started this one
+        return
+    if len(os.fsencode(own / "ray" / _LONGEST_SOCKET)) <= _SOCKET_BYTES and _can_write(own):
+        with contextlib.suppress(OSError):
+            own.mkdir(mode=0o700, parents=True)
+        if _is_closed(own) and _can_write(own / "ray"):
+            os.environ["RAY_TMPDIR"] = str(own)
+            return
+    if not _can_write(usual / "ray"):
         raise SetupError(
             f"Ray cannot write its sockets and logs: {usual / 'ray'} is closed to this user, or "
             "read-only",
             hint="set RAY_TMPDIR to a folder that can be written, with a short name",
         )
-    own.mkdir(mode=0o700, exist_ok=True)
-    os.environ["RAY_TMPDIR"] = str(own)
+
+
+def _is_closed(folder: Path) -> bool:
+    """Whether a folder is this user's, and of nobody else; it is closed if it is not."""
+    try:
+        kind = folder.lstat()
+        if not stat.S_ISDIR(kind.st_mode) or kind.st_uid != os.getuid():
+            return False
+        folder.chmod(0o700)
+    except OSError:
+        return False
+    return True
 
 
 def usual_folder() -> Path:
@@ -164,7 +189,7 @@ def _is_free(session: Path, since: float) -> bool:
 
 
 def _own_folder() -> str:
-    """Name of the folder of a user who may not write to the usual one."""
+    """Name of the folder that only this user can enter."""
     return f"raykd-{os.getuid()}"
 
 
@@ -193,8 +218,8 @@ def start() -> LocalNode:
         except OSError as exc:
             raise SetupError(
                 f"cannot start a local Ray cluster: {exc}",
-                hint="Ray keeps sockets and logs in /tmp/ray; set RAY_TMPDIR to another folder, "
-                "with room and with a short name",
+                hint=f"Ray keeps sockets and logs in {usual_folder()}; set RAY_TMPDIR to another "
+                "folder, with room and with a short name",
             ) from exc
         except Exception as exc:
             # Ray leaves what it began to start, and raises bare exceptions, too.
@@ -207,8 +232,8 @@ def start() -> LocalNode:
     where = f"; Ray's own words are in {begun[-1] / LOGS}" if begun else ""
     raise SetupError(
         f"cannot start a local Ray cluster, tried {START_TRIES} times: {last}",
-        hint="this machine may be busy, or short of memory or of room in /tmp/ray: try again when "
-        f"it has less to do{where}",
+        hint=f"this machine may be busy, or short of memory or of room in {usual_folder()}: "
+        f"try again when it has less to do{where}",
     ) from last
 
 

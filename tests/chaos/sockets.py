@@ -9,6 +9,7 @@ for the user of the other one. The table is that of docs/explanation/reliability
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 import subprocess
 import sys
@@ -29,7 +30,7 @@ COLUMNS = ("process", "listens on", "sockets")
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 CLOSED, OPEN = "a file that other users do not reach", "what other users reach"
 CHECKED, FORK_SERVER = "a name, and asks who the other end is", "@raykd-"
-SESSION = "session_"
+OWN = f"raykd-{os.getuid()}"
 LIMIT_S = 600.0
 
 Socket = tuple[str, str, int]
@@ -39,8 +40,8 @@ Socket = tuple[str, str, int]
 def kind_of(path: str) -> str:
     """Whether other users may connect to a socket.
 
-    A file of Ray's session is only as closed as the folders from that of the session on: those
-    above are of whoever runs this. The mode of the file itself is not asked, as some systems do not
+    A file of Ray's is only as closed as the folders from that of the user on: those above are of
+    whoever runs this. The mode of the file itself is not asked, as some systems do not
     ask for it either.
 
     Raises:
@@ -51,9 +52,9 @@ def kind_of(path: str) -> str:
         return CHECKED if path.startswith(FORK_SERVER) else OPEN
     file.stat()
     folders = [*file.parents]
-    sessions = [k for k, folder in enumerate(folders) if folder.name.startswith(SESSION)]
-    if sessions:
-        folders = folders[: sessions[-1] + 1]
+    own = [k for k, folder in enumerate(folders) if folder.name == OWN]
+    if own:
+        folders = folders[: own[-1] + 1]
     return OPEN if all(folder.stat().st_mode & stat.S_IXOTH for folder in folders) else CLOSED
 
 

@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.sockets import CHECKED, CLOSED, OPEN, kind_of
+from tests.chaos.sockets import CHECKED, CLOSED, OPEN, OWN, kind_of
 
 
 @pytest.mark.parametrize(("mode", "kind"), [(0o700, CLOSED), (0o710, CLOSED), (0o711, OPEN)])
-def test_the_folder_of_the_session_decides(
+def test_the_folder_of_the_user_decides(
     mode: int, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.chmod(0o700)
-    session = tmp_path / "session_1"
-    (session / "sockets").mkdir(parents=True)
-    (session / "sockets").chmod(0o777)
-    session.chmod(mode)
-    monkeypatch.chdir(session / "sockets")  # as names of sockets are limited
+    own = tmp_path / OWN
+    sockets = own / "ray" / "session_1" / "sockets"
+    sockets.mkdir(parents=True)
+    sockets.chmod(0o777)
+    own.chmod(mode)
+    monkeypatch.chdir(sockets)  # as names of sockets are limited
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("raylet")
-    assert kind_of(str(session / "sockets" / "raylet")) == kind
+    assert kind_of(str(sockets / "raylet")) == kind
 
 
 def test_a_socket_elsewhere_is_as_closed_as_all_its_folders(tmp_path: Path) -> None:

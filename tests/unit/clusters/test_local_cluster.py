@@ -10,8 +10,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -201,26 +203,59 @@ def test_the_driver_names_the_folder_that_holds_its_raykd():
 # Where they write -------------------------------------------------------------------------------
 
 
-def test_where_the_usual_place_is_somebody_elses_a_user_has_one_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.delenv("RAY_TMPDIR", raising=False)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    closed: set[Path] = set()
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where temporary files go: a folder with a short name."""
+    with tempfile.TemporaryDirectory(prefix="rk", dir="/tmp") as folder:
+        monkeypatch.delenv("RAY_TMPDIR", raising=False)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+def test_ray_writes_where_no_other_user_looks(temporary, monkeypatch):
+    temporary /= "new"
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    own = temporary / f"raykd-{os.getuid()}"
+    choose_folder()
+    assert os.environ["RAY_TMPDIR"] == str(own)
+    assert own.stat().st_mode & 0o777 == 0o700
+    choose_folder()  # a process that was started by one that has chosen
+    assert os.environ["RAY_TMPDIR"] == str(own)
+
+
+def test_a_folder_of_this_user_that_is_open_is_closed(temporary):
+    own = temporary / f"raykd-{os.getuid()}"
+    own.mkdir()
+    own.chmod(0o777)
+    choose_folder()
+    assert own.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_somebody_else_put_there_is_not_used(temporary):
+    (temporary / "elsewhere").mkdir()
+    (temporary / f"raykd-{os.getuid()}").symlink_to(temporary / "elsewhere")
+    choose_folder()
+    assert "RAY_TMPDIR" not in os.environ
+
+
+def test_a_name_that_is_too_long_for_sockets_is_left_to_ray(temporary, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(temporary / ("long" * 8)))
+    choose_folder()
+    assert os.environ["RAY_TMPDIR"] == str(temporary / ("long" * 8))
+
+
+def test_where_nothing_can_be_written_the_variable_is_named(temporary, monkeypatch):
+    closed = {temporary, temporary / "ray"}
     monkeypatch.setattr(
         cluster_process.os, "access", lambda path, mode: Path(path) not in closed
     )  # root may write everywhere
-    choose_folder()
-    assert "RAY_TMPDIR" not in os.environ
-    (tmp_path / "ray").mkdir()
-    closed.add(tmp_path / "ray")
-    choose_folder()
-    own = Path(os.environ["RAY_TMPDIR"])
-    assert own.parent == tmp_path
-    assert own.stat().st_mode & 0o777 == 0o700
-    (own / "ray").mkdir()
-    closed.add(own / "ray")
     with pytest.raises(SetupError, match="is closed to this user, or read-only") as caught:
         choose_folder()
     assert "RAY_TMPDIR" in caught.value.hint
+    (temporary / "ray").mkdir()
+    closed.remove(temporary / "ray")
+    choose_folder()  # somebody has made a place for it
+    assert "RAY_TMPDIR" not in os.environ
 
 
 def test_a_start_that_no_second_try_can_help_is_not_tried_again(monkeypatch):
