@@ -203,4 +203,5 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, signal: int) -> None:
         super().__init__(f"signal {signal}")
+        self.signal = signal
         self.exit_code = 128 + signal

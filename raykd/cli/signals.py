@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -15,6 +16,9 @@ from raykd.own_folder import delete_own_folders
 
 STDERR = 2
 
+AGAIN_S = 0.05
+"""After so long a signal is sent again that was lost."""
+
 
 class Signals:
     """Handles SIGINT and SIGTERM; a context manager, in the main thread.
@@ -22,6 +26,8 @@ class Signals:
     The first of either raises `Stopped` in the main thread: what runs is stopped, and what there is
     is reported. The second says the last words, and ends this process and those it started; of the
     third nothing is left. A signal that the parent made this process ignore stays ignored.
+
+    What is raised while Python deletes an object reaches nobody; then the signal is sent once more.
 
     Args:
         last_words: What to say before an end at once.
@@ -31,17 +37,34 @@ class Signals:
         self._last_words = last_words
         self._before: dict[int, Any] = {}
         self._count = 0
+        self._unraisable: Callable[[sys.UnraisableHookArgs], Any] | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._handle)
+            self._unraisable = sys.unraisablehook
+            sys.unraisablehook = self._again
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._unraisable is not None:
+            sys.unraisablehook = self._unraisable
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _again(self, lost: sys.UnraisableHookArgs) -> None:
+        """Send a signal again whose `Stopped` was raised where it reaches nobody."""
+        if isinstance(lost.exc_value, Stopped):
+            self._count = 0
+            threading.Timer(AGAIN_S, self._send, (lost.exc_value.signal,)).start()
+        elif self._unraisable is not None:
+            self._unraisable(lost)
+
+    def _send(self, number: int) -> None:
+        if sys.unraisablehook == self._again:  # else it is no longer handled here
+            os.kill(os.getpid(), number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._count += 1

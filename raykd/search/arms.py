@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -28,6 +28,9 @@ PENDING_TRIALS = 1
 Tune is given one when a trial that it follows is over. Otherwise it would start a process for it,
 which it stops once that of the trial before it is free: a start in vain for every short trial.
 """
+
+FOLLOWERS = 2
+"""Times that what follows a trial for Tune is replaced after it died."""
 
 
 class ArmsRecorder(ABC):
@@ -57,6 +60,8 @@ class _Live:
     key: str  # what the study of its arm knows it by
     arm: str
     number: int
+    config: dict[str, Any] = field(default_factory=dict)  # of what follows its job for Tune
+    lost: int = 0  # times that this was lost for good
     objective: float = math.nan
     stopped: bool = False
     spared: float = 0.0
@@ -98,7 +103,7 @@ class ArmsSearch(Searcher):
         self.arms = dict(arms)
         self.recorder = recorder
         self.live: dict[str, _Live] = {}
-        self._ahead: deque[tuple[_Live, dict[str, Any]]] = deque()
+        self._ahead: deque[_Live] = deque()
         self._max_concurrent = max_concurrent
         self._budget = budget or DeviceBudget()
         self._started = {name: arm.study.counted() for name, arm in arms.items()}
@@ -135,9 +140,10 @@ class ArmsSearch(Searcher):
         if not is_over:
             self._launch()
         if self._ahead and len(self.live) < max(self._max_concurrent(), 1):
-            self.live[trial_id], config = self._ahead.popleft()
-            return config
-        return Searcher.FINISHED if is_over and not self._ahead else None
+            self.live[trial_id] = live = self._ahead.popleft()
+            return live.config
+        # Tune asks nothing more after the end, also for a trial that it loses.
+        return Searcher.FINISHED if is_over and not self._ahead and not self.live else None
 
     def _launch(self) -> None:
         """Launch the next trial of the arm that is furthest behind, where there is room for it."""
@@ -150,8 +156,8 @@ class ArmsSearch(Searcher):
         chosen = self.arms[arm].study.suggest(key)
         self._started[arm] += 1
         live = _Live(key, arm, chosen["number"])
-        config = self.recorder.launch(arm, chosen["number"], chosen["params"])
-        self._ahead.append((live, config))
+        live.config = self.recorder.launch(arm, chosen["number"], chosen["params"])
+        self._ahead.append(live)
 
     def _next_arm(self) -> str | None:
         """The arm furthest behind of those that may continue; None: all of them await a trial."""
@@ -183,6 +189,11 @@ class ArmsSearch(Searcher):
         elif kind == "failed":
             self._finish(live, Status.FAILED, event)
             study.fail(live.key)
+        elif error and live.lost < FOLLOWERS:
+            # Tune starts a process again that dies, but not one that dies between two trials. The
+            # job continues meanwhile, and the next process follows it from its first event on.
+            live.lost += 1
+            self._ahead.appendleft(live)
         elif error:
             # Nobody follows the job any more; without this it would keep its slot to the end.
             self.recorder.cancel(live.arm, live.number)

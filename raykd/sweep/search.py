@@ -20,7 +20,7 @@ from raykd import params, ray_private, registry
 from raykd.errors import RaykdError
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.records import Status, SweepResult, TrialResult
-from raykd.search.arms import Arm, ArmsScheduler, ArmsSearch
+from raykd.search.arms import FOLLOWERS, Arm, ArmsScheduler, ArmsSearch
 from raykd.search.control import ControlGroup
 from raykd.search.device_budget import DeviceBudget
 from raykd.search.lag import lag_for, reads_results
@@ -44,9 +44,6 @@ TRAINABLE_RESOURCES = {ray_private.HEAD: 0.0001}
 
 SNAPSHOT = "Experiment state snapshotting failed"
 """How Tune says that it could not write its own state."""
-
-FOLLOWERS = 2
-"""Times that the process that follows a trial for Tune is started again after it died."""
 
 
 def open_storage(run: Path, note: Callable[[str], None] = lambda message: None) -> JournalStorage:
@@ -277,7 +274,8 @@ def _tuner(searcher: ArmsSearch, run: Path, name: str) -> tune.Tuner:
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=ArmsScheduler(searcher),
-            num_samples=searcher.remaining(),
+            # The searcher says when there is nothing more; what is followed anew counts again.
+            num_samples=(1 + FOLLOWERS) * searcher.remaining(),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

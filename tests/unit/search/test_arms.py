@@ -103,6 +103,8 @@ def test_arms_are_suggested_in_turn_to_equal_budgets(tmp_path):
 def test_the_end_is_reported_when_every_budget_is_used_up(tmp_path):
     tune = Tune({"one": arm(tmp_path, budget=1)})
     assert tune.suggest("a") == {"job": "one.0"}
+    assert tune.suggest("b") is None
+    tune.train("a", [0.5])
     assert tune.suggest("b") == Searcher.FINISHED
 
 
@@ -135,8 +137,9 @@ def test_what_was_launched_is_followed_to_its_end_also_when_nothing_more_is_sugg
     assert tune.suggest("2") is None
     tune.train("0", [0.5])
     assert tune.suggest("3") == {"job": "one.1"}
-    assert tune.suggest("4") == Searcher.FINISHED
+    assert tune.suggest("4") is None
     assert tune.train("3", [0.5]) == Status.COMPLETED
+    assert tune.suggest("4") == Searcher.FINISHED
     assert tune.notebook.launched() == ["one"] * 2
 
 
@@ -241,10 +244,27 @@ def test_a_failed_trial_is_recorded_with_its_event(tmp_path):
     assert isinstance(tune.suggest("b"), dict)
 
 
-def test_a_trial_function_that_crashes_is_a_failed_trial(tmp_path):
-    tune = Tune({"one": arm(tmp_path)})
-    tune.suggest("a")
+def test_a_trial_that_tune_loses_is_followed_anew(tmp_path):
+    """Also the last one of a search."""
+    tune = Tune({"one": arm(tmp_path, budget=1)})
+    config = tune.suggest("a")
+    tune.report("a", 1.0, {"accuracy": 0.5})
     tune.search.on_trial_complete("a", None, error=True)
+    assert tune.suggest("b") == config
+    assert tune.suggest("c") is None
+    tune.report("b", 1.0, {"accuracy": 0.5})  # the job's events come from the first one on
+    assert tune.train("b", [0.6]) == Status.COMPLETED
+    assert tune.suggest("c") == Searcher.FINISHED
+    kinds = [line[0] for line in tune.notebook.lines]
+    assert kinds.count("launch") == 1
+    assert "cancel" not in kinds
+
+
+def test_a_trial_that_tune_loses_again_and_again_has_failed(tmp_path):
+    tune = Tune({"one": arm(tmp_path)})
+    for follower in "abc":
+        tune.suggest(follower)
+        tune.search.on_trial_complete(follower, None, error=True)
     assert tune.notebook.lines[-2:] == [
         ("cancel", "one", 0),
         ("finished", "one", 0, Status.FAILED),
