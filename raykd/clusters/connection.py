@@ -167,11 +167,14 @@ def _connection(address: str, connected_to: Callable[[], WatchedCluster]) -> Ite
         address: Of the cluster.
         connected_to: The cluster, asked for when Ray is connected to it.
     """
-    with (
-        _own_handlers(),
-        on_loopback() if _listens_here_alone(address) else contextlib.nullcontext(),
-    ):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with on_loopback() if _listens_here_alone(address) else contextlib.nullcontext():
         _connect(address)
+    # Ray puts handlers of its own in place, whose SIGTERM ends the process in the middle of things.
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
     cluster: WatchedCluster | None = None
     try:
         require_head()
@@ -182,26 +185,6 @@ def _connection(address: str, connected_to: Callable[[], WatchedCluster]) -> Ite
         if cluster is not None:
             cluster.interrupts = False  # the work is over
         _disconnect(0.0 if cluster is not None and cluster.lost else LEAVE_S)
-
-
-@contextmanager
-def _own_handlers() -> Iterator[None]:
-    """Put the handlers of SIGINT and SIGTERM back, which Ray replaces when it connects.
-
-    Those of Ray end the process in the middle of things. A SIGTERM that comes meanwhile waits.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            if handler is not None:
-                signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listens_here_alone(address: str) -> bool:
