@@ -44,7 +44,7 @@ def test_a_state_of_tune_that_cannot_be_written_is_no_news(caplog):
         tune_run.logger.error(words)
         tune_run.logger.error("something else")
     tune_run.logger.error("%s afterwards", words)
-    said = [record.getMessage() for record in caplog.records if record.name.startswith("ray")]
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("ray.")]
     assert said == ["something else", f"{words} afterwards"]
 
 
