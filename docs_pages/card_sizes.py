@@ -216,7 +216,7 @@ def lines() -> Iterator[str]:
         needed = [student(sizes, way) for way in ways]
         rows.append((name, f"{sizes.parameters / 1e6:,.0f} M", *map(_gib, needed),
                      *map(smallest_card, needed)))  # fmt: skip
-    yield "### Students, with a recorded teacher"
+    yield "### Students, with an offline teacher"
     yield ""
     yield from table(("student", "weights", *(f"`{w}`, GiB" for w in ways),
                       *(f"`{w}`, card" for w in ways)), rows)  # fmt: skip
@@ -243,7 +243,7 @@ Students are trained in float32 with products in bf16 (`train.precision: bf16`):
 bytes each, and 4 for every weight that stays. Added to it is what the backward pass reads of
 {TOKENS:,} tokens a pass (`train.micro_batch: 8` with rows of 512) with
 `train.gradient_checkpointing: true`: 4 bytes a token and number between blocks, and the inside of
-one block. Scores of a vocabulary are computed in pieces and are small. A live teacher
+one block. Scores of a vocabulary are computed in pieces and are small. An online teacher
 (`teacher.serve: weights`) costs 2 bytes a weight and the inside of one block; a recorded one
 (`teacher.serve: outputs`) nothing while students train, and while it is recorded as much as a live
 one without a student. Each slot of a card needs its own sum.

@@ -68,7 +68,7 @@ LM = Bakeoff(
     teacher=4.0e9,
     student=0.6e9,
     trial_s=60,
-    # The inverse of the rates of the benchmark text_arms; a live teacher is counted apart.
+    # The inverse of the rates of the benchmark text_arms; an online teacher is counted apart.
     factors={
         "kd": 1.09, "reverse_kl": 1.15, "skew_kl": 1.12, "jsd": 1.45, "seqkd": 0.87, "gkd": 4.5,
         "minillm": 7.7,

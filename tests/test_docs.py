@@ -31,7 +31,6 @@ from tests.snippets import (
 )
 from tests.test_layering import LAYERS
 
-PICTURE = "docs/assets/report.png"
 ADD_A_METHOD = ROOT / "docs/how-to/add-a-method.md"
 OWN_DATA = ROOT / "docs/start/own-data.md"
 OWN = "my_methods.logit_matching"
@@ -71,11 +70,7 @@ def test_the_documents_are_all_here():
 def test_links_lead_to_files(path):
     links = re.findall(r"\]\(([^)\s]+)\)", prose(path))
     targets = [link.partition("#")[0] for link in links if not link.startswith(("http", "#"))]
-    missing = {t for t in targets if not (path.parent / t).exists()}
-    waived = {t for t in missing if (path.parent / t).resolve() == ROOT / PICTURE}
-    assert missing == waived
-    if waived:
-        pytest.skip(f"{PICTURE} is not there yet: take a picture of a report")
+    assert not {t for t in targets if not (path.parent / t).exists()}
 
 
 @each_document

@@ -1,4 +1,4 @@
-"""Where two readings of one response hold the same text.
+"""Where two tokenizations of one response hold the same text.
 
 Tokenizers do not keep all of a text: one has no token for a brace, another makes one blank of
 several, or a plain letter of a wide one. What both have kept is found here.
@@ -20,7 +20,7 @@ LEAST = 3
 Texts = Sequence[bytes | None]
 """What each token of a response stands for; None for the token for whatever a tokenizer lacks."""
 Block = tuple[int, int, int]
-"""Where the same text begins in both readings, and how many letters it has."""
+"""Where the same text begins in both texts, and how many letters it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def _letters(text: bytes | None) -> str:
 
 
 def same_text(own: Reading, other: Reading) -> list[Block]:
-    """The runs of letters that both readings hold, in order; one where both hold the same.
+    """The runs of letters that both texts hold, in order; one where both hold the same.
 
     Where they part, they are taken up again at the nearest place from which both agree. The time
     grows with the letters, and with the square of those left out at one place.

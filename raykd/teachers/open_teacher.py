@@ -28,7 +28,7 @@ def open_teacher(prepared: PreparedTask, world: DistributedContext) -> Teacher:
 def open_offline(
     prepared: PreparedTask, cached_outputs: CachedOutputs, world: DistributedContext
 ) -> OfflineTeacher:
-    """The recorded outputs of the teacher of a prepared task, or of a variant of it."""
+    """The cached outputs of the teacher of a prepared task, or of a variant of it."""
     layer = prepared.output_layer
     matrix, bias = (
         None if layer is None else weights.read_tensor(layer, name, torch.float32)

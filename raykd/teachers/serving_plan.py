@@ -26,7 +26,7 @@ from raykd.training.device import (
 )
 
 STORE_SHARE = 0.5
-"""Recorded outputs may fill this part of the object store; the rest is for everything else."""
+"""Cached outputs may fill this part of the object store; the rest is for everything else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

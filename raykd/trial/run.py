@@ -291,7 +291,7 @@ def run_trial(
 
     Args:
         config: What to train.
-        prepared: Rows, recorded teacher, how students begin.
+        prepared: Rows, the cached outputs of the teacher, how students begin.
         task: The task they belong to.
         world: This process among the ranks of the trial.
         on_evaluation: Called on rank 0 after every evaluation but the last; True stops the trial.

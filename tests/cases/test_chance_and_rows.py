@@ -83,8 +83,8 @@ def test_the_same_rows_under_two_names_are_the_same_rows():
     every = with_record(result, shared={"test in validation": [277, 277]})
     assert "validation-is-test" in caveats(every)
     assert "test-in-validation" not in caveats(every)
-    beside = with_record(result, shared={"test_mismatched in validation": [300, 300]})
-    assert "test-mismatched-in-validation" in caveats(beside)
+    with_shared_rows = with_record(result, shared={"test_mismatched in validation": [300, 300]})
+    assert "test-mismatched-in-validation" in caveats(with_shared_rows)
     some = with_record(result, shared={"test in validation": [4, 277]})
     assert "validation-is-test" not in caveats(some)
     assert "4 of 277" in caveats(some)["test-in-validation"].message

@@ -160,11 +160,14 @@ except OSError as exc:
 
 
 def test_a_terminal_that_is_gone_is_named():
-    ours, theirs = os.openpty()
+    terminal, other_end = os.openpty()
     with subprocess.Popen(
-        [sys.executable, "-c", LOST], stdin=subprocess.PIPE, stdout=theirs, stderr=subprocess.PIPE
+        [sys.executable, "-c", LOST],
+        stdin=subprocess.PIPE,
+        stdout=other_end,
+        stderr=subprocess.PIPE,
     ) as process:
-        os.close(theirs)
-        os.close(ours)
+        os.close(other_end)
+        os.close(terminal)
         _, message = process.communicate(b"\n", timeout=60)
     assert message.decode() == "the terminal is gone that this wrote to"

@@ -174,8 +174,8 @@ def begun(root: Path) -> dict[str, str]:
     return actual
 
 
-@pytest.mark.parametrize("beside", [None, "/elsewhere"])
-def test_raykd_is_found_where_the_driver_has_put_it_on_its_path(tmp_path, monkeypatch, beside):
+@pytest.mark.parametrize("given", [None, "/elsewhere"])
+def test_raykd_is_found_where_the_driver_has_put_it_on_its_path(tmp_path, monkeypatch, given):
     root = tmp_path / "a folder"
     (root / "raykd" / "clusters").mkdir(parents=True)
     for folder in ("raykd", "raykd/clusters"):
@@ -185,14 +185,14 @@ def test_raykd_is_found_where_the_driver_has_put_it_on_its_path(tmp_path, monkey
         "def main():\n"
         "    print(json.dumps({'here': __file__, 'path': os.environ['PYTHONPATH']}))\n"
     )
-    if beside is None:
+    if given is None:
         monkeypatch.delenv("PYTHONPATH", raising=False)
     else:
-        monkeypatch.setenv("PYTHONPATH", beside)
+        monkeypatch.setenv("PYTHONPATH", given)
     actual = begun(root)
     assert Path(actual["here"]).parents[2] == root
     # What it starts finds it, too.
-    assert actual["path"].split(os.pathsep) == [str(root), *([beside] if beside else [])]
+    assert actual["path"].split(os.pathsep) == [str(root), *([given] if given else [])]
 
 
 def test_the_driver_names_the_folder_that_holds_its_raykd():

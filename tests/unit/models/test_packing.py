@@ -73,7 +73,7 @@ def test_every_token_has_one_place_its_own_position_and_its_own_text():
         got.append(actual.input_ids[row, places].tolist())
     want = [ids[:n].tolist() for ids, n in zip(given.input_ids, LENGTHS, strict=True)]
     assert sorted(got) == sorted(want)
-    # In the order of the batch, where recorded outputs are looked up.
+    # In the order of the batch, where cached outputs are looked up.
     ids = actual.at_labels(actual.input_ids[..., None])[:, 0]
     assert torch.equal(ids, given.at_labels(given.input_ids[..., None])[:, 0])
 

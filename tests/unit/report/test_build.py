@@ -115,9 +115,9 @@ def test_one_file_holds_plotly_once_unless_it_is_next_to_it(run_folder: Path, tm
     assert [p.name for p in inline.parent.iterdir()] == ["r.html"]
     packed = re.findall(f'id="{PACKED}">([^<]*)<', inline.read_text())
     assert [gzip.decompress(base64.b64decode(p)).decode() for p in packed] == [get_plotlyjs()]
-    beside = build_report(run_folder, tmp_path / "two" / "r.html", plotlyjs="directory")
-    assert sorted(p.name for p in beside.parent.iterdir()) == ["plotly.min.js", "r.html"]
-    assert beside.stat().st_size < inline.stat().st_size - 1_500_000
+    next_to_it = build_report(run_folder, tmp_path / "two" / "r.html", plotlyjs="directory")
+    assert sorted(p.name for p in next_to_it.parent.iterdir()) == ["plotly.min.js", "r.html"]
+    assert next_to_it.stat().st_size < inline.stat().st_size - 1_500_000
 
 
 def test_the_verdict_can_be_read_without_script(html: str):

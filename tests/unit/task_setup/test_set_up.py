@@ -127,8 +127,8 @@ def test_parts_of_one_split_never_overlap(validation, test, sizes):
 
 def test_the_first_part_is_what_it_is_without_the_second():
     alone = rows_of(data__select_on=HALVES, data__report_on={"split": "test"})
-    beside = rows_of(data__select_on=HALVES, data__report_on=HALVES)
-    assert texts(alone["validation"]) == texts(beside["validation"])
+    of_halves = rows_of(data__select_on=HALVES, data__report_on=HALVES)
+    assert texts(alone["validation"]) == texts(of_halves["validation"])
 
 
 @pytest.mark.parametrize("key", ["select_on", "report_on"])
