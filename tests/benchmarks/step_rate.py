@@ -3,7 +3,8 @@
 ``python -m tests.benchmarks.step_rate [--students 3x384] [--methods kd ckd]``. The bare loop is
 what one would write by hand for the student alone: the same batches padded the same way, fused
 AdamW with the same schedule and clipping, no teacher, no Ray, in this process. Both use one thread
-and run in turns; the medians of the rounds are compared.
+and run in turns, one right after the other for every method and round; the median of the ratios
+of the rounds is printed, so that a machine that slows down for a while slows both.
 
 What a loss itself costs is counted separately: forward and backward of the terms of a method, from
 outputs that are already there, is timed on the same batches in this process and taken off. What is
@@ -207,29 +208,31 @@ def measure(name: str, methods: list[str], folder: Path) -> list[str]:
         for m in methods
     }
     paddings = {m: bench.method.teacher_outputs().context_padding for m, bench in losses.items()}
-    bare: dict[int, list[float]] = {context_padding: [] for context_padding in paddings.values()}
+    bare: dict[str, list[float]] = {m: [] for m in methods}
     slot: dict[str, list[float]] = {m: [] for m in methods}
     loss: dict[str, list[float]] = {m: [] for m in methods}
     for bench in open_bench(prepared, 1, folder / name):
         for seed in range(ROUNDS):
-            for context_padding, seen in bare.items():
-                seen.append(bare_seconds(prepared, context_padding, seed))
             for method in methods:
+                bare[method].append(bare_seconds(prepared, paddings[method], seed))
                 slot[method].append(slot_seconds(bench, method, seed))
                 loss[method].append(losses[method].seconds(seed))
     lines = []
     task_loss = statistics.median(loss["none"]) if "none" in loss else 0.0
     for method in methods:
-        alone = statistics.median(bare[paddings[method]])
+        alone = statistics.median(bare[method])
         whole = statistics.median(slot[method])
         own = max(0.0, statistics.median(loss[method]) - task_loss)
+        pairs = list(zip(bare[method], slot[method], strict=True))
+        apart = statistics.median(b / (s - own) for b, s in pairs)
+        together = statistics.median(b / s for b, s in pairs)
         lines.append(
             f"student {name}, {method}: bare {1e3 * alone:.2f} ms a step, in a slot "
             f"{1e3 * whole:.2f} ms, of which the loss {1e3 * own:.2f} ms "
             f"({own / alone:.3f} of a bare step)"
         )
-        lines.append(f"ratio {name} {method} / bare, loss apart: {alone / (whole - own):.3f}")
-        lines.append(f"ratio {name} {method} / bare, with its loss: {alone / whole:.3f}")
+        lines.append(f"ratio {name} {method} / bare, loss apart: {apart:.3f}")
+        lines.append(f"ratio {name} {method} / bare, with its loss: {together:.3f}")
     return lines
 
 

@@ -29,7 +29,9 @@ class Ragged:
         where = np.searchsorted(self.starts, numbers, side="right") - 1
         first = self.offsets[self.starts[where]]
         begin, end = self.offsets[numbers] - first, self.offsets[numbers + 1] - first
-        return [self.chunks[k][b:e] for k, b, e in zip(where, begin, end, strict=True)]
+        # Lists of Python's integers: slicing by those of NumPy takes twice as long.
+        places = zip(where.tolist(), begin.tolist(), end.tolist(), strict=True)
+        return [self.chunks[k][b:e] for k, b, e in places]
 
     def nbytes(self) -> int:
         """Bytes of the chunks."""
