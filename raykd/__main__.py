@@ -1,7 +1,5 @@
 """``python -m raykd`` is the ``raykd`` command."""
 
-import sys
+from raykd.cli.main import run
 
-from raykd.cli.main import main
-
-sys.exit(main())
+run()

@@ -14,6 +14,8 @@ A command file imports nothing heavy before its function runs: ``raykd --help`` 
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import dataclasses
 import importlib
 import inspect
@@ -81,6 +83,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         user_code.allow_all()  # commands that read files limit it
         output.close()
+
+
+def run() -> NoReturn:
+    """Run the command line of this process, and end it.
+
+    Where Ray is in the process, the end is abrupt, after all that Python itself has to do: Ray
+    crashes between that and the end of the process if it lost its cluster while it was left. Where
+    it could not be left, what it does at the end is left out, too.
+    """
+    code = 1
+
+    def end() -> None:
+        if "ray" in sys.modules:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                    stream.flush()
+            os._exit(code)
+
+    atexit.register(end)  # the first to be registered is the last to be called
+    code = main()
+    clusters = sys.modules.get("raykd.clusters.watched")
+    if clusters is not None and clusters.abandoned.is_set():
+        _end_now(code)
+    sys.exit(code)
 
 
 def _show(exc: BaseException, output: Output) -> int:

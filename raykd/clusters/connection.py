@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -42,6 +43,9 @@ ANSWER_S = 2.0
 LEAVE_S = 10.0
 """Threads that call Ray have this long to end before it is left."""
 
+LOST_S = 3.0
+"""Leaving Ray may take so long once the cluster is lost."""
+
 
 class Connection:
     """A connection to Ray.
@@ -66,6 +70,19 @@ class Connection:
         """
         if self._cluster is not None and self._cluster.notice():
             raise self._cluster.error()
+
+    @contextmanager
+    def unneeded(self) -> Iterator[None]:
+        """A block that needs no cluster: the loss of it interrupts nothing."""
+        cluster = self._cluster
+        before = cluster is not None and cluster.interrupts
+        if cluster is not None:
+            cluster.interrupts = False
+        try:
+            yield
+        finally:
+            if cluster is not None:
+                cluster.interrupts = before
 
 
 @contextmanager
@@ -184,7 +201,7 @@ def _connection(address: str, connected_to: Callable[[], WatchedCluster]) -> Ite
     finally:
         if cluster is not None:
             cluster.interrupts = False  # the work is over
-        _disconnect(0.0 if cluster is not None and cluster.lost else LEAVE_S)
+        _disconnect(Connection(cluster))
 
 
 def _listens_here_alone(address: str) -> bool:
@@ -249,21 +266,42 @@ def _about_the_token() -> str:
     return "; if it wants a token: export RAY_AUTH_MODE=token"
 
 
-def _disconnect(patience_s: float) -> None:
+def _disconnect(connection: Connection) -> None:
     """Leave Ray, unless a thread is still in a call to it: Ray would end the whole process for it.
 
-    Then everything stays until the process ends.
+    Then everything stays until the process ends. So it does where the cluster is lost while it is
+    left: Ray would wait for it for a minute, and then end the process.
+    """
+    _wait_for_threads(connection, LEAVE_S, 0.0)
+    if not _calls_ray():
+        threading.Thread(target=_shut_down, daemon=True, name=f"{RAY_THREAD} leave").start()
+        _wait_for_threads(connection, math.inf, LOST_S)
+    if _calls_ray():
+        watched.abandoned.set()
+        atexit.unregister(ray.shutdown)
+
+
+def _shut_down() -> None:
+    try:
+        ray.shutdown()
+    except Exception:  # of a cluster that is lost; what it was used for is over
+        log.debug("Ray could not be left", exc_info=True)
+
+
+def _wait_for_threads(connection: Connection, patience_s: float, lost_s: float) -> None:
+    """Wait until no thread calls Ray.
 
     Args:
-        patience_s: How long threads have to come back.
+        connection: The connection.
+        patience_s: At most so long.
+        lost_s: At most so long after the loss of the cluster.
     """
     until = time.monotonic() + patience_s
     while _calls_ray() and time.monotonic() < until:
+        if connection.lost:
+            until = min(until, time.monotonic() + lost_s)
+            lost_s = math.inf
         time.sleep(0.05)
-    if _calls_ray():
-        atexit.unregister(ray.shutdown)
-        return
-    ray.shutdown()
 
 
 def _calls_ray() -> bool:

@@ -69,4 +69,5 @@ def slots(
             # The coordinator may be lost: that was reported, or is what ended the block.
             with contextlib.suppress(ray.exceptions.RayError):
                 autoscaler.close()
-            ray.kill(coordinator)
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.kill(coordinator)

@@ -58,6 +58,10 @@ class WatchedCluster(ABC):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
+abandoned = threading.Event()
+"""Set where a cluster could not be left: what Ray does at the end of the process may wait for it,
+and then end the process in its own way."""
+
 used: list[WatchedCluster] = []
 """Those that this process is connected to."""
 

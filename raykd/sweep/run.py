@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from raykd.clusters.connection import connected
-from raykd.errors import SetupError, SweepFailed
+from raykd.errors import ClusterLost, SetupError, SweepFailed
 from raykd.results.event_log import EventLog, Listener
 from raykd.results.records import Status
 from raykd.results.store import load_results, read_events, torn_lines, write_trials
@@ -25,6 +27,8 @@ from raykd.task_setup.endpoint_teacher import with_answers
 from raykd.task_setup.named_teachers import set_up_all
 from raykd.task_setup.set_up import TaskSetup, setup_notes
 from raykd.whole_file import reason, whole_file
+
+_log = logging.getLogger(__name__)
 
 _REPLAYED = ("sweep_started", "teacher_ready", "trial_finished")
 
@@ -90,17 +94,21 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
         conclusion = Conclusion(spec, run, log, loggers)
         with conclusion:
             setups = {key: _with_answers(setup, options, log) for key, setup in setups.items()}
-            with connected(options.address) as connection:
+            with conclusion.is_kept(), connected(options.address) as connection:
 
                 def check() -> None:
                     connection.check()
                     options.check()
 
+                def conclude(error: BaseException | None) -> None:
+                    with connection.unneeded():
+                        conclusion.write(error)
+
                 Driver(
                     spec, run, log, setups, cache=options.cache,
                     resumed=options.resume is not None, with_confirm=options.confirm,
                     elastic=options.address is not None,
-                ).drive(conclusion.write, check)  # fmt: skip
+                ).drive(conclude, check)  # fmt: skip
     if not any(t.status is Status.COMPLETED for t in load_results(run).trials):
         raise SweepFailed("no trial completed", hint="the report's section 'What failed' says why")
     return run
@@ -181,6 +189,7 @@ class Conclusion:
         self._loggers = loggers
         self._began = time.monotonic()
         self._written = False
+        self._done = False
 
     def __enter__(self) -> Self:
         return self
@@ -192,6 +201,16 @@ class Conclusion:
         # Ray's own, which nothing reads; what still ran until now may have written there.
         shutil.rmtree(self._run / "ray", ignore_errors=True)
 
+    @contextmanager
+    def is_kept(self) -> Iterator[None]:
+        """A block in which a cluster that is lost after the end of the sweep ends nothing more."""
+        try:
+            yield
+        except ClusterLost as exc:
+            if not self._done:
+                raise
+            _log.debug("after the end of the sweep: %s", exc)
+
     def write(self, error: BaseException | None) -> None:
         """Write it, unless it was written before.
 
@@ -201,7 +220,8 @@ class Conclusion:
         if self._written:
             return
         self._written = True
-        status = "done" if error is None else "failed"
+        self._done = error is None
+        status = "done" if self._done else "failed"
         if isinstance(error, KeyboardInterrupt):
             status = "interrupted"
         why = f"{error}" if status == "failed" else ""

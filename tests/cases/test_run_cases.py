@@ -17,7 +17,7 @@ import pytest
 from raykd import ray_private
 from raykd.cli.main import main
 from raykd.clusters import cluster_process, connection, local_cluster
-from raykd.errors import SetupError, SpecError, Stopped
+from raykd.errors import ClusterLost, SetupError, SpecError, Stopped
 from raykd.results.diagnose import diagnose
 from raykd.results.event_log import EventLog
 from raykd.results.records import Status
@@ -394,6 +394,24 @@ def test_the_end_is_written_once(tmp_path):
     ends = [e for e in read_events(run / "events.jsonl")[0] if e["event"] == "sweep_finished"]
     assert [e["status"] for e in ends] == ["interrupted"]
     assert not (run / "ray").exists()
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_cluster_that_is_lost_after_the_end_ends_nothing_more(tmp_path, done):
+    run = new_run(tmp_path)
+    log = EventLog(run / "events.jsonl", lambda event: None)
+    conclusion = Conclusion(spec(), run, log, Loggers(spec(), run))
+    conclusion.write(None if done else KeyboardInterrupt())
+
+    def left():
+        with conclusion.is_kept():
+            raise ClusterLost("the GCS has ended")
+
+    if done:
+        left()
+    else:
+        with pytest.raises(ClusterLost):
+            left()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

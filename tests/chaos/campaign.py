@@ -65,15 +65,24 @@ class Campaign:
 
     def chain(self, targets: Sequence[str]) -> Outcome:
         """Kill a sweep in every way that is named, in that order."""
-        self._chains += 1
-        folder = self._folder / f"chain-{self._chains}"
-        folder.mkdir()
-        chain = Chain(self._file, folder, self._reference, self._surroundings, self._chance)
+        folder = self.new_folder()
+        chain = self.new_chain(folder)
         difference = chain.run(targets)
         outcome = Outcome(kills=chain.kills, difference=difference, repeated=chain.repeated)
         if self._keep is not None and not outcome.well:
             shutil.copytree(folder, self._keep / f"{self._folder.name}-{folder.name}")
         return outcome
+
+    def new_folder(self) -> Path:
+        """A folder for the next chain."""
+        self._chains += 1
+        folder = self._folder / f"chain-{self._chains}"
+        folder.mkdir()
+        return folder
+
+    def new_chain(self, folder: Path) -> Chain:
+        """A chain in a folder."""
+        return Chain(self._file, folder, self._reference, self._surroundings, self._chance)
 
     def targets(self, kills: int) -> list[list[str]]:
         """Targets for chains, each kind as often as the others, in any order."""

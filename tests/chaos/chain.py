@@ -80,6 +80,25 @@ class Chain:
         assert self.folder is not None
         return compare(self.folder, self._reference)
 
+    def strike_after_the_end(self, target: str, wait_s: float) -> Kill:
+        """Let it run to its end, and kill something while Ray is left.
+
+        Args:
+            target: Name of the target.
+            wait_s: How long after the log says that the sweep is over.
+        """
+        process = launch(self._command(), self._log(0), self._surroundings.environment())
+        family = Family(process.pid)
+        for _ in self._looks(process, family):
+            if place_of(self.folder).startswith("end"):
+                break
+        time.sleep(wait_s)
+        kill = Kill(target=target, instant=place_of(self.folder))
+        self.kills.append(kill)
+        TARGETS[target].strike(family, self._chance)
+        self._end(kill, process, family, time.monotonic(), 0)
+        return kill
+
     @property
     def folder(self) -> Path | None:
         """The run folder, None before it is made."""
@@ -134,14 +153,16 @@ class Chain:
             process.kill()
             kill.code = process.wait()
         kill.seconds = time.monotonic() - struck
-        if kill.code not in target.codes:
+        # A sweep that was done when it lost its cluster ends as if it had kept it.
+        done = kill.code == 0 and kill.instant.startswith("end")
+        if kill.code not in target.codes and not done:
             kill.faults.append(f"exit code {kill.code} instead of {target.codes}")
         kill.faults += self._left(family, alone=target.silent)
         message = self._said(start)
         if not target.silent:
             at_once = target.sudden or kill.code == 1
             kill.faults += self._surroundings.left(None if at_once else self.folder)
-            if TO_CONTINUE not in message:
+            if TO_CONTINUE not in message and not done:
                 kill.faults.append(f"did not say how to continue: {message[-200:]!r}")
         kill.faults += [
             f"said {words!r}" for words in ("Traceback", "core_worker") if words in message

@@ -54,3 +54,19 @@ def test_with_one_slot(one_slot: Campaign, targets: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("targets", CHAINS[2], ids=" ".join)
 def test_with_two_slots(two_slots: Campaign, targets: tuple[str, ...]) -> None:
     check(two_slots.chain(targets), len(targets), 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "wait_s"),
+    [("raylet", 0.0), ("raylet", 1.0), ("GCS", 0.0), ("GCS", 1.0), ("coordinator", 0.0)],
+)
+def test_a_cluster_that_is_lost_after_the_end_costs_nothing(
+    one_slot: Campaign, target: str, wait_s: float
+) -> None:
+    folder = one_slot.new_folder()
+    kill = one_slot.new_chain(folder).strike_after_the_end(target, wait_s)
+    assert (kill.code, kill.faults) == (0, [])
+    message = (folder / "said-0.txt").read_text()
+    assert "report: " in message
+    assert "error" not in message

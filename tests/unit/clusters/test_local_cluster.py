@@ -110,6 +110,7 @@ def test_a_cluster_that_a_thread_still_calls_stays_with_its_connection(monkeypat
     ray = Ray(monkeypatch)
     cluster = Cluster(monkeypatch)
     monkeypatch.setattr(connection, "LEAVE_S", 0.1)
+    monkeypatch.setattr(watched, "abandoned", threading.Event())
     over = threading.Event()
     thread = threading.Thread(target=over.wait, name=f"{RAY_THREAD} test", daemon=True)
     with connected(None):
@@ -119,6 +120,7 @@ def test_a_cluster_that_a_thread_still_calls_stays_with_its_connection(monkeypat
     thread.join()
     assert ray.here
     assert cluster.calls == ["stay"]
+    assert watched.abandoned.is_set()
     # The next sweep of this process uses it, and hears when it is lost.
     monkeypatch.setattr(watched, "_staying", [cluster])
     with connected(None) as again:
@@ -126,6 +128,42 @@ def test_a_cluster_that_a_thread_still_calls_stays_with_its_connection(monkeypat
         cluster.lost = "the raylet"
         assert again.lost == "the raylet"
     with pytest.raises(ClusterLost), connected(None):
+        pass
+
+
+def test_a_cluster_that_is_lost_while_it_is_left_is_not_waited_for(monkeypatch):
+    ray = Ray(monkeypatch)
+    cluster = Cluster(monkeypatch)
+    monkeypatch.setattr(connection, "LOST_S", 0.1)
+    monkeypatch.setattr(connection.atexit, "unregister", lambda function: None)
+    monkeypatch.setattr(watched, "abandoned", threading.Event())
+    over = threading.Event()
+
+    def shutdown():
+        cluster.lost = "the GCS"
+        over.wait()
+
+    monkeypatch.setattr(connection.ray, "shutdown", shutdown)
+    with connected(None):
+        pass
+    assert watched.abandoned.is_set()
+    assert ray.here
+    assert cluster.calls == ["stay"]
+    over.set()
+
+
+@pytest.mark.parametrize("interrupts", [True, False])
+def test_the_loss_of_a_cluster_interrupts_nothing_that_does_not_need_it(interrupts):
+    class Cluster(watched.WatchedCluster):
+        def error(self):
+            return ClusterLost("lost")
+
+    cluster = Cluster()
+    cluster.interrupts = interrupts
+    with connection.Connection(cluster).unneeded():
+        assert not cluster.interrupts
+    assert cluster.interrupts == interrupts
+    with connection.Connection().unneeded():
         pass
 
 
