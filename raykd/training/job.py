@@ -40,8 +40,8 @@ class TrainJob:
             training first calls it with the evaluations before the saved state, as the callback of
             this process may not have seen them.
         end_id: The token that ends a text, for methods that let the student write.
-        state_path: Where the state to continue from is kept, or None. A state found there is used;
-            when the training ends by itself or by `on_evaluation` the file is deleted.
+        state_path: Where the state to continue from is kept, or None. A state found there is used.
+            The file stays when the training ends: whoever records the end deletes it then.
         state_every_s: Least time between two saved states; they are saved after evaluations.
         note: Hears of a state that cannot be used or saved.
         log_every: Steps between two calls of `on_steps`, 0 for none.

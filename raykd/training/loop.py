@@ -8,7 +8,6 @@ losses are looked at when the model is evaluated.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
 from collections.abc import Iterator
@@ -135,9 +134,6 @@ class _Training:
         while self.step < self.total and not stopped:
             stopped = self._epoch()
         self.vocab_subset.restore(self.optimizer.decay(self.step))
-        if self.job.state_path is not None and self.world.rank == 0:
-            with contextlib.suppress(OSError):  # not there, or on a disk that is read-only now
-                self.job.state_path.unlink()
         return TrainResult(history=tuple(self.history), stopped=stopped, steps=self.step)
 
     def _calibrate(self) -> None:

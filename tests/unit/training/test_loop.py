@@ -116,7 +116,16 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, evals_per_epoc
         resumed.method.modules().parameters(), whole.method.modules().parameters(), strict=True
     ):
         assert torch.equal(one, two)
-    assert not path.exists()
+
+
+def test_a_training_that_has_ended_can_end_again_from_its_last_state(tmp_path):
+    path = tmp_path / "state.safetensors"
+    settings = {"epochs": 3, "state_path": path, "state_every_s": 0.0}
+    first = train_model(job(**settings))
+    # Its process dies before the end is on record: only what follows the state is computed again.
+    again = train_model(job(**settings, model=job(seed=77).model))
+    assert numbers(again.history) == numbers(first.history)
+    assert [e.seconds for e in again.history[:2]] == [e.seconds for e in first.history[:2]]
 
 
 def test_a_stop_on_an_evaluation_before_the_saved_state_stops_a_resumed_training(tmp_path):
