@@ -9,7 +9,6 @@ from raykd.clusters.auth_token import TOKEN
 _QUIET = {
     # Tune: raykd keeps its own records, and the study is the only state to resume from.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "0",
     # Tune would start the processes that follow trials one after another, and ask for no further
     # trial meanwhile; how many there are at a time is bounded by the searcher.

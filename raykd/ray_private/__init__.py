@@ -130,6 +130,10 @@ END = PrivateName(NODE.module, "Node.kill_all_processes", "ending a local cluste
 WORDS = PrivateName(
     "ray._private.worker", "print_to_stdstream", "keeping standard output for results"
 )
+TUNE_STATE = PrivateName(
+    "ray.tune.execution.tune_controller", "TuneController.checkpoint",
+    "leaving out a state of Tune that nobody reads",
+)  # fmt: skip
 CONFIG = PrivateName("ray._raylet", "Config", "connecting to a cluster with new settings")
 PROVIDERS = PrivateName(
     f"{_LAUNCHER}.providers", "_DEFAULT_CONFIGS", "the providers that Ray knows"
@@ -144,6 +148,7 @@ SWEEP = (
     GROUP_OWN_CONTEXT, GROUP_LOGS, GROUP_END, CLEANER, DATASETS, STATES, RUN_CONTROLLER,
     DEFAULT_CALLBACKS, NODE_REQUESTS, REPEATED_REQUESTS, ENDED_REQUESTS, TRIAL_ENVIRONMENT,
     PROGRESS, NOTEBOOK, CONFIG, REACHABLE, SYNCHRONISER, END_SYNCHRONISER, WORDS,
+    TUNE_STATE,
 )  # fmt: skip
 """What a sweep uses."""
 
@@ -244,6 +249,25 @@ def words_to(hear: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         setattr(owner, WORDS.name, given)
+
+
+@contextmanager
+def without_tune_state() -> Iterator[None]:
+    """In the block, Tune does not write its own state.
+
+    Nothing reads it: the studies are what a sweep is resumed from. It goes to the disk of temporary
+    files, and a search would end where that is full.
+    """
+    owner: Any = importlib.import_module(TUNE_STATE.module)
+    *classes, name = TUNE_STATE.name.split(".")
+    for part in classes:
+        owner = getattr(owner, part)
+    given = TUNE_STATE.find()
+    setattr(owner, name, lambda controller, force=False, wait=False: None)
+    try:
+        yield
+    finally:
+        setattr(owner, name, given)
 
 
 def worker_setup() -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +33,10 @@ from raykd.sweep.arm_studies import ArmStudy, max_epochs, study_space
 from raykd.training.seeding import derive_seed
 from raykd.trial.tune_trainable import tune_trainable
 
-log = logging.getLogger(__name__)
-
 JOURNAL = "studies.journal"
 
 TRAINABLE_RESOURCES = {ray_private.HEAD: 0.0001}
 """Tune refuses trials that take nothing. They must not take CPUs: the slots hold them all."""
-
-SNAPSHOT = "Experiment state snapshotting failed"
-"""How Tune says that it could not write its own state."""
 
 
 def open_storage(run: Path, note: Callable[[str], None] = lambda message: None) -> JournalStorage:
@@ -226,35 +219,13 @@ def search(
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        with without_snapshots():
+        with ray_private.without_tune_state():
             _tuner(searcher, run, name).fit()
     except TuneError as exc:
         raise _cause(exc) from exc
     finally:
         over.set()
         watcher.join()
-
-
-@contextlib.contextmanager
-def without_snapshots() -> Iterator[None]:
-    """In the block, Tune does not say that its own state could not be written.
-
-    Nothing reads it: the studies are what a sweep is resumed from. Where the disk of temporary
-    files is full, Tune would print a traceback.
-    """
-    logger = logging.getLogger("ray.tune.tune")
-
-    def is_of_something_else(record: logging.LogRecord) -> bool:
-        if SNAPSHOT not in (message := record.getMessage()):
-            return True
-        log.debug("%s", message, exc_info=record.exc_info)
-        return False
-
-    logger.addFilter(is_of_something_else)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_of_something_else)
 
 
 class _NoReporter(tune.ProgressReporter):
