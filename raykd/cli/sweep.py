@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,6 +201,7 @@ def _run(
         command=shlex.join(["raykd", *sys.argv[1:]]),
         check=paths.check,
     )
+    is_new = paths.resume is None and paths.mirror is None
     where = _Where(output, f" {ALLOW}" if typed.allow_imports else "", paths.shown)
     try:
         with Signals(where.last_words), where.watchdog, open_console(output) as console:
@@ -213,6 +215,11 @@ def _run(
     except KeyboardInterrupt:
         where.tell()  # where it came so late that the sweep itself was done
         raise
+    except Exception as exc:
+        if where.is_empty:
+            # Refused: no node can hold what a trial requests, and none could the next time.
+            where.forget() if is_new and isinstance(exc, SpecError) else where.tell()
+        raise
     finally:
         if where.report and not output.is_json:
             show_end(where.run, where.report, output, paths.shown(where.run))
@@ -225,6 +232,7 @@ class _Where:
     Attributes:
         run: The run folder, empty before it is made.
         report: The report, empty before it is written.
+        is_empty: Whether there is nothing yet to continue from.
         watchdog: Says it when this process cannot.
     """
 
@@ -233,6 +241,7 @@ class _Where:
 
         self.run = ""
         self.report = ""
+        self.is_empty = True
         self.watchdog = Watchdog()
         self._output = output
         self._options = options
@@ -248,11 +257,18 @@ class _Where:
                 "raykd ended without a word: it was killed, or memory ran out (dmesg says so), or "
                 f"Ray ended it as its own processes were killed; {self._to_continue()}"
             )
-        elif kind == "sweep_finished" and event["status"] != "done":
+        elif kind.startswith(("teacher_", "trial_")):
+            self.is_empty = False
+        elif kind == "sweep_finished" and event["status"] != "done" and not self.is_empty:
             # Before Ray is left, which takes a while.
             self.tell()
         elif kind == "report_written":
             self.report = event["report"]
+
+    def forget(self) -> None:
+        """Delete the run folder: the same request would be refused again."""
+        shutil.rmtree(self.run, ignore_errors=True)
+        self.run = ""
 
     def tell(self) -> None:
         """Say how to continue, once."""

@@ -428,6 +428,33 @@ def test_both_signals_are_an_interruption_with_an_exit_code_of_their_own(
     assert main(["sweep", str(file)]) == code
 
 
+@pytest.mark.parametrize(
+    ("error", "begun", "stays"),
+    [(SpecError, False, False), (SpecError, True, True), (SetupError, False, True)],
+)
+def test_a_sweep_that_is_refused_leaves_no_run_folder(
+    error, begun, stays, monkeypatch, tmp_path, capsys
+):
+    run = tmp_path / "run"
+
+    def refused(spec, source, options, listener):
+        run.mkdir()
+        of_all = {"time": 0.0, "folder": str(run), "name": "tiny", "tasks": [], "arms": []}
+        listener({"event": "sweep_started", "trials": 1, **of_all})
+        if begun:
+            listener({"event": "teacher_ready", "task": "t", "cached": True, **of_all})
+        end = {"status": "failed", "seconds": 1.0, "error": "too large"}
+        listener({"event": "sweep_finished", **of_all, **end})
+        raise error("too large", hint="lower it")
+
+    monkeypatch.setattr("raykd.sweep.run.run_sweep", refused)
+    file = tmp_path / "tiny.yaml"
+    file.write_text(to_yaml(spec()))
+    assert main(["sweep", str(file), "--format", "json"]) == error.exit_code
+    assert run.exists() == stays
+    assert (f"continue with: raykd sweep --resume {run}" in capsys.readouterr().err) == stays
+
+
 HELD = """
 import os, signal, subprocess, sys, time
 from raykd.cli.signals import Signals
