@@ -96,17 +96,35 @@ def run() -> NoReturn:
 
     def end() -> None:
         if "ray" in sys.modules:
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
-                    stream.flush()
-            os._exit(code)
+            os._exit(_flushed(code))
 
     atexit.register(end)  # the first to be registered is the last to be called
-    code = main()
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = 130
+    except SystemExit as exc:  # of somebody else's code
+        code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+        raise
     clusters = sys.modules.get("raykd.clusters.watched")
     if clusters is not None and clusters.abandoned.is_set():
         _end_now(code)
     sys.exit(code)
+
+
+def _flushed(code: int) -> int:
+    """Write what is not written yet; the exit code after that."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # as it is where it was closed before the start
+                stream.flush()
+        except (BrokenPipeError, ValueError):  # nobody reads it any more
+            pass
+        except OSError as exc:
+            with contextlib.suppress(Exception):
+                print(f"error: cannot write to {stream.name}: {exc.strerror}", file=sys.stderr)
+            code = code or 4
+    return code
 
 
 def _show(exc: BaseException, output: Output) -> int:
@@ -134,8 +152,7 @@ def _show(exc: BaseException, output: Output) -> int:
 
 def _end_now(code: int) -> NoReturn:
     """End the process: its threads wait for a Ray that is gone, and Python would wait for them."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    code = _flushed(code)
     delete_own_folders()
     os._exit(code)
 

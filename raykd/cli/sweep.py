@@ -257,7 +257,7 @@ class _Where:
                 "raykd ended without a word: it was killed, or memory ran out (dmesg says so), or "
                 f"Ray ended it as its own processes were killed; {self._to_continue()}"
             )
-        elif kind.startswith(("teacher_", "trial_")):
+        elif kind == "teacher_ready" or kind.startswith("trial_"):
             self.is_empty = False
         elif kind == "sweep_finished" and event["status"] != "done" and not self.is_empty:
             # Before Ray is left, which takes a while.

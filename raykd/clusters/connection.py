@@ -43,6 +43,8 @@ ANSWER_S = 2.0
 LEAVE_S = 10.0
 """Threads that call Ray have this long to end before it is left."""
 
+_LEAVING = f"{RAY_THREAD} leave"
+
 LOST_S = 3.0
 """Leaving Ray may take so long once the cluster is lost."""
 
@@ -72,14 +74,20 @@ class Connection:
             raise self._cluster.error()
 
     @contextmanager
-    def unneeded(self) -> Iterator[None]:
-        """A block that needs no cluster: the loss of it interrupts nothing."""
+    def unneeded(self, *, is_over: bool = False) -> Iterator[None]:
+        """A block that needs no cluster: the loss of it interrupts nothing.
+
+        Args:
+            is_over: Whether nothing after the block needs it either, if the block succeeds.
+        """
         cluster = self._cluster
         before = cluster is not None and cluster.interrupts
         if cluster is not None:
             cluster.interrupts = False
         try:
             yield
+            if cluster is not None:
+                cluster.is_over = is_over
         finally:
             if cluster is not None:
                 cluster.interrupts = before
@@ -98,6 +106,11 @@ def connected(address: str | None) -> Iterator[Connection]:
             the job asks for.
     """
     RAY.require(SWEEP)
+    if _is_leaving():
+        raise ClusterLost(
+            "an earlier cluster of this process was lost, and Ray has not left it yet",
+            hint="start again in another process: Ray would mix up both",
+        )
     environment = RayEnvironment(local=address is None)
     try:
         if ray.is_initialized():
@@ -131,10 +144,11 @@ def _local_cluster() -> Iterator[Connection]:
         with _loss([cluster]), _connection(cluster.address(), lambda: cluster) as connection:
             yield connection
     except Exception:
-        cluster.keep_logs()
+        if not cluster.is_over:
+            cluster.keep_logs()
         raise
     finally:
-        if ray.is_initialized():
+        if ray.is_initialized() or _is_leaving():
             cluster.stay()
         else:
             cluster.end()
@@ -154,7 +168,7 @@ def _given_cluster(address: str) -> Iterator[Connection]:
             yield connection
     finally:
         for cluster in clusters:
-            if ray.is_initialized():
+            if ray.is_initialized() or _is_leaving():
                 cluster.stay()
             else:
                 cluster.leave()
@@ -272,13 +286,15 @@ def _disconnect(connection: Connection) -> None:
     Then everything stays until the process ends. So it does where the cluster is lost while it is
     left: Ray would wait for it for a minute, and then end the process.
     """
-    _wait_for_threads(connection, LEAVE_S, 0.0)
-    if not _calls_ray():
-        threading.Thread(target=_shut_down, daemon=True, name=f"{RAY_THREAD} leave").start()
-        _wait_for_threads(connection, math.inf, LOST_S)
-    if _calls_ray():
-        watched.abandoned.set()
-        atexit.unregister(ray.shutdown)
+    try:
+        _wait_for_threads(connection, LEAVE_S, 0.0)
+        if not _calls_ray():
+            threading.Thread(target=_shut_down, daemon=True, name=_LEAVING).start()
+            _wait_for_threads(connection, math.inf, LOST_S)
+    finally:  # an interruption leaves the thread where it is
+        if _calls_ray():
+            watched.abandoned.set()
+            atexit.unregister(ray.shutdown)
 
 
 def _shut_down() -> None:
@@ -302,6 +318,10 @@ def _wait_for_threads(connection: Connection, patience_s: float, lost_s: float) 
             until = min(until, time.monotonic() + lost_s)
             lost_s = math.inf
         time.sleep(0.05)
+
+
+def _is_leaving() -> bool:
+    return any(thread.name == _LEAVING for thread in threading.enumerate())
 
 
 def _calls_ray() -> bool:

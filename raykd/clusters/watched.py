@@ -19,11 +19,13 @@ class WatchedCluster(ABC):
     Attributes:
         lost: What of it has ended by itself; empty while all is well.
         interrupts: Whether a main thread that waits for it is interrupted then.
+        is_over: Whether what it was used for is done, so that its loss is no fault to look into.
     """
 
     def __init__(self) -> None:
         self.lost = ""
         self.interrupts = False
+        self.is_over = False
         self._noticed = False
 
     def notice(self) -> bool:

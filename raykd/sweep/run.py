@@ -23,6 +23,7 @@ from raykd.sweep.disk_need import disk_need, look_for_room
 from raykd.sweep.driver import Driver
 from raykd.sweep.input_hashes import hash_inputs
 from raykd.sweep.loggers import Loggers, check_loggers
+from raykd.sweep.trial_states import drop_ended
 from raykd.task_setup.endpoint_teacher import with_answers
 from raykd.task_setup.named_teachers import set_up_all
 from raykd.task_setup.set_up import TaskSetup, setup_notes
@@ -101,7 +102,7 @@ def run_sweep(spec: SweepSpec, source: str, options: SweepOptions, listener: Lis
                     options.check()
 
                 def conclude(error: BaseException | None) -> None:
-                    with connection.unneeded():
+                    with connection.unneeded(is_over=error is None):
                         conclusion.write(error)
 
                 Driver(
@@ -141,6 +142,7 @@ def _resume(
     changed = input_hashes.changed_inputs(before, inputs)
     if not options.allow_changes:
         input_hashes.refuse_changed_inputs(changed, str(run))
+    drop_ended(run)
     versions = input_hashes.changed_versions(
         run_folder.last_environment(run), run_folder.environment("", "")
     )
@@ -198,6 +200,7 @@ class Conclusion:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
         self.write(error)
+        drop_ended(self._run)
         # Ray's own, which nothing reads; what still ran until now may have written there.
         shutil.rmtree(self._run / "ray", ignore_errors=True)
 
@@ -220,8 +223,7 @@ class Conclusion:
         if self._written:
             return
         self._written = True
-        self._done = error is None
-        status = "done" if self._done else "failed"
+        status = "done" if error is None else "failed"
         if isinstance(error, KeyboardInterrupt):
             status = "interrupted"
         why = f"{error}" if status == "failed" else ""
@@ -237,10 +239,12 @@ class Conclusion:
             finally:
                 self._loggers.finish(self._log, status, result)
             if not trials:
+                self._done = status == "done"
                 return  # nothing to report, and an earlier report of this search space stays
             if self._spec.loggers:  # which says what they were not sent
                 report = _write_report(self._spec, self._run)
             self._log.emit("report_written", report=str(report), run=str(self._run))
+            self._done = status == "done"
         except (SetupError, OSError):
             # A full disk ends a sweep and then cannot hold its report: the first error is raised.
             if status != "failed":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import math
 import os
 import threading
@@ -19,6 +18,7 @@ from raykd.results.row_outcomes import write_row_outcomes
 from raykd.results.serialization import from_dict, to_dict
 from raykd.search.arms import ArmsRecorder
 from raykd.sweep.arm_studies import ArmStudy
+from raykd.sweep.trial_states import drop_states
 from raykd.task_setup.train_checks import batch_wide
 from raykd.training.settings import AUTO
 from raykd.trial.coordinator import answer
@@ -235,8 +235,7 @@ class TrialRecorder:
         once more, it goes the same way from there as from the beginning.
         """
         try:
-            for file in path.parent.glob(f"{glob.escape(path.stem)}.*"):
-                file.unlink(missing_ok=True)
+            drop_states(path.parent, [path.stem])
         except OSError as exc:
             if not self._keeps_states:
                 message = (

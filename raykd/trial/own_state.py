@@ -41,7 +41,7 @@ def with_own_state(
             saved = path.parent.glob(f"{glob.escape(path.stem)}*{path.suffix}")
             newest = max(saved, key=lambda file: file.stat().st_mtime, default=own)
             os.replace(newest, own)
-        except FileNotFoundError:  # there is none; its owner has just finished, or saves again
+        except FileNotFoundError:  # there is none, or its owner saves again
             pass
         except OSError as exc:  # a disk that is full or read-only; a state is not a result
             note(f"its saved state cannot be taken over: {reason(exc)}; it is trained without it")

@@ -27,7 +27,8 @@ from raykd.sweep import input_hashes, run_folder
 from raykd.sweep.loggers import Loggers
 from raykd.sweep.run import Conclusion, SweepOptions, run_sweep
 from raykd.task_setup.set_up import set_up_task
-from tests.synthetic_run import Builder
+from tests.synthetic_run import Builder, write_run
+from tests.synthetic_run import spec as search_space
 from tests.unit.sweep.specs import TASK, spec
 
 OWN = """
@@ -394,6 +395,19 @@ def test_the_end_is_written_once(tmp_path):
     ends = [e for e in read_events(run / "events.jsonl")[0] if e["event"] == "sweep_finished"]
     assert [e["status"] for e in ends] == ["interrupted"]
     assert not (run / "ray").exists()
+
+
+def test_states_of_trials_whose_end_is_on_record_go_with_the_next_end(tmp_path):
+    builder = write_run(tmp_path / "run", search_space("two", trials=2))
+    state, log = builder.folder / "state", EventLog(builder.folder / "events.jsonl", print)
+    state.mkdir(exist_ok=True)
+    ended = [t.trial_id for t in load_results(builder.folder).trials]
+    names = [f"{ended[0]}.0000abcd.bf16.1", f"{ended[1]}.0000abcd.2", f"{ended[0]}9.0000abcd.1"]
+    for name in names:
+        (state / f"{name}.safetensors").write_bytes(b"state")
+    with Conclusion(spec(), builder.folder, log, Loggers(spec(), builder.folder)) as conclusion:
+        conclusion.write(KeyboardInterrupt())
+    assert [path.stem for path in state.iterdir()] == names[2:]  # of one that has not ended
 
 
 @pytest.mark.parametrize("done", [True, False])

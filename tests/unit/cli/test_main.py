@@ -284,3 +284,51 @@ def test_a_lost_cluster_ends_the_process_although_threads_still_wait_for_it():
     assert done.returncode == 4
     assert "the cluster is lost" in done.stderr
     assert "continue" in done.stderr
+
+
+ENDS = """
+import atexit, sys, types
+sys.modules["ray"] = types.ModuleType("ray")
+from raykd.cli import main
+def command():
+    atexit.register(print, "late")
+    {body}
+main.main = command
+main.run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [("return 0", 0), ("return 3", 3), ("sys.exit(7)", 7), ("raise KeyboardInterrupt", 130)],
+)
+def test_the_process_ends_with_the_code_of_its_command_and_writes_everything(body, code):
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS.format(body=f"print('said'); {body}")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (code, ["said", "late"], "")
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "message"),
+    [(">/dev/full", 4, "error: cannot write to <stdout>: No space left on device\n"),
+     (">&-", 0, ""), ("| true", 0, "")],
+)  # fmt: skip
+def test_output_that_cannot_be_written_at_the_end(redirected, code, message, tmp_path):
+    script = tmp_path / "ends.py"
+    script.write_text(ENDS.format(body="print('said'); return 0").replace(', "late"', ""))
+    command = f"set -o pipefail; {sys.executable} {script} {redirected}"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (code, message)
+
+
+def test_a_cluster_that_could_not_be_left_is_not_waited_for():
+    body = "from raykd.clusters import watched; watched.abandoned.set(); print('said'); return 4"
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS.format(body=body)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (4, "said\n", "")

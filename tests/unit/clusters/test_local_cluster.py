@@ -78,6 +78,7 @@ class Cluster:
     """What a connection asks of a local cluster."""
 
     lost = ""
+    is_over = False
     logs = Path("/tmp/ray/session_1/logs")
 
     def __init__(self, monkeypatch):
@@ -140,6 +141,7 @@ def test_a_cluster_that_is_lost_while_it_is_left_is_not_waited_for(monkeypatch):
     over = threading.Event()
 
     def shutdown():
+        ray.here = False  # as Ray says, before it waits
         cluster.lost = "the GCS"
         over.wait()
 
@@ -147,7 +149,28 @@ def test_a_cluster_that_is_lost_while_it_is_left_is_not_waited_for(monkeypatch):
     with connected(None):
         pass
     assert watched.abandoned.is_set()
-    assert ray.here
+    assert cluster.calls == ["stay"]
+    with pytest.raises(ClusterLost, match="Ray has not left it yet"), connected(None):
+        pass
+    over.set()
+
+
+def test_an_interruption_while_ray_is_left_leaves_the_rest_to_the_end(monkeypatch):
+    ray = Ray(monkeypatch)
+    cluster = Cluster(monkeypatch)
+    monkeypatch.setattr(connection.atexit, "unregister", lambda function: None)
+    monkeypatch.setattr(watched, "abandoned", threading.Event())
+    over = threading.Event()
+
+    def shutdown():
+        ray.here = False
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        over.wait()
+
+    monkeypatch.setattr(connection.ray, "shutdown", shutdown)
+    with pytest.raises(KeyboardInterrupt), connected(None):
+        pass
+    assert watched.abandoned.is_set()
     assert cluster.calls == ["stay"]
     over.set()
 

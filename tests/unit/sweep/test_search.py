@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from optuna.storages import JournalStorage
+from ray.tune import ExperimentAnalysis
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
@@ -35,10 +36,13 @@ def test_statistics_that_nobody_reads_are_dropped():
 
 
 class NoDisk:
-    """What is asked of Tune's own controller where nothing can be written."""
+    """What is asked of Tune's own controller where no temporary file can be written."""
 
-    def __init__(self):
+    experiment_state_file_name = "experiment_state-2026.json"
+
+    def __init__(self, folder):
         self._checkpoint_manager = self
+        self.experiment_path = str(folder / "search")
 
     def save_to_dir(self):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -47,12 +51,17 @@ class NoDisk:
         save_fn()
 
 
-def test_a_state_of_tune_that_cannot_be_written_ends_no_search():
+def test_a_state_of_tune_that_cannot_be_written_ends_no_search(tmp_path):
+    controller = NoDisk(tmp_path)
     with without_tune_state():
-        TuneController.checkpoint(NoDisk())
-        TuneController.checkpoint(NoDisk(), force=True, wait=True)
+        TuneController.checkpoint(controller)
+        TuneController.checkpoint(controller, force=True, wait=True)
+    assert ExperimentAnalysis(controller.experiment_path).trials == []  # as Tune does at the end
+    (tmp_path / "file").write_text("")
+    with without_tune_state():
+        TuneController.checkpoint(NoDisk(tmp_path / "file"))
     with pytest.raises(OSError, match="No space left"):
-        TuneController.checkpoint(NoDisk())
+        TuneController.checkpoint(controller)
 
 
 def lags(**changes: object) -> list[int | None]:
