@@ -8,7 +8,8 @@ looked for before it is used.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -40,8 +41,30 @@ class PrivateName:
             ImportError: The library has no such module.
             AttributeError: The module has nothing of that name.
         """
+        return self._below(self.name.split("."))
+
+    @contextmanager
+    def replaced(self, value: Any) -> Iterator[None]:
+        """In the block, something else is in the place of the part.
+
+        Args:
+            value: What.
+
+        Raises:
+            ImportError: The library has no such module.
+            AttributeError: The module has nothing of that name.
+        """
+        *path, name = self.name.split(".")
+        owner, given = self._below(path), self.find()
+        setattr(owner, name, value)
+        try:
+            yield
+        finally:
+            setattr(owner, name, given)
+
+    def _below(self, path: Iterable[str]) -> Any:
         value: Any = importlib.import_module(self.module)
-        for name in self.name.split("."):
+        for name in path:
             value = getattr(value, name)
         return value
 

@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -227,13 +227,8 @@ def on_loopback() -> Iterator[None]:
         SetupError: This version of Ray lacks a part of `SWEEP`.
     """
     RAY.require(SWEEP)
-    owner = importlib.import_module(REACHABLE.module)
-    given = REACHABLE.find()
-    setattr(owner, REACHABLE.name, False)
-    try:
+    with REACHABLE.replaced(False):
         yield
-    finally:
-        setattr(owner, REACHABLE.name, given)
 
 
 @contextmanager
@@ -242,42 +237,8 @@ def words_to(hear: Callable[[str], None]) -> Iterator[None]:
 
     It would stand on standard output, among results, and say what raykd says itself.
     """
-    owner = importlib.import_module(WORDS.module)
-    given = WORDS.find()
-    setattr(owner, WORDS.name, lambda data, **how: hear("\n".join(data["lines"])))
-    try:
+    with WORDS.replaced(lambda data, **how: hear("\n".join(data["lines"]))):
         yield
-    finally:
-        setattr(owner, WORDS.name, given)
-
-
-def _write_empty_state(controller: Any, force: bool = False, wait: bool = False) -> None:
-    """Write an empty state of a search where Tune looks for one, once."""
-    file = Path(controller.experiment_path, controller.experiment_state_file_name)
-    if not file.exists():
-        with suppress(OSError):  # the run folder cannot be written: that is noticed elsewhere
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text('{"trial_data": []}', encoding="utf-8")
-
-
-@contextmanager
-def without_tune_state() -> Iterator[None]:
-    """In the block, the state that Tune writes of a search is an empty one.
-
-    Nothing reads it: the studies are what a sweep is resumed from. Tune looks for its file at the
-    end, but writes it to the disk of temporary files first, and a search would end where that is
-    full.
-    """
-    owner: Any = importlib.import_module(TUNE_STATE.module)
-    *classes, name = TUNE_STATE.name.split(".")
-    for part in classes:
-        owner = getattr(owner, part)
-    given = TUNE_STATE.find()
-    setattr(owner, name, _write_empty_state)
-    try:
-        yield
-    finally:
-        setattr(owner, name, given)
 
 
 def worker_setup() -> str:

@@ -16,6 +16,7 @@ from ray.tune import TuneError
 
 from raykd import params, ray_private, registry
 from raykd.errors import RaykdError
+from raykd.ray_private.tune_state import without_tune_state
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.records import Status, SweepResult, TrialResult
 from raykd.search.arms import FOLLOWERS, Arm, ArmsScheduler, ArmsSearch
@@ -219,7 +220,7 @@ def search(
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        with ray_private.without_tune_state():
+        with without_tune_state():
             _tuner(searcher, run, name).fit()
     except TuneError as exc:
         raise _cause(exc) from exc

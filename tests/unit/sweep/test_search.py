@@ -11,7 +11,8 @@ from ray.tune import ExperimentAnalysis
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
-from raykd.ray_private import silent_progress, without_tune_state
+from raykd.ray_private import silent_progress
+from raykd.ray_private.tune_state import without_tune_state
 from raykd.results.store import load_results
 from raykd.search.lag import lag_for
 from raykd.spec.schema import SweepSpec
