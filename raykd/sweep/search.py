@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -220,13 +222,32 @@ def search(
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        with without_tune_state():
+        with without_tune_state(), our_errors_once():
             _tuner(searcher, run, name).fit()
     except TuneError as exc:
         raise _cause(exc) from exc
     finally:
         over.set()
         watcher.join()
+
+
+@contextlib.contextmanager
+def our_errors_once() -> Iterator[None]:
+    """In the block, Tune does not print the traceback of an error of raykd: it is raised, too.
+
+    Such an error is that the log of the run cannot be written any more, as its disk is full.
+    """
+    logger = logging.getLogger("ray.tune.execution.tune_controller")
+
+    def is_of_something_else(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return error is None or not isinstance(_cause(error), RaykdError)
+
+    logger.addFilter(is_of_something_else)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_of_something_else)
 
 
 class _NoReporter(tune.ProgressReporter):
