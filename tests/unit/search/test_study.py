@@ -240,14 +240,14 @@ def test_the_searcher_keeps_no_state_of_its_own(tmp_path):
 
 def test_other_programs_see_what_an_objective_and_a_study_are(tmp_path):
     named = dataclasses.replace(
-        space(), metrics=("accuracy, validation split",), about={"method": "kd", "run": "a-1"}
+        space(), metrics=("accuracy, validation split",), about={"method": "kd", "run": "toy-1"}
     )
     for _ in range(2):
         made = StudySearch(named, storage(tmp_path), lambda seed: optuna.samplers.RandomSampler())
     assert made.study.metric_names == ["accuracy, validation split"]
     assert (tmp_path / "studies.journal").read_text().count("validation split") == 1
-    assert made.study.user_attrs == {"lag": 0, "method": "kd", "run": "a-1"}
-    assert (tmp_path / "studies.journal").read_text().count("a-1") == 1
+    assert made.study.user_attrs == {"lag": 0, "method": "kd", "run": "toy-1"}
+    assert (tmp_path / "studies.journal").read_text().count("toy-1") == 1
 
 
 def test_a_trial_that_continues_is_judged_as_it_was_at_the_same_epoch(tmp_path):
