@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.start_up [PAIRS]`` (3 unless given). Each pair is ``raykd sweep`` with
 the teacher in the cache, ended at the first step of a trial, and one process that imports torch,
-transformers and Ray. Next to it, a process imports what one that trains really needs of them, with
-the code of a model: less than that no start can take. CPU seconds are those of all processes of the
+transformers and Ray. Next to it, a process imports what raykd's processes that train import, with
+the code of a model: a start of raykd takes at least as long. CPU seconds are those of all processes of the
 sweep, of Ray's, too; a table has them by process. Compiled modules are read from disk, as in any
 installation.
 """
@@ -132,7 +132,7 @@ def main() -> None:
     of_cpu = statistics.median(cpu.total() / least for _, cpu, _, least, _ in actual)
     bound = statistics.median(needed / least for _, _, least, _, needed in actual)
     print(f"ratio start / imports: {ratio:.2f} (goal <= {GOAL:g}); of CPU seconds {of_cpu:.2f}")
-    print(f"ratio imports of a process that trains / imports: {bound:.2f}, below which no start is")
+    print(f"ratio imports of a process that trains / imports: {bound:.2f}")
 
 
 if __name__ == "__main__":
