@@ -3,9 +3,9 @@
 ``python -m tests.benchmarks.start_up [PAIRS]`` (3 unless given). Each pair is ``raykd sweep`` with
 the teacher in the cache, ended at the first step of a trial, and one process that imports torch,
 transformers and Ray. Next to it, a process imports what raykd's processes that train import, with
-the code of a model: a start of raykd takes at least as long. CPU seconds are those of all processes of the
-sweep, of Ray's, too; a table has them by process. Compiled modules are read from disk, as in any
-installation.
+the code of a model: a start of raykd takes at least as long. CPU seconds are those of all processes
+of the sweep, of Ray's, too; a table has them by process. Compiled modules are read from disk, as in
+any installation.
 """
 
 from __future__ import annotations
