@@ -29,7 +29,8 @@ def softened(values: Tensor, temperature: float) -> Tensor:
     """
     if temperature > WARM:
         values = values.double()
-    return working(values) / temperature
+    values = working(values)
+    return values if temperature == 1 else values / temperature
 
 
 def full_precision(values: Tensor) -> AbstractContextManager[object]:
