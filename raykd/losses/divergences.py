@@ -9,14 +9,12 @@ Axes: M scored token, V vocabulary.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.losses.precision import softened, working_dtype
+from raykd.losses import closed_forms
+from raykd.losses.precision import working_dtype
 from raykd.losses.shapes import check_same_shape
 
 
@@ -40,8 +38,7 @@ def forward_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) ->
     References:
         Gu et al., "MiniLLM", 2023. https://arxiv.org/abs/2306.08543
     """
-    log_q, log_p = _logs(student, teacher, temperature)
-    return _expected(log_p, log_p - log_q, log_q)
+    return _nats(student, teacher, closed_forms.forward_kl, temperature)
 
 
 def reverse_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -49,8 +46,7 @@ def reverse_kl(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) ->
 
     Arguments, result and errors are those of `forward_kl`.
     """
-    log_q, log_p = _logs(student, teacher, temperature)
-    return _expected(log_q, log_q - log_p, log_q)
+    return _nats(student, teacher, closed_forms.reverse_kl, temperature)
 
 
 def jensen_shannon(
@@ -77,15 +73,7 @@ def jensen_shannon(
         Agarwal et al., "On-Policy Distillation of Language Models", 2023.
         https://arxiv.org/abs/2306.13649
     """
-    if beta == 0:
-        return forward_kl(student, teacher, temperature=temperature)
-    if beta == 1:
-        return reverse_kl(student, teacher, temperature=temperature)
-    log_q, log_p = _logs(student, teacher, temperature)
-    log_m = _mixed(log_p, log_q, beta)
-    of_teacher = _expected(log_p, log_p - log_m, log_q)
-    of_student = _expected(log_q, log_q - log_m, log_q)
-    return beta * of_teacher + (1 - beta) * of_student
+    return _nats(student, teacher, closed_forms.jensen_shannon(beta), temperature)
 
 
 def skew_forward_kl(
@@ -105,8 +93,7 @@ def skew_forward_kl(
     References:
         Ko et al., "DistiLLM", 2024. https://arxiv.org/abs/2402.03898
     """
-    log_q, log_p = _logs(student, teacher, temperature)
-    return _expected(log_p, log_p - _mixed(log_p, log_q, lam), log_q)
+    return _nats(student, teacher, closed_forms.skew_forward_kl(lam), temperature)
 
 
 def skew_reverse_kl(
@@ -116,8 +103,7 @@ def skew_reverse_kl(
 
     Arguments, result and errors are those of `skew_forward_kl`; `lam` is the share of the student.
     """
-    log_q, log_p = _logs(student, teacher, temperature)
-    return _expected(log_q, log_q - _mixed(log_q, log_p, lam), log_q)
+    return _nats(student, teacher, closed_forms.skew_reverse_kl(lam), temperature)
 
 
 def total_variation(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -125,9 +111,7 @@ def total_variation(student: Tensor, teacher: Tensor, *, temperature: float = 1.
 
     Arguments, result and errors are those of `forward_kl`.
     """
-    log_q, log_p = _logs(student, teacher, temperature)
-    differences = (log_p.exp() - log_q.exp()).abs()
-    return 0.5 * differences.masked_fill(log_q.isneginf(), 0.0).sum(dim=-1)
+    return _nats(student, teacher, closed_forms.total_variation, temperature)
 
 
 def divergence(
@@ -148,35 +132,54 @@ def divergence(
     Raises:
         KeyError: There is no divergence of this name.
     """
-    heat = temperature
-    made: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-        "forward_kl": lambda s, t: forward_kl(s, t, temperature=heat),
-        "reverse_kl": lambda s, t: reverse_kl(s, t, temperature=heat),
-        "jsd": lambda s, t: jensen_shannon(s, t, beta=beta, temperature=heat),
-        "skew_forward_kl": lambda s, t: skew_forward_kl(s, t, lam=lam, temperature=heat),
-        "skew_reverse_kl": lambda s, t: skew_reverse_kl(s, t, lam=lam, temperature=heat),
-        "total_variation": lambda s, t: total_variation(s, t, temperature=heat),
+    measure = _measure(kind, beta, lam)
+    return lambda s, t: _nats(s, t, measure, temperature).to(working_dtype(s))
+
+
+def divergence_and_nll(
+    kind: str, *, beta: float = 0.5, lam: float = 0.1, temperature: float = 1.0
+) -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """The same with the negative log-likelihood of labels, for the passes of the divergence alone.
+
+    Args:
+        kind: See `divergence`; so for `beta` and `lam`.
+        beta: For ``jsd``.
+        lam: For the skewed ones.
+        temperature: Softens both, and the likelihood.
+
+    Returns:
+        A function of student and teacher logits, both ``[..., V]``, and labels, int64 ``[...]``. It
+        gives the divergence and the negative log-likelihood of every row, ``[...]`` each.
+
+    Raises:
+        KeyError: There is no divergence of this name.
+    """
+    measure = _measure(kind, beta, lam)
+
+    def measured(student: Tensor, teacher: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        check_same_shape(student=student, teacher=teacher)
+        rows, of_labels = closed_forms.nats_and_nll(student, teacher, labels, measure, temperature)
+        return rows.to(working_dtype(student)), of_labels.to(working_dtype(student))
+
+    return measured
+
+
+def _measure(kind: str, beta: float, lam: float) -> closed_forms.Measure:
+    """The closed form of a divergence by its name."""
+    made: dict[str, Callable[[], closed_forms.Measure]] = {
+        "forward_kl": lambda: closed_forms.forward_kl,
+        "reverse_kl": lambda: closed_forms.reverse_kl,
+        "jsd": lambda: closed_forms.jensen_shannon(beta),
+        "skew_forward_kl": lambda: closed_forms.skew_forward_kl(lam),
+        "skew_reverse_kl": lambda: closed_forms.skew_reverse_kl(lam),
+        "total_variation": lambda: closed_forms.total_variation,
     }
-    measure = made[kind]
-    return lambda s, t: measure(s, t).to(working_dtype(s))
+    return made[kind]()
 
 
-def _logs(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of student and teacher."""
+def _nats(
+    student: Tensor, teacher: Tensor, measure: closed_forms.Measure, temperature: float
+) -> Tensor:
+    """Nats per row, ``[...]``."""
     check_same_shape(student=student, teacher=teacher)
-    log_q = F.log_softmax(softened(student, temperature), dim=-1)
-    log_p = F.log_softmax(softened(teacher.detach(), temperature), dim=-1)
-    return log_q, log_p
-
-
-def _mixed(log_a: Tensor, log_b: Tensor, share: float) -> Tensor:
-    """Logarithm of ``share * a + (1 - share) * b``."""
-    if share == 0:
-        return log_b
-    return torch.logaddexp(log_a + math.log(share), log_b + math.log1p(-share))
-
-
-def _expected(log_weights: Tensor, values: Tensor, log_q: Tensor) -> Tensor:
-    """Mean of values under a distribution, without tokens that the student cannot give."""
-    # Left out before the product: 0 times infinity has no gradient.
-    return (log_weights.exp() * values.masked_fill(log_q.isneginf(), 0.0)).sum(dim=-1)
+    return closed_forms.nats(student, teacher, measure, temperature)
