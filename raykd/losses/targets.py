@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raykd.losses.divergences import divergence
+from raykd.losses.closed_forms import nll
+from raykd.losses.divergences import divergence, divergence_and_nll
 from raykd.losses.precision import working
 from raykd.losses.top_k import top_k_divergence
 from raykd.losses.vocabulary import LazyLogits
@@ -41,9 +42,19 @@ class Divergence:
         value = divergence(
             self.kind, beta=self.beta, lam=self.lam, temperature=self.temperature
         )(student, teacher)  # fmt: skip
+        return value / self._divisor()
+
+    def with_nll(self, student: Tensor, teacher: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and the negative log-likelihood of labels int64 ``[...]``, softened as well."""
+        value, of_labels = divergence_and_nll(
+            self.kind, beta=self.beta, lam=self.lam, temperature=self.temperature
+        )(student, teacher, labels)  # fmt: skip
+        return value / self._divisor(), of_labels
+
+    def _divisor(self) -> float:
         if self.kind == "jsd" and self.normalised and 0 < self.beta < 1:
-            return value / (self.beta * (1 - self.beta))
-        return value
+            return self.beta * (1 - self.beta)
+        return 1.0
 
 
 class TeacherTarget(ABC):
@@ -61,6 +72,19 @@ class TeacherTarget(ABC):
         Raises:
             NotImplementedError: The divergence needs more than is known.
         """
+
+    def distance_and_nll(
+        self, student: Tensor, at: slice, of: Divergence, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same, and the negative log-likelihood of labels at temperature 1, ``[m]`` each.
+
+        Args:
+            student: As in `distance`; so for `at` and `of`.
+            at: Place.
+            of: The divergence.
+            labels: Of the same tokens, int64 ``[m]``.
+        """
+        return self.distance(student, at, of), nll(student, labels)
 
     def cast(self, at_most: torch.dtype) -> TeacherTarget:
         """The same for many chunks; see `LazyLogits.cast`."""
@@ -87,12 +111,20 @@ class FullTeacherTarget(TeacherTarget):
 
     def distance(self, student: Tensor, at: slice, of: Divergence) -> Tensor:
         """Any divergence at any temperature."""
+        return of.of(*_shared(student, self._chunk(at)))
+
+    def distance_and_nll(
+        self, student: Tensor, at: slice, of: Divergence, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """From one softmax where both are of the same distribution."""
+        shared, teacher = _shared(student, self._chunk(at))
+        if of.temperature == 1 and shared.shape == student.shape:
+            return of.with_nll(shared, teacher, labels)
+        return of.of(shared, teacher), nll(student, labels)
+
+    def _chunk(self, at: slice) -> Tensor:
         with torch.no_grad():
-            teacher = (
-                self.logits.chunk(at) if isinstance(self.logits, LazyLogits) else self.logits[at]
-            )
-        width = min(student.shape[-1], teacher.shape[-1])
-        return of.of(student[..., :width], teacher[..., :width])
+            return self.logits.chunk(at) if isinstance(self.logits, LazyLogits) else self.logits[at]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +172,9 @@ class TopKTeacherTarget(TeacherTarget):
             raise NotImplementedError(f"top-k cannot serve {of.kind} at {of.temperature:g}")
         cut = student[..., : self.vocabulary]
         return top_k_divergence(cut, self.ids[at], self.log_probabilities[at])
+
+
+def _shared(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores of the token ids that both have."""
+    width = min(student.shape[-1], teacher.shape[-1])
+    return student[..., :width], teacher[..., :width]

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+from raykd.losses.closed_forms import nll
 from raykd.losses.precision import full_precision, working
 
 CHUNK_BYTES = {"cpu": 32 << 20, "cuda": 256 << 20}
@@ -196,7 +197,7 @@ def cross_entropy(scores: LazyLogits, labels: Tensor) -> Tensor:
     count = max(len(labels), 1)
 
     def terms(chunk: Tensor, at: slice) -> Tensor:
-        return F.cross_entropy(working(chunk), labels[at], reduction="sum")[None] / count
+        return nll(chunk, labels[at]).sum()[None] / count
 
     return summed(scores, terms)[0]
 

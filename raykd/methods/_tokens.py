@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from typing import Protocol, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.data.base import Batch
 from raykd.data.task_kinds import TEXT_KINDS
-from raykd.losses.precision import working
+from raykd.losses.closed_forms import nll
 from raykd.losses.targets import Divergence, TeacherTarget
 from raykd.losses.vocabulary import LazyLogits, summed
 from raykd.methods.base import LossTerms, Mean, Method, OutputSpec
@@ -92,13 +91,12 @@ def weighted(
     target = None if target is None else target.cast(scores.dtype)
 
     def terms(chunk: Tensor, at: slice) -> Tensor:
-        losses = []
-        if ratio < 1:
-            hard = F.cross_entropy(working(chunk), labels[at], reduction="sum")
-            losses.append((1 - ratio) / count * hard)
-        if target is not None and ratio > 0:
-            losses.append(ratio * size / count * target.distance(chunk, at, of).sum())
-        return torch.stack(losses)
+        if target is None or ratio == 0:
+            return (1 - ratio) / count * nll(chunk, labels[at]).sum()[None]
+        if ratio == 1:
+            return size / count * target.distance(chunk, at, of).sum()[None]
+        soft, hard = target.distance_and_nll(chunk, at, of, labels[at])
+        return torch.stack([(1 - ratio) / count * hard.sum(), ratio * size / count * soft.sum()])
 
     total, apart = summed(scores, terms)
     names = ["task"] * (ratio < 1) + ["distil"] * (ratio > 0)

@@ -20,7 +20,8 @@ from torch import Tensor
 from raykd.data.base import NO_LABEL, Batch
 from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses import policy
-from raykd.losses.divergences import reverse_kl
+from raykd.losses.closed_forms import nll
+from raykd.losses.divergences import divergence_and_nll
 from raykd.losses.precision import working
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import Count, Term
@@ -293,17 +294,21 @@ def policy_terms(
     teacher_logits = None if teacher_logits is None else teacher_logits.cast(scores.dtype)
     weight = taken.pick(rollout.weight)
     advantage, old = taken.pick(rollout.advantage), taken.pick(rollout.old)
+    reverse = divergence_and_nll("reverse_kl", temperature=p.temperature)
 
     def terms(chunk: Tensor, at: slice) -> Tensor:
-        heated = working(chunk) / p.temperature
-        new = -F.cross_entropy(heated, rollout.ids[at], reduction="none")
-        bound = policy.clipped_loss(new, old[at], advantage[at], weight[at], cliprange=p.cliprange)
-        losses = [bound.sum() / count]
-        if teacher_logits is not None:
+        ids, single_step = rollout.ids[at], []
+        if teacher_logits is None:
+            unlikely = nll(chunk, ids, temperature=p.temperature)
+        else:
             with torch.no_grad():
-                target = teacher_logits.chunk(at) / p.temperature
-            losses.append(reverse_kl(heated, target).sum() / count)
-        return torch.stack(losses)
+                target = teacher_logits.chunk(at)
+            apart, unlikely = reverse(chunk, target, ids)
+            single_step = [apart.sum() / count]
+        bound = policy.clipped_loss(
+            -unlikely, old[at], advantage[at], weight[at], cliprange=p.cliprange
+        )
+        return torch.stack([bound.sum() / count, *single_step])
 
     return summed(scores, terms)
 

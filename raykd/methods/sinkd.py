@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.data.base import Batch
 from raykd.data.task_kinds import CLASS_KINDS, TEXT_KINDS
+from raykd.losses.closed_forms import nll
 from raykd.losses.logits import soft_cross_entropy
 from raykd.losses.precision import working
 from raykd.losses.sinkhorn import sinkhorn_distance
@@ -225,8 +225,7 @@ class SinKD(Method[Params]):
         def likelihoods(chunk: Tensor, at: slice) -> Tensor:
             losses = []
             if alpha < 1:
-                hard = F.cross_entropy(working(chunk), labels[at], reduction="sum")
-                losses.append((1 - alpha) / count * hard)
+                losses.append((1 - alpha) / count * nll(chunk, labels[at]).sum())
             if alpha > 0:
                 student_logits, teacher_logits = same_width(chunk, at_tokens(teacher, numbers[at]))
                 soft = soft_cross_entropy(student_logits, teacher_logits, temperature=heat)

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.data.base import EXPLAIN, PLAIN, PREDICT, Batch
 from raykd.data.task_kinds import TEXT_KINDS
-from raykd.losses.precision import working
+from raykd.losses.closed_forms import nll
 from raykd.losses.targets import Divergence, TeacherTarget
 from raykd.losses.terms import Count
 from raykd.losses.vocabulary import LazyLogits, summed
@@ -106,10 +105,11 @@ class Half:
         target = None if self.target is None else self.target.cast(self.scores.dtype)
 
         def terms(chunk: Tensor, at: slice) -> Tensor:
-            hard = F.cross_entropy(working(chunk), self.labels[at], reduction="sum")
-            loss = (1 - self.share) * hard
-            if target is not None and self.share > 0:
-                loss = loss + self.share * target.distance(chunk, at, of).sum()
+            labels = self.labels[at]
+            if target is None or self.share == 0:
+                return weight * (1 - self.share) / count * nll(chunk, labels).sum()[None]
+            soft, hard = target.distance_and_nll(chunk, at, of, labels)
+            loss = (1 - self.share) * hard.sum() + self.share * soft.sum()
             return (weight / count * loss)[None]
 
         return Mean(summed(self.scores, terms)[0], count)
