@@ -80,7 +80,7 @@ def test_the_search_spaces_that_they_write_are_valid(tmp_path):
             for c in token_caches.CACHES
         ),
         *(
-            naive_sweep.space(task, student, 1, {"checkpoint": "teacher"}, tmp_path, 40)
+            naive_sweep.space(task, student, 1, {"checkpoint": "teacher"}, tmp_path, 40, 2)
             for task in naive_sweep.TASKS
             for student in naive_sweep.STUDENTS
         ),

@@ -188,9 +188,9 @@ LAYERS = {
         raykd={"__init__", "errors", "home_folder", "params", "registry", "ray_private",
                "data.base", "data.chance_level", "data.confusion", "data.notes", "data.row_roles",
                "data.unlabelled_files", "models",
-               "training.device", "training.seeding", "training.settings", "teachers", "trial",
-               "clusters", "loggers", "spec", "task_setup", "search", "results", "report",
-               "secrets", "waiting", "whole_file"},
+               "training.arithmetic", "training.device", "training.seeding", "training.settings",
+               "teachers", "trial", "clusters", "loggers", "spec", "task_setup", "search",
+               "results", "report", "secrets", "waiting", "whole_file"},
         packages={"optuna", "ray", "ray.tune"},
         # The names of the GPUs, for the record.
         later={"torch"},

@@ -40,7 +40,8 @@ from raykd.teachers.teacher_cache import (
     with_values,
 )
 from raykd.teachers.user_cache import open_cache, without_cache
-from raykd.training.device import DistributedContext, set_float32_products
+from raykd.training.arithmetic import CUBLAS_WORKSPACE, set_arithmetic
+from raykd.training.device import DistributedContext
 from raykd.trial.run import TrialConfig, TrialOutcome, run_trial
 
 
@@ -142,7 +143,8 @@ def _prepared(
     refusal: SetupError | None = None,
 ) -> tuple[TaskSetup, ServingPlan, PreparedTask, bool]:
     """The prepared task; a `refusal` is raised where anything has to be made."""
-    set_float32_products()
+    os.environ.setdefault(*CUBLAS_WORKSPACE)
+    set_arithmetic()
     setup = set_up_named(spec, task, name)
     for message, _ in setup_notes(setup, cache.folder):
         note(message)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from raykd.errors import SetupError
 from raykd.models.sharding import is_sharded
 from raykd.training.memory import OutOfMemory, ran_out
-from raykd.training.settings import COLLECTIVE_TIMEOUT_S, FLOAT32_PRODUCTS
+from raykd.training.settings import COLLECTIVE_TIMEOUT_S
 
 T = TypeVar("T")
 
@@ -47,12 +47,6 @@ time:
 
 FROZEN_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """Types of a frozen model's weights by ``teacher.precision``."""
-
-
-def set_float32_products() -> None:
-    """Let this process multiply float32 matrices as `FLOAT32_PRODUCTS` says, also on GPUs."""
-    torch.set_float32_matmul_precision(FLOAT32_PRODUCTS)
-    torch.backends.cudnn.allow_tf32 = FLOAT32_PRODUCTS != "highest"
 
 
 def choose_device() -> torch.device:

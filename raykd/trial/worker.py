@@ -26,7 +26,8 @@ from raykd.teachers.object_store import TeacherHandle
 from raykd.teachers.open_teacher import open_teacher
 from raykd.teachers.prepared_task import PreparedTask
 from raykd.teachers.teacher import Teacher
-from raykd.training.device import DistributedContext, set_float32_products
+from raykd.training.arithmetic import CUBLAS_WORKSPACE, set_arithmetic
+from raykd.training.device import DistributedContext
 from raykd.training.pace import PACE
 from raykd.training.peers import is_lost
 from raykd.training.step_metrics import StepPoint
@@ -331,6 +332,7 @@ def slot_loop(settings: dict[str, Any]) -> None:
     # checks).
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault(*CUBLAS_WORKSPACE)
     torch.set_num_threads(settings["threads"])
-    set_float32_products()
+    set_arithmetic()
     SlotWorker(settings).serve()

@@ -23,6 +23,7 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 from raykd.data.base import TokenizedDataset
 from raykd.models.tokenizers import load_tokenizer
 from raykd.teachers.prepared_task import PreparedTask
+from raykd.training.device import choose_device
 from tests.benchmarks._prepared import handed_over
 
 FIXED_LENGTH = 128
@@ -41,6 +42,7 @@ class Job:
         epochs: Passes.
         batch_size: Rows per step.
         trials: ``alpha``, ``temperature``, ``lr`` and ``seed`` of every trial.
+        at_once: Nested trials at a time; on a GPU each has its part of it.
     """
 
     teacher: str
@@ -48,6 +50,7 @@ class Job:
     epochs: int
     batch_size: int
     trials: Sequence[Mapping[str, float]]
+    at_once: int = 2
 
     def prepared(self) -> PreparedTask:
         """Rows and the student's beginning."""
@@ -68,9 +71,11 @@ def one_process(job: Job, report: Callable[[float, float], None]) -> None:
 
 
 def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], None]) -> None:
-    """Baseline A: a nested `TorchTrainer` in each Ray Tune trial, two at a time, fixed padding."""
+    """Baseline A: a nested `TorchTrainer` in each Ray Tune trial, some at a time, fixed padding."""
     from ray import train, tune
     from ray.train.torch import TorchTrainer
+
+    on_gpu = torch.cuda.is_available()
 
     def loop(settings: dict[str, Any]) -> None:
         torch.set_num_threads(1)
@@ -85,7 +90,11 @@ def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], Non
         TorchTrainer(
             loop,
             train_loop_config=config,
-            scaling_config=train.ScalingConfig(num_workers=1),
+            scaling_config=train.ScalingConfig(
+                num_workers=1,
+                use_gpu=on_gpu,
+                resources_per_worker={"CPU": 1, **({"GPU": 1 / job.at_once} if on_gpu else {})},
+            ),
             run_config=train.RunConfig(storage_path=str(folder / "train")),
         ).fit()
         actual = float((folder / f"{config['trial']['seed']}.txt").read_text())
@@ -93,21 +102,22 @@ def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], Non
 
     folder.mkdir(parents=True, exist_ok=True)
     results = tune.Tuner(
-        # Next to nothing, and no CPU: the two workers need both.
+        # Next to nothing, and no CPU: the workers need them.
         tune.with_resources(trial, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
         param_space={"trial": tune.grid_search([dict(t) for t in job.trials])},
-        tune_config=tune.TuneConfig(max_concurrent_trials=2),
+        tune_config=tune.TuneConfig(max_concurrent_trials=job.at_once),
         run_config=tune.RunConfig(storage_path=str(folder / "tune"), verbose=0),
     ).fit()
     for result in results:
         assert result.metrics is not None
-        # Two run at a time, so each takes half of its own time of the machine.
-        report(result.metrics["seconds"] / 2, result.metrics["accuracy"])
+        # Several run at a time, so each takes its part of its own time of the machine.
+        report(result.metrics["seconds"] / job.at_once, result.metrics["accuracy"])
 
 
 def online(job: Job) -> Teacher:
     """The teacher, loaded and run for every batch."""
     model: Any = AutoModelForSequenceClassification.from_pretrained(job.teacher).eval()
+    model.to(choose_device())
 
     def logits(batch: Mapping[str, Tensor], index: Tensor) -> Tensor:
         with torch.no_grad():
@@ -120,7 +130,7 @@ def served(prepared: PreparedTask) -> Teacher:
     """The teacher's recorded logits, looked up by row."""
     assert prepared.cached_outputs is not None
     every = torch.from_numpy(prepared.cached_outputs.all_logits())
-    return lambda batch, index: every[index]
+    return lambda batch, index: every[index.cpu()].to(index.device)
 
 
 def train_one(
@@ -134,7 +144,7 @@ def train_one(
     """Train one student; its accuracy on the validation split."""
     seed = int(trial["seed"])
     torch.manual_seed(seed)
-    model: Any = prepared.student.build(seed).train()
+    model: Any = prepared.student.build(seed).train().to(choose_device())
     adamw = torch.optim.AdamW(model.parameters(), trial["lr"])
     train = _rows(prepared.splits["train"])
     pad = _padding(job, fixed_length)
@@ -152,6 +162,7 @@ def train_one(
     heat, alpha = trial["temperature"], trial["alpha"]
     for _ in range(job.epochs):
         for batch in loader:
+            batch.to(model.device)
             labels, index = batch.pop("labels"), batch.pop("index")
             target = teacher(batch, index)
             logits = model(**batch).logits
@@ -172,8 +183,9 @@ def _accuracy(model: Any, rows: list[dict[str, Any]], pad: Any) -> float:
     loader: Any = DataLoader(rows, batch_size=128, collate_fn=pad)  # type: ignore[arg-type]
     with torch.no_grad():
         for batch in loader:
+            batch.to(model.device)
             labels, _ = batch.pop("labels"), batch.pop("index")
-            hits.append((model(**batch).logits.argmax(-1) == labels).numpy())
+            hits.append((model(**batch).logits.argmax(-1) == labels).cpu().numpy())
     model.train()
     return float(np.concatenate(hits).mean())
 

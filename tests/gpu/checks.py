@@ -9,22 +9,33 @@ import contextlib
 import copy
 import importlib.util
 import tempfile
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
 import torch
 from torch import Tensor
 
+import raykd
 from raykd.models.generation import GenerationSettings
 from raykd.training import student_runner
 from raykd.training.device import DistributedContext
 from raykd.training.loop import train_model
-from tests.gpu.steps import METHODS, WRITES, Stepper, can_be_recorded, kinds_of, values_of
+from tests.gpu.steps import (
+    METHODS,
+    WRITES,
+    Stepper,
+    can_be_recorded,
+    kinds_of,
+    pair_of,
+    values_of,
+)
 from tests.small_pairs import SmallPair
 
+T = TypeVar("T")
 CPU = torch.device("cpu")
 TOLERANCE = 1e-3
 """Largest difference between devices, over the largest entry: float32 in another order."""
@@ -54,53 +65,65 @@ class CheckFailed(AssertionError):
 
 def parity(given: Given) -> list[str]:
     """Terms and gradients of every method are those of the CPU."""
-    most = {}
-    for name in given.methods:
-        for kind in kinds_of(name)[: 1 if given.small else None]:
-            with _the_likeliest_text():
-                want, actual = (Stepper.of(name, kind, device) for device in (CPU, given.device))
-                most[f"{name} on {kind}"] = _difference(want.step(), actual.step())
-    return _within(most, "the CPU")
+
+    def off(name: str, kind: str) -> float:
+        with _the_likeliest_text():
+            want, actual = (Stepper.of(name, kind, device) for device in (CPU, given.device))
+            return _difference(want.step(), actual.step())
+
+    kinds = {name: kinds_of(name)[: 1 if given.small else None] for name in given.methods}
+    cases = [(name, kind) for name, served in kinds.items() for kind in served]
+    return _within(_of_each(cases, off), "the CPU")
 
 
 def recorded(given: Given) -> list[str]:
     """Terms and gradients with a recorded teacher are those with one that runs."""
-    most = {}
-    for name in given.methods:
-        kind = kinds_of(name)[0]
-        one = Stepper.of(name, kind, given.device)
-        if can_be_recorded(one.method):
-            two = Stepper.of(name, kind, given.device, recorded=True)
-            most[f"{name} on {kind}"] = _difference(one.step(), two.step())
-    return _within(most, "a teacher that runs")
+
+    def off(name: str, kind: str) -> float:
+        one, two = (
+            Stepper.of(name, kind, given.device, recorded=recorded) for recorded in (False, True)
+        )
+        return _difference(one.step(), two.step())
+
+    cases = [
+        (name, kind)
+        for name in given.methods
+        for kind in kinds_of(name)[:1]
+        if can_be_recorded(pair_of(kind).method(name, **values_of(name, kind)))
+    ]
+    return _within(_of_each(cases, off), "a teacher that runs")
 
 
 def no_waiting(given: Given) -> list[str]:
     """No step makes the host wait; but those that write text do."""
-    for name in given.methods:
-        for precision in ("fp32", "bf16"):
-            stepper = Stepper.of(name, kinds_of(name)[0], given.device, precision=precision)
-            for _ in range(2 if name in WRITES else 1):
-                stepper.step()
-            # What was drawn for the first steps serves the next one, too.
-            with _waiting_is_an_error(given.device):
-                stepper.step()
+
+    def step(name: str, precision: str) -> None:
+        stepper = Stepper.of(name, kinds_of(name)[0], given.device, precision=precision)
+        for _ in range(2 if name in WRITES else 1):
+            stepper.step()
+        # What was drawn for the first steps serves the next one, too.
+        with _waiting_is_an_error(given.device):
+            stepper.step()
+
+    _of_each([(name, precision) for name in given.methods for precision in ("fp32", "bf16")], step)
     return [f"{len(given.methods)} methods, fp32 and bf16"]
 
 
 def packing(given: Given) -> list[str]:
     """Texts that share rows give the terms and gradients of rows of their own, and do not wait."""
-    most = {}
-    for name in ("kd", "jsd"):
+
+    def off(name: str) -> float:
         plain, packed = (
             Stepper.of(name, "causal_lm", given.device, packing=packing)
             for packing in (False, True)
         )
         plain.rows = packed.rows
-        most[name] = _difference(plain.step(), packed.step())
+        actual = _difference(plain.step(), packed.step())
         with _waiting_is_an_error(given.device):
             packed.step()
-    return _within(most, "rows of their own")
+        return actual
+
+    return _within(_of_each([("kd",), ("jsd",)], off), "rows of their own")
 
 
 def optimizers(given: Given) -> list[str]:
@@ -117,18 +140,22 @@ def optimizers(given: Given) -> list[str]:
 
 
 def resume(given: Given) -> list[str]:
-    """A training that was cut off and resumed gives the same weights, bit for bit."""
-    for name in given.methods:
-        kind = kinds_of(name)[0]
-        pair = SmallPair.of(kind, dropout=0.1)
+    """A training gives the same weights bit for bit, also where it was cut off and resumed."""
+
+    def equal(name: str) -> None:
+        pair = SmallPair.of(kinds_of(name)[0], dropout=0.1)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "state.safetensors"
-            whole = _trained(pair, name, given.device)
+            whole, alike = (_trained(pair, name, given.device) for _ in range(2))
+            if not _equal(whole, alike):
+                raise CheckFailed("two trainings of one seed have other weights")
             with contextlib.suppress(_CutOff):
                 _trained(pair, name, given.device, state_path=path, on_evaluation=_cut_off)
             again = _trained(pair, name, given.device, state_path=path)
-        if not all(torch.equal(a, b) for a, b in zip(whole, again, strict=True)):
-            raise CheckFailed(f"{name}: a training that was resumed has other weights")
+        if not _equal(whole, again):
+            raise CheckFailed("a training that was resumed has other weights")
+
+    _of_each([(name,) for name in given.methods], equal)
     return [f"{len(given.methods)} methods, cut off after 2 of 6 steps"]
 
 
@@ -156,6 +183,33 @@ CHECKS: dict[str, Callable[[Given], list[str]]] = {
 }
 
 
+def _of_each(cases: Sequence[tuple[str, ...]], run: Callable[..., T]) -> dict[str, T]:
+    """What `run` gives for each case, by its name.
+
+    Raises:
+        CheckFailed: With a line for every case that fails: a device is seldom at hand.
+    """
+    given, failed = {}, []
+    for case in cases:
+        try:
+            given[", ".join(case)] = run(*case)
+        except Exception as exc:
+            failed.append(f"{', '.join(case)}: {place_and_message(exc)}")
+    if failed:
+        raise CheckFailed("\n".join(failed))
+    return given
+
+
+def place_and_message(exc: Exception) -> str:
+    """What was raised, and in which line of raykd it was, or of what it calls."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    package = str(Path(raykd.__file__).parent)
+    own = [frame for frame in frames if frame.filename.startswith(package)] or frames
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in (own[-1], frames[-1])]
+    where = ", ".join(dict.fromkeys(places))
+    return f"{type(exc).__name__} at {where}: {exc}"
+
+
 def _difference(want: list[Tensor], actual: list[Tensor]) -> float:
     if len(want) != len(actual):
         raise CheckFailed(f"{len(actual)} terms and gradients in place of {len(want)}")
@@ -168,8 +222,9 @@ def _difference(want: list[Tensor], actual: list[Tensor]) -> float:
 
 def _within(most: dict[str, float], of: str) -> list[str]:
     worst = max(most, key=lambda name: most[name])
-    if not most[worst] <= TOLERANCE:
-        raise CheckFailed(f"{worst}: {most[worst]:.1e} off {of}")
+    off = [name for name, value in most.items() if not value <= TOLERANCE]
+    if off:
+        raise CheckFailed("\n".join(f"{name}: {most[name]:.1e} off {of}" for name in off))
     return [f"{len(most)} cases, largest difference {most[worst]:.1e} ({worst})"]
 
 
@@ -206,6 +261,10 @@ def _cut_off(evaluation: Any) -> bool:
     if evaluation.step == 3:
         raise _CutOff
     return False
+
+
+def _equal(one: list[Tensor], other: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def _trained(pair: SmallPair, name: str, device: torch.device, **changes: Any) -> list[Tensor]:

@@ -6,6 +6,7 @@ Everything runs in this process, without Ray: batches, models and the loop of a 
 from __future__ import annotations
 
 import copy
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -96,9 +97,10 @@ class Trial:
             config, vocabulary=config.vocabulary, kind=size.kind, num_labels=task.num_labels,
             seed=seed,
         )  # fmt: skip
-        teacher = build(size.teacher, 1).eval().requires_grad_(False)
+        with device:  # drawing half a billion weights takes a processor a minute
+            teacher = build(size.teacher, 1).eval().requires_grad_(False)
+            student = build(size.student, 0)
         rows = _rows(size, task.num_labels)
-        student = build(size.student, 0)
         self.pair = SmallPair(
             kind=size.kind, task=task, teacher=teacher, student=student, rows=rows
         )
@@ -166,6 +168,11 @@ class Trial:
         return statistics.median(actual)
 
 
+@functools.cache
+def _trial(size: Size, device: torch.device) -> Trial:
+    return Trial(size, device)
+
+
 def _by_hand(logits: torch.Tensor, known: torch.Tensor | None, labels: torch.Tensor) -> Any:
     logits, labels = logits.float().flatten(0, -2), labels.flatten()
     hard = nn.functional.cross_entropy(logits, labels)
@@ -197,7 +204,7 @@ def step_rate(given: Given) -> list[str]:
     """Steps with a recorded teacher against a bare loop without one."""
     message = []
     for name, size in (SMALL if given.small else SIZES).items():
-        trial = Trial(size, given.device)
+        trial = _trial(size, given.device)
         bare, result = trial.bare_seconds(), trial.seconds("kd", recorded=True)
         message.append(f"{name}: bare {1e3 * bare:.1f} ms, kd {1e3 * result:.1f} ms, "
                     f"ratio {bare / result:.2f}")  # fmt: skip
@@ -208,7 +215,7 @@ def naive_sweep(given: Given) -> list[str]:
     """Steps with a recorded teacher against a loop by hand that runs the teacher in each."""
     message = []
     for name, size in (SMALL if given.small else SIZES).items():
-        trial = Trial(size, given.device)
+        trial = _trial(size, given.device)
         naive, result = trial.bare_seconds(live=True), trial.seconds("kd", recorded=True)
         message.append(f"{name}: by hand {1e3 * naive:.1f} ms, kd {1e3 * result:.1f} ms, "
                     f"{naive / result:.2f} times as many trials")  # fmt: skip

@@ -132,11 +132,14 @@ def recorded_outputs(
     device: torch.device,
     longest: int = LONGEST,
 ) -> TeacherOutputsFn:
-    """What a method reads of a teacher, recorded where that is and read on a device."""
+    """What a method reads of a teacher, recorded where that is and read on a device.
+
+    The teacher reads rows as they are, whatever the student makes of them.
+    """
     spec = method.teacher_outputs().resolved(model_dims(model))
     writes = pair.task.task_kind.generates and Logits() in spec
     recording = Recording(
-        encoded=pair.read_by(method), pad_id=PAD, max_length=longest, dtype="fp32", batch_size=4,
+        encoded=pair.rows, pad_id=PAD, max_length=longest, dtype="fp32", batch_size=4,
         output_spec=spec.union(OutputSpec(VocabularyScores("hidden") if writes else None)),
     )  # fmt: skip
     cached = record(model, recording, next(model.parameters()).device)

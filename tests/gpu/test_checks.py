@@ -37,11 +37,30 @@ def test_what_does_not_hold_is_named_and_the_rest_still_runs(capsys, monkeypatch
     monkeypatch.setattr(checks, "TOLERANCE", -1.0)
     assert command.main(["parity", "no_waiting", "--device", "cpu", "--small"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert "parity" in lines[1]
-    assert "FAILED" in lines[1]
-    assert "no_waiting" in lines[2]
-    assert " ok " in lines[2]
+    first, *others = [line for line in lines if "off the CPU" in line]
+    assert first.startswith("parity ")
+    assert "FAILED" in first
+    # A line for each method: a device is seldom at hand.
+    assert [line.split(",")[0].strip() for line in others] == ["ckd", "minillm", "jsd"]
+    assert lines[-2].startswith("no_waiting ")
+    assert " ok " in lines[-2]
     assert lines[-1] == "failed: parity"
+
+
+def test_what_raises_is_named_with_its_place_and_the_other_cases_still_run():
+    tried = []
+
+    def run(name):
+        tried.append(name)
+        if name != "b":
+            torch.zeros(2) @ torch.zeros(3)
+
+    with pytest.raises(CheckFailed) as caught:
+        checks._of_each([("a",), ("b",), ("c",)], run)
+    assert tried == ["a", "b", "c"]
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["a", "c"]
+    assert "RuntimeError at test_checks.py:" in lines[0]
 
 
 def test_other_numbers_of_terms_are_no_parity():
