@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 
+from raykd.errors import SetupError
 from raykd.search.optuna_private import is_lazy_generator
 from raykd.whole_file import whole_file
 
@@ -20,8 +20,8 @@ Generator = np.random.RandomState | np.random.Generator
 class SamplerState:
     """The state of a sampler's random generators after its last suggestion, in a file.
 
-    It is a help, not a state that anything depends on: without it, or where it belongs to another
-    number of trials, a resumed search draws from a seed of its own.
+    Without it, or where it belongs to another number of trials, a resumed search draws from a seed
+    of its own.
 
     Args:
         path: The file.
@@ -31,15 +31,23 @@ class SamplerState:
         self._path = path
 
     def save(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> None:
-        """Save the random state after so many trials, atomically."""
+        """Save the random state after so many trials; where that fails, the one before stays.
+
+        Raises:
+            SetupError: The disk is full or the file cannot be written. A search that went on would
+                be another one once it is resumed.
+        """
         plain = {"drawn": drawn, "generators": {k: _state(g) for k, g in _generators(sampler)}}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(self._path, durable=False) as part:
                 part.write_text(json.dumps(plain), encoding="utf-8")
-        except OSError:  # a full disk: what there is would be too old
-            with contextlib.suppress(OSError):
-                self._path.unlink()
+        except OSError as exc:
+            raise SetupError(
+                f"cannot write {self._path}: {exc.strerror or exc}",
+                hint="free some space; everything before it is kept, and "
+                "raykd sweep --resume continues",
+            ) from exc
 
     def restore(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> int | None:
         """Restore the random state of a new sampler.

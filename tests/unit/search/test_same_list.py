@@ -3,10 +3,12 @@ and whenever a driver dies."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import math
 import random
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import optuna
@@ -14,12 +16,15 @@ import pytest
 from optuna.storages import InMemoryStorage, JournalStorage
 
 from raykd import params, registry
+from raykd.errors import SetupError
 from raykd.results.records import Status
+from raykd.search import sampler_state
 from raykd.search.arms import Arm
 from raykd.search.lag import lag_for, reads_results
 from raykd.search.sampler_state import SamplerState
 from raykd.search.study import StudySearch, StudySpace, reopen
 from raykd.spec.domains import Domain
+from raykd.whole_file import whole_file
 from tests.simulated_search import METRIC, Training, search
 from tests.unit.search.studies import JournalInMemory
 
@@ -180,3 +185,36 @@ def test_a_search_whose_driver_dies_has_the_list_of_one_whose_driver_lives(
     for first in range(5 + slots, writes, writes // 12):
         actual, _ = searched(tmp_path / str(first), [first, 23], slots, algorithm)
         assert actual == wanted, f"died after {first} writes"
+
+
+@pytest.mark.parametrize(("algorithm", "slots"), [("random", 1), ("tpe", 3)])
+def test_a_search_that_a_full_disk_ended_has_the_list_of_one_with_room(
+    tmp_path, monkeypatch, algorithm, slots
+):
+    """The journal still had room for the trial, the state of the sampler did not."""
+    wanted, _ = searched(tmp_path / "whole", [], slots, algorithm)
+    left = 0
+
+    @contextlib.contextmanager
+    def filling(path: Path, **given: bool) -> Iterator[Path]:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        with whole_file(path, **given) as part:
+            yield part
+
+    monkeypatch.setattr(sampler_state, "whole_file", filling)
+    for left in range(1, TRIALS, 3):
+        folder, journal = tmp_path / str(left), Mortal()
+        with pytest.raises(SetupError, match=r"cannot write .*kd\.json: No space left") as caught:
+            search(
+                arms(JournalStorage(journal), ("kd",), algorithm=algorithm, folder=folder),
+                train(0), slots,
+            )  # fmt: skip
+        assert "raykd sweep --resume" in caught.value.hint
+        made = arms(JournalStorage(journal), ("kd",), algorithm=algorithm, folder=folder)
+        reopen(made["kd"].study.study, {})
+        search(made, train(0), slots)
+        trials = made["kd"].study.study.get_trials()
+        assert [(t.number, t.params, t.state, t.value) for t in trials] == wanted
