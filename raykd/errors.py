@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, Self
 
 from raykd.secrets import without_secrets
@@ -167,6 +168,20 @@ class SetupError(RaykdError):
     """The surroundings are at fault: cluster, disk, network, credentials, a missing package."""
 
     exit_code = 4
+
+    @classmethod
+    def not_written(cls, path: Path, why: OSError) -> Self:
+        """For a file that a run is resumed from: what came before is kept.
+
+        Args:
+            path: The file.
+            why: What the system says.
+        """
+        return cls(
+            f"cannot write {path}: {why.strerror or why}",
+            hint="free some space; everything before it is kept, and "
+            "raykd sweep --resume continues",
+        )
 
 
 class ClusterLost(SetupError):

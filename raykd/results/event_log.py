@@ -42,11 +42,7 @@ class EventLog:
             try:
                 self._append(line.encode())
             except OSError as exc:
-                raise SetupError(
-                    f"cannot write {self._path}: {exc.strerror or exc}",
-                    hint="free some space; everything before it is kept, and "
-                    "raykd sweep --resume continues",
-                ) from exc
+                raise SetupError.not_written(self._path, exc) from exc
             self._listener(entry)
 
     def _append(self, line: bytes) -> None:

@@ -5,13 +5,14 @@ One run instead of one per arm keeps every slot busy while an arm ends, and pays
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -29,8 +30,39 @@ Tune is given one when a trial that it follows is over. Otherwise it would start
 which it stops once that of the trial before it is free: a start in vain for every short trial.
 """
 
+Q = ParamSpec("Q")
+R = TypeVar("R")
+
 FOLLOWERS = 2
 """Times that what follows a trial for Tune is replaced after it died."""
+
+
+class SearchError(BaseException):
+    """Carries an error of the search through Tune.
+
+    Tune takes what is an `Exception` for one of the trial at hand, starts what follows it once more
+    and continues; the search does not know that trial any more by then.
+
+    Attributes:
+        error: What was raised.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _ends_the_search(method: Callable[Q, R]) -> Callable[Q, R]:
+    """Raise `SearchError` in the place of errors: for what Tune calls."""
+
+    @functools.wraps(method)
+    def called(*args: Q.args, **given: Q.kwargs) -> R:
+        try:
+            return method(*args, **given)
+        except Exception as exc:
+            raise SearchError(exc) from exc
+
+    return called
 
 
 class ArmsRecorder(ABC):
@@ -134,6 +166,7 @@ class ArmsSearch(Searcher):
         ]
         return sorted(names, key=lambda name: (self._budget.share(name), self._started[name]))
 
+    @_ends_the_search
     def suggest(self, trial_id: str) -> Any:  # a config, None, or `Searcher.FINISHED`
         """The trial that was launched first of those that Tune does not follow yet."""
         is_over = self._ending or self.remaining() == 0
@@ -173,6 +206,7 @@ class ArmsSearch(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: `ArmsScheduler` sees every result first, also the one that stops a trial."""
 
+    @_ends_the_search
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
@@ -250,6 +284,7 @@ class ArmsScheduler(FIFOScheduler):
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
+    @_ends_the_search
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Record an evaluation and ask the arm's study whether to continue."""
         if result.get("done") or "event" not in result:

@@ -34,7 +34,7 @@ class SamplerState:
         """Save the random state after so many trials; where that fails, the one before stays.
 
         Raises:
-            SetupError: The disk is full or the file cannot be written. A search that went on would
+            SetupError: The disk is full or the file cannot be written. A search that continued would
                 be another one once it is resumed.
         """
         plain = {"drawn": drawn, "generators": {k: _state(g) for k, g in _generators(sampler)}}
@@ -43,11 +43,7 @@ class SamplerState:
             with whole_file(self._path, durable=False) as part:
                 part.write_text(json.dumps(plain), encoding="utf-8")
         except OSError as exc:
-            raise SetupError(
-                f"cannot write {self._path}: {exc.strerror or exc}",
-                hint="free some space; everything before it is kept, and "
-                "raykd sweep --resume continues",
-            ) from exc
+            raise SetupError.not_written(self._path, exc) from exc
 
     def restore(self, sampler: optuna.samplers.BaseSampler, drawn: int) -> int | None:
         """Restore the random state of a new sampler.

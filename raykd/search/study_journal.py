@@ -99,11 +99,7 @@ class StudyJournal(JournalFileBackend):
         except OSError as exc:
             if self._path.stat().st_size > whole:
                 os.truncate(self._path, whole)
-            raise SetupError(
-                f"cannot write {self._path}: {exc.strerror or exc}",
-                hint="free some space; everything before it is kept, and "
-                "raykd sweep --resume continues",
-            ) from exc
+            raise SetupError.not_written(self._path, exc) from exc
 
 
 def repair(path: Path) -> int:

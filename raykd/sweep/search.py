@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from ray import tune
-from ray.tune import TuneError
 
 from raykd import params, ray_private, registry
-from raykd.errors import RaykdError
 from raykd.ray_private.tune_state import without_tune_state
 from raykd.registry import METHODS_WITHOUT_TEACHER
 from raykd.results.records import Status, SweepResult, TrialResult
-from raykd.search.arms import FOLLOWERS, Arm, ArmsScheduler, ArmsSearch
+from raykd.search.arms import FOLLOWERS, Arm, ArmsScheduler, ArmsSearch, SearchError
 from raykd.search.control import ControlGroup
 from raykd.search.device_budget import DeviceBudget
 from raykd.search.lag import lag_for, reads_results
@@ -221,33 +217,17 @@ def search(
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
+    failed: Exception | None = None
     try:
-        with without_tune_state(), our_errors_once():
+        with without_tune_state():
             _tuner(searcher, run, name).fit()
-    except TuneError as exc:
-        raise _cause(exc) from exc
+    except SearchError as exc:
+        failed = exc.error
     finally:
         over.set()
         watcher.join()
-
-
-@contextlib.contextmanager
-def our_errors_once() -> Iterator[None]:
-    """In the block, Tune does not print the traceback of an error of raykd: it is raised, too.
-
-    Such an error is that the log of the run cannot be written any more, as its disk is full.
-    """
-    logger = logging.getLogger("ray.tune.execution.tune_controller")
-
-    def is_of_something_else(record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        return error is None or not isinstance(_cause(error), RaykdError)
-
-    logger.addFilter(is_of_something_else)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_of_something_else)
+    if failed is not None:  # as it was raised, with its own cause
+        raise failed
 
 
 class _NoReporter(tune.ProgressReporter):
@@ -280,11 +260,3 @@ def _tuner(searcher: ArmsSearch, run: Path, name: str) -> tune.Tuner:
             callbacks=[ray_private.silent_progress()],
         ),
     )
-
-
-def _cause(exc: BaseException) -> BaseException:
-    """The `RaykdError` that Tune wrapped into its own error, else the latter."""
-    seen: BaseException | None = exc
-    while seen is not None and not isinstance(seen, RaykdError):
-        seen = seen.__cause__ or seen.__context__
-    return seen or exc

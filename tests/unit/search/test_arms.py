@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from dataclasses import dataclass, field
@@ -9,11 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from raykd.errors import SetupError
 from raykd.results.records import Status
-from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch
+from raykd.search.arms import Arm, ArmsRecorder, ArmsScheduler, ArmsSearch, SearchError
 from raykd.search.schedulers import asha
 from raykd.search.study import reopen
 from tests.unit.search.studies import study
@@ -50,8 +53,8 @@ class Notebook(ArmsRecorder):
 class Tune:
     """The part of Ray Tune's controller that the search sees."""
 
-    def __init__(self, arms, max_concurrent=2):
-        self.notebook = Notebook()
+    def __init__(self, arms, max_concurrent=2, notebook=None):
+        self.notebook = notebook or Notebook()
         self.search = ArmsSearch(arms, self.notebook, lambda: max_concurrent)
         self.scheduler = ArmsScheduler(self.search)
         self.last = {}
@@ -77,6 +80,28 @@ class Tune:
                 break
         self.end(trial)
         return self.notebook.lines[-1][-1]
+
+
+class FullDisk(Notebook):
+    """Cannot write what it is told from some moment on."""
+
+    is_full = False
+
+    def _write(self):
+        if self.is_full:
+            raise SetupError("No space left on device")
+
+    def launch(self, arm, number, params):
+        self._write()
+        return super().launch(arm, number, params)
+
+    def evaluated(self, arm, number, event):
+        self._write()
+        super().evaluated(arm, number, event)
+
+    def finished(self, arm, number, status, event):
+        self._write()
+        return super().finished(arm, number, status, event)
 
 
 def arm(folder, name="one", *, metrics=("accuracy",), **changes):
@@ -389,3 +414,40 @@ def test_the_searcher_is_saved_without_studies_and_coordinator(tmp_path):
     tune = Tune({"one": arm(tmp_path)})
     assert tune.search.__getstate__() == {}
     assert tune.scheduler.__getstate__() == {}
+
+
+def controller(tune, trial):
+    """Of Tune: what it looks at where it stops a trial, or tries one again that failed."""
+    made = SimpleNamespace(
+        _search_alg=tune.search, _scheduler_alg=tune.scheduler, _fail_fast=False,
+        _try_recover=lambda trial, exc: pytest.fail("the trial is tried again"),
+    )  # fmt: skip
+    made._process_trial_failure = functools.partial(TuneController._process_trial_failure, made)
+    running = SimpleNamespace(
+        trial_id=trial, status="RUNNING", last_result=tune.last[trial],
+        handle_error=lambda error: None, should_recover=lambda: True,
+    )  # fmt: skip
+    return made, running
+
+
+def test_an_error_of_the_search_is_not_taken_for_one_of_a_trial(tmp_path):
+    """Tune would start the trial again that the search does not know any more."""
+    tune = Tune({"one": arm(tmp_path, budget=3)}, notebook=FullDisk())
+    tune.suggest("a")
+    tune.report("a", 1.0, {"accuracy": 0.5}, "done")
+    tune.notebook.is_full = True
+    with pytest.raises(SearchError, match="No space left") as caught:
+        TuneController.stop_trial(*controller(tune, "a"))
+    assert isinstance(caught.value.error, SetupError)
+
+
+def test_whatever_tune_calls_ends_the_search_where_it_fails(tmp_path):
+    tune = Tune({"one": arm(tmp_path, budget=3)}, notebook=FullDisk())
+    tune.suggest("a")
+    tune.notebook.is_full = True
+    with pytest.raises(SearchError):
+        tune.report("a", 1.0, {"accuracy": 0.5})
+    with pytest.raises(SearchError):
+        tune.suggest("b")
+    with pytest.raises(SearchError):
+        tune.end("a")

@@ -19,7 +19,7 @@ from raykd import params, registry
 from raykd.errors import SetupError
 from raykd.results.records import Status
 from raykd.search import sampler_state
-from raykd.search.arms import Arm
+from raykd.search.arms import Arm, SearchError
 from raykd.search.lag import lag_for, reads_results
 from raykd.search.sampler_state import SamplerState
 from raykd.search.study import StudySearch, StudySpace, reopen
@@ -205,14 +205,15 @@ def test_a_search_that_a_full_disk_ended_has_the_list_of_one_with_room(
             yield part
 
     monkeypatch.setattr(sampler_state, "whole_file", filling)
-    for left in range(1, TRIALS, 3):
+    for left in range(2, TRIALS, 3):  # the first one is before any trial
         folder, journal = tmp_path / str(left), Mortal()
-        with pytest.raises(SetupError, match=r"cannot write .*kd\.json: No space left") as caught:
+        with pytest.raises(SearchError, match=r"cannot write .*kd\.json: No space left") as caught:
             search(
                 arms(JournalStorage(journal), ("kd",), algorithm=algorithm, folder=folder),
                 train(0), slots,
             )  # fmt: skip
-        assert "raykd sweep --resume" in caught.value.hint
+        assert isinstance(caught.value.error, SetupError)
+        assert "raykd sweep --resume" in caught.value.error.hint
         made = arms(JournalStorage(journal), ("kd",), algorithm=algorithm, folder=folder)
         reopen(made["kd"].study.study, {})
         search(made, train(0), slots)

@@ -8,18 +8,16 @@ from types import SimpleNamespace
 import pytest
 from optuna.storages import JournalStorage
 from ray.tune import ExperimentAnalysis
-from ray.tune.execution import tune_controller
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
-from raykd.errors import SetupError
 from raykd.ray_private import silent_progress
 from raykd.ray_private.tune_state import without_tune_state
 from raykd.results.store import load_results
 from raykd.search.lag import lag_for
 from raykd.spec.schema import SweepSpec
 from raykd.sweep.arm_studies import arm_studies
-from raykd.sweep.search import device_budget, idle_slots, make_arm, our_errors_once
+from raykd.sweep.search import device_budget, idle_slots, make_arm
 from tests.synthetic_run import spec as search_space
 from tests.synthetic_run import write_run
 from tests.unit.search.studies import JournalInMemory
@@ -65,22 +63,6 @@ def test_a_state_of_tune_that_cannot_be_written_ends_no_search(tmp_path):
         TuneController.checkpoint(NoDisk(tmp_path / "file"))
     with pytest.raises(OSError, match="No space left"):
         TuneController.checkpoint(controller)
-
-
-def test_an_error_of_ours_is_not_printed_by_tune_as_well(caplog):
-    def tell(error: Exception, words: str) -> None:
-        try:
-            raise error
-        except Exception:
-            tune_controller.logger.exception(words)
-
-    with our_errors_once():
-        tell(SetupError("the disk is full"), "ours")
-        tell(ValueError("a bug"), "another")
-        tune_controller.logger.error("no error at all")
-    tell(SetupError("the disk is full"), "afterwards")
-    said = [record.getMessage() for record in caplog.records if record.name.startswith("ray.")]
-    assert said == ["another", "no error at all", "afterwards"]
 
 
 def lags(**changes: object) -> list[int | None]:
