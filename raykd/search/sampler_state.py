@@ -34,8 +34,8 @@ class SamplerState:
         """Save the random state after so many trials; where that fails, the one before stays.
 
         Raises:
-            SetupError: The disk is full or the file cannot be written. A search that continued would
-                be another one once it is resumed.
+            SetupError: The disk is full or the file cannot be written. A search that continued
+                would be another one once it is resumed.
         """
         plain = {"drawn": drawn, "generators": {k: _state(g) for k, g in _generators(sampler)}}
         try:
