@@ -16,6 +16,7 @@ Stopped              Ctrl-C or a request to end: exit code 130 or 143; a Keyboar
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -177,10 +178,11 @@ class SetupError(RaykdError):
             path: The file.
             why: What the system says.
         """
+        is_full = why.errno in (errno.ENOSPC, errno.EDQUOT)
         return cls(
             f"cannot write {path}: {why.strerror or why}",
-            hint="free some space; everything before it is kept, and "
-            "raykd sweep --resume continues",
+            hint=f"{'free some space' if is_full else 'see to it that it can be written'}; "
+            "everything before it is kept, and raykd sweep --resume continues",
         )
 
 

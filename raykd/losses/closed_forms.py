@@ -5,7 +5,7 @@ written. Each divergence is one step of autograd here: it is formed in place fro
 log-probabilities, and keeps two arrays for its gradient. The likelihood of labels adds no pass.
 
 A token that the student cannot give (a logit of minus infinity) counts nothing and gets no
-gradient.
+gradient. Gradients have none of their own.
 
 Axes: V vocabulary.
 """
@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from raykd.losses.precision import softened, working_dtype
+from raykd.losses.shapes import check_labels
 
 SURE = 40.0
 """Log odds above which adding 1 to the odds changes nothing, in float64, too."""
@@ -54,7 +55,7 @@ Measure = Callable[[Tensor, Tensor], Form]
 def forward_kl(log_q: Tensor, log_p: Tensor) -> Form:
     """The sum of ``p * log(p / q)``, whose slope is ``-p``."""
     impossible = log_q.isneginf()
-    log_ratio = (log_p - log_q).masked_fill_(impossible, 0.0)
+    log_ratio = (_finite(log_p) - log_q).masked_fill_(impossible, 0.0)
     p, q = log_p.exp_().masked_fill_(impossible, 0.0), log_q.exp_()
     nats = log_ratio.mul_(p).sum(dim=-1)
     return Form(nats=nats, slope=p, slope_sums=p.sum(dim=-1), factor=-1.0, q=q)
@@ -82,8 +83,9 @@ def jensen_shannon(beta: float) -> Measure:
     def measure(log_q: Tensor, log_p: Tensor) -> Form:
         log_odds = _log_odds(log_q, log_p, beta)
         log_pm = F.logsigmoid(log_odds).sub_(math.log(beta))
-        log_mq = F.softplus(log_odds, threshold=SURE).add_(math.log1p(-beta))
         of_teacher = log_pm.mul_(log_p.exp_()).sum(dim=-1)
+        del log_pm  # before the next array of this size
+        log_mq = F.softplus(log_odds, threshold=SURE).add_(math.log1p(-beta))
         q = log_q.exp_()
         slope = log_mq.mul_(q)
         sums = slope.sum(dim=-1)
@@ -116,8 +118,7 @@ def skew_forward_kl(lam: float) -> Measure:
 def skew_reverse_kl(lam: float) -> Measure:
     """``KL(q, m)``, where m has the share lam of the student.
 
-    Its slope is ``q * (log(q / m) + (1 - lam) * p / m)`` but for a multiple of q. A share of 0 is
-    `reverse_kl`.
+    Its slope is ``q * (log(q / m) + (1 - lam) * p / m)``. A share of 0 is `reverse_kl`.
     """
     if lam == 0:
         return reverse_kl
@@ -139,19 +140,24 @@ def total_variation(log_q: Tensor, log_p: Tensor) -> Form:
     impossible = log_q.isneginf()
     q = log_q.exp_()
     difference = log_p.exp_().sub_(q).masked_fill_(impossible, 0.0)
-    nats = 0.5 * torch.linalg.vector_norm(difference, ord=1, dim=-1)
-    slope = difference.sign_().mul_(q)
+    slope = difference.sign().mul_(q)
+    nats = 0.5 * difference.abs_().sum(dim=-1)
     return Form(nats=nats, slope=slope, slope_sums=slope.sum(dim=-1), factor=-0.5, q=q)
 
 
 def _log_odds(log_q: Tensor, log_p: Tensor, share: float) -> Tensor:
     """How likely it is that a token of a mixture with a share of the teacher was the teacher's.
 
-    Its sigmoid is ``share * p / m``, so that ``log(p / m)`` and ``log(m / q)`` are formed from it
-    without a difference of large logarithms; both are 0 for tokens that the student cannot give.
+    Its sigmoid is ``share * p / m``, from which ``log(p / m)`` and ``log(m / q)`` are formed; both
+    are 0 for tokens that the student cannot give.
     """
-    log_odds = (log_p - log_q).masked_fill_(log_q.isneginf(), 0.0)
+    log_odds = (_finite(log_p) - log_q).masked_fill_(log_q.isneginf(), 0.0)
     return log_odds if share == 0.5 else log_odds.add_(math.log(share) - math.log1p(-share))
+
+
+def _finite(log_p: Tensor) -> Tensor:
+    """The same array, where a token that the teacher cannot give has probability 0 all the same."""
+    return log_p.clamp_(min=torch.finfo(log_p.dtype).min)
 
 
 def nats(student: Tensor, teacher: Tensor, measure: Measure, temperature: float) -> Tensor:
@@ -171,7 +177,12 @@ def nats(student: Tensor, teacher: Tensor, measure: Measure, temperature: float)
 def nats_and_nll(
     student: Tensor, teacher: Tensor, labels: Tensor, measure: Measure, temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """The same, and the negative log-likelihood of labels int64 ``[...]``, softened as well."""
+    """The same, and the negative log-likelihood of labels int64 ``[...]``, softened as well.
+
+    Raises:
+        ShapeError: Rows and labels do not belong together.
+    """
+    check_labels(student, labels)
     run: Any = _ClosedForm.apply
     rows, of_labels = run(student, teacher.detach(), labels, measure, temperature)
     return rows, of_labels
@@ -182,9 +193,13 @@ def nll(logits: Tensor, labels: Tensor, *, temperature: float = 1.0) -> Tensor:
 
     Args:
         logits: ``[..., V]``.
-        labels: Each one of the V, int64 ``[...]``.
+        labels: Each one of the V, int64 ``[...]``; none is left out.
         temperature: Softens the distribution.
+
+    Raises:
+        ShapeError: Rows and labels do not belong together.
     """
+    check_labels(logits, labels)
     run: Any = _Likelihood.apply
     of_labels: Tensor = run(logits, labels, temperature)
     return of_labels

@@ -21,6 +21,19 @@ def check_same_shape(**tensors: Tensor) -> None:
         raise ShapeError(f"expected equal shapes, got {got}")
 
 
+def check_labels(logits: Tensor, labels: Tensor) -> None:
+    """Require a label for each row of logits ``[..., V]``.
+
+    Raises:
+        ShapeError: If there are more or fewer.
+    """
+    if labels.shape != logits.shape[:-1]:
+        raise ShapeError(
+            f"expected labels {tuple(logits.shape[:-1])} for logits {tuple(logits.shape)}, "
+            f"got {tuple(labels.shape)}"
+        )
+
+
 def check_layers(layers: Sequence[Tensor], mask: Tensor) -> None:
     """Require hidden states ``[B, L, D]`` that belong to the attention mask ``[B, L]``.
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from raykd.data.base import NO_LABEL, Batch
@@ -22,7 +21,6 @@ from raykd.data.task_kinds import TEXT_KINDS
 from raykd.losses import policy
 from raykd.losses.closed_forms import nll
 from raykd.losses.divergences import divergence_and_nll
-from raykd.losses.precision import working
 from raykd.losses.targets import Divergence
 from raykd.losses.terms import Count, Term
 from raykd.losses.token_mask import TokenMask
@@ -322,8 +320,7 @@ def chosen(scores: LazyLogits, ids: Tensor, temperature: float) -> Tensor:
         temperature: Softens the distributions.
     """
     log_likelihoods = [
-        -F.cross_entropy(working(chunk) / temperature, ids[at], reduction="none")
-        for chunk, at in scores.by_chunk()
+        -nll(chunk, ids[at], temperature=temperature) for chunk, at in scores.by_chunk()
     ]
     return torch.cat(log_likelihoods) if log_likelihoods else scores.states.new_zeros(0)
 

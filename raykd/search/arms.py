@@ -41,7 +41,9 @@ class SearchError(BaseException):
     """Carries an error of the search through Tune.
 
     Tune takes what is an `Exception` for one of the trial at hand, starts what follows it once more
-    and continues; the search does not know that trial any more by then.
+    and continues; the search does not know that trial any more by then. Of this, as of Ctrl-C, Tune
+    takes no notice, and cleans up nothing: what follows trials ends with the coordinator, which the
+    driver closes next.
 
     Attributes:
         error: What was raised.

@@ -80,7 +80,8 @@ class StudySearch:
         control: Trials that are never stopped.
 
     Raises:
-        SetupError: raykd does not work with this version of Optuna.
+        SetupError: raykd does not work with this version of Optuna, or the state of the sampler
+            cannot be written.
     """
 
     def __init__(

@@ -203,31 +203,34 @@ def search(
         return
     ray_private.keep_credentials_from_trials()
     over = threading.Event()
+    failed: list[Exception] = []
 
     def watch() -> None:
         while not over.wait(0.2):
-            if deadline is not None and time.monotonic() > deadline:
-                left = searcher.remaining()
-                note(f"the time budget ended the search on {name} with {left} trials to go")
-                searcher.end()
-                return
             if stop.is_set():
                 searcher.end()
                 return
+            if deadline is not None and time.monotonic() > deadline:
+                left = searcher.remaining()
+                searcher.end()
+                try:
+                    note(f"the time budget ended the search on {name} with {left} trials to go")
+                except Exception as exc:  # a full disk; a thread would keep it to itself
+                    failed.append(exc)
+                return
 
-    watcher = threading.Thread(target=watch, daemon=True)
+    watcher = threading.Thread(target=watch, daemon=True, name="time budget")
     watcher.start()
-    failed: Exception | None = None
     try:
         with without_tune_state():
             _tuner(searcher, run, name).fit()
     except SearchError as exc:
-        failed = exc.error
+        failed.append(exc.error)
     finally:
         over.set()
         watcher.join()
-    if failed is not None:  # as it was raised, with its own cause
-        raise failed
+    if failed:  # the first one, as it was raised, with its own cause
+        raise failed[0]
 
 
 class _NoReporter(tune.ProgressReporter):

@@ -3,7 +3,10 @@
 A trial is a function of its configuration and its seed (see `raykd.training.seeding`). On a GPU
 that needs more than seeds: some kernels add up in the order in which threads arrive, so that two
 trainings of one seed end with other weights, and one that was cut off and resumed with others than
-it would have had. PyTorch has a kernel of a fixed order for almost all of them.
+it would have had. PyTorch has a kernel of a fixed order for most of them. The backward pass of its
+fused attention has one, too, but PyTorch takes it only where an operation without such a kernel is
+an error, which would refuse whole methods: rows longer than its blocks of keys (64 or 128 tokens)
+are equal to the bit with ``train.attention: eager`` alone.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ def set_arithmetic() -> None:
     """Let this process compute as all of a sweep do; its environment has `CUBLAS_WORKSPACE`.
 
     Matrices of float32 are multiplied as `FLOAT32_PRODUCTS` says. Where there is a GPU, kernels are
-    those that give the same result every time; an operation that has none is used as it is.
+    those that give the same result every time; an operation that has none is used as it is. Both
+    hold for all that this process computes from then on.
     """
     torch.set_float32_matmul_precision(FLOAT32_PRODUCTS)
     torch.backends.cudnn.allow_tf32 = FLOAT32_PRODUCTS != "highest"

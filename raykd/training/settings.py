@@ -64,7 +64,7 @@ class TrainSettings:
         AUTO,
         choices=(AUTO,),
         help="Compile the student's blocks (torch.compile), once for all trials of a slot. auto = "
-        "not compiled: it pays after some 2,000 steps on a GPU, and hardly on a CPU.",
+        "not compiled: on a GPU only trainings of thousands of steps gain, on a CPU hardly any.",
     )
     optimizer: str = param(
         "adamw",

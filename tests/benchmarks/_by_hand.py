@@ -110,7 +110,7 @@ def nested_trainers(job: Job, folder: Path, report: Callable[[float, float], Non
     ).fit()
     for result in results:
         assert result.metrics is not None
-        # Several run at a time, so each takes its part of its own time of the machine.
+        # Several run at a time: a trial costs its seconds divided by how many.
         report(result.metrics["seconds"] / job.at_once, result.metrics["accuracy"])
 
 

@@ -5,8 +5,8 @@ students with equal weights learn the same random batches of several lengths, on
 turn. Printed are the ratio of the two once everything is compiled (median of the ratios of each
 pair of steps), the time that compiling takes, the steps after which it has paid, and the ratio over
 a training of so many steps, the compiling included. A third student, built as the next trial of a
-slot would be, shows whether anything is compiled again. Products are bf16 on
-a GPU.
+slot would be, shows whether anything is compiled again. On a GPU,
+products are bf16.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is measured on a GPU: vocabulary losses, the rate of steps, trials against those by hand.
+"""What is measured on a GPU: losses, the rate of steps, trials by hand, equal passes.
 
 Everything runs in this process, without Ray: batches, models and the loop of a trial are raykd's.
 """
@@ -17,12 +17,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from raykd.data.base import TokenizedDataset
+from raykd.data.base import Batch, TokenizedDataset
 from raykd.data.collate import Collator
 from raykd.models.base import RandomInitConfig
+from raykd.models.forward import forward
 from raykd.models.load import build_model
 from raykd.training.device import DistributedContext, Precision, has_bf16
 from raykd.training.micro_batches import MicroBatch
+from raykd.training.model_options import prepare_model
 from raykd.training.optim import Optimizer
 from raykd.training.settings import TrainSettings
 from raykd.training.step import Step
@@ -231,8 +233,56 @@ def vocabulary(given: Given) -> list[str]:
     return vocabulary_losses.lines(shape, given.device, dtype)
 
 
+def attention(given: Given) -> list[str]:
+    """Whether two passes over the same long rows give the same gradients, to the bit.
+
+    PyTorch's fused attention adds up in one order only where operations that have no such kernel
+    are errors (``strict``), not where they are used as they are.
+    """
+    layers, tokens = (2, 40) if given.small else (4, 500)
+    message = []
+    for kind, config in (
+        ("classification", _bert(layers, 64, 2, 100)), ("causal_lm", _qwen(layers, 64, 2, 100)),
+    ):  # fmt: skip
+        size = Size(kind=kind, student=config, teacher=config, rows=4, length=tokens, steps=1)
+        trial = _trial(size, given.device)
+        batch = trial.collate(trial.pair.rows, np.arange(size.rows)).to(given.device)
+        for name, is_strict in (("sdpa", False), ("sdpa", True), ("eager", False)):
+            for precision in ("fp32", "bf16"):
+                off = _between_passes(trial, batch, name, precision, strict=is_strict)
+                said = "equal" if off == 0 else f"{off:.1e} of the largest entry apart"
+                strict = ", strict" if is_strict else ""
+                message.append(f"{kind}, {name}, {precision}{strict}: {said}")
+    return message
+
+
+def _between_passes(
+    trial: Trial, batch: Batch, attention_name: str, precision: str, *, strict: bool
+) -> float:
+    """How far the gradients of some passes are apart, in the largest entry of one of them."""
+    model: Any = copy.deepcopy(trial.pair.student).eval()
+    settings = TrainSettings(attention=attention_name, precision=precision)
+    prepare_model(model, settings, trial.device)
+    before = torch.are_deterministic_algorithms_enabled()
+    gradients = []
+    torch.use_deterministic_algorithms(before or strict, warn_only=not strict)
+    try:
+        for _ in range(ROUNDS):
+            model.zero_grad()
+            with Precision(precision, trial.device.type).autocast():
+                logits = forward(model, batch).logits
+            logits.float().square().mean().backward()
+            gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()
+                                        if p.grad is not None]))  # fmt: skip
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=True)
+    first, *others = gradients
+    return max(float((first - other).abs().max()) for other in others) / float(first.abs().max())
+
+
 FIGURES: dict[str, Callable[[Given], list[str]]] = {
     "vocabulary_losses": vocabulary,
     "step_rate": step_rate,
     "naive_sweep": naive_sweep,
+    "attention": attention,
 }

@@ -205,7 +205,10 @@ def test_a_search_that_a_full_disk_ended_has_the_list_of_one_with_room(
             yield part
 
     monkeypatch.setattr(sampler_state, "whole_file", filling)
-    for left in range(2, TRIALS, 3):  # the first one is before any trial
+    left = 1  # before any trial
+    with pytest.raises(SetupError, match=r"cannot write .*kd\.json"):
+        arms(JournalStorage(Mortal()), ("kd",), algorithm=algorithm, folder=tmp_path / "first")
+    for left in range(2, TRIALS, 3):
         folder, journal = tmp_path / str(left), Mortal()
         with pytest.raises(SearchError, match=r"cannot write .*kd\.json: No space left") as caught:
             search(

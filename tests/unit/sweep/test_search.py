@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,11 +13,14 @@ from ray.tune import ExperimentAnalysis
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
+from raykd.errors import SetupError
 from raykd.ray_private import silent_progress
 from raykd.ray_private.tune_state import without_tune_state
 from raykd.results.store import load_results
+from raykd.search.arms import SearchError
 from raykd.search.lag import lag_for
 from raykd.spec.schema import SweepSpec
+from raykd.sweep import search as search_stage
 from raykd.sweep.arm_studies import arm_studies
 from raykd.sweep.search import device_budget, idle_slots, make_arm
 from tests.synthetic_run import spec as search_space
@@ -63,6 +68,56 @@ def test_a_state_of_tune_that_cannot_be_written_ends_no_search(tmp_path):
         TuneController.checkpoint(NoDisk(tmp_path / "file"))
     with pytest.raises(OSError, match="No space left"):
         TuneController.checkpoint(controller)
+
+
+class Searcher:
+    """What a stage asks of the search of its arms."""
+
+    ended = False
+
+    def remaining(self):
+        return 3
+
+    def end(self):
+        self.ended = True
+
+
+def staged(monkeypatch, tmp_path, fit, searcher=None, *, deadline=None, note=lambda words: None):
+    """A stage of a search, with something in the place of Tune."""
+    stand_in = SimpleNamespace(fit=fit)
+    monkeypatch.setattr(search_stage, "_tuner", lambda searcher, run, name: stand_in)
+    stop = threading.Event()
+    given = {"run": tmp_path, "name": "toy", "deadline": deadline, "stop": stop, "note": note}
+    search_stage.search(searcher or Searcher(), **given)
+
+
+def test_an_error_that_came_through_tune_is_raised_as_it_was(monkeypatch, tmp_path):
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def fit():
+        try:
+            raise SetupError("cannot write events.jsonl") from full
+        except SetupError as exc:
+            raise SearchError(exc) from exc
+
+    with pytest.raises(SetupError, match=r"cannot write events\.jsonl") as caught:
+        staged(monkeypatch, tmp_path, fit)
+    assert caught.value.__cause__ is full
+    assert not [thread for thread in threading.enumerate() if thread.name == "time budget"]
+
+
+def test_a_time_budget_ends_the_search_though_nothing_can_be_written(monkeypatch, tmp_path):
+    def note(words):
+        raise SetupError(f"cannot write: {words}")
+
+    searcher = Searcher()
+
+    def fit():
+        while not searcher.ended:
+            time.sleep(0.01)
+
+    with pytest.raises(SetupError, match="the time budget ended the search on toy with 3 trials"):
+        staged(monkeypatch, tmp_path, fit, searcher, deadline=time.monotonic(), note=note)
 
 
 def lags(**changes: object) -> list[int | None]:
