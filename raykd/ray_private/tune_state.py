@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,22 @@ from typing import Any
 from raykd.ray_private import TUNE_STATE
 
 
-def _write_empty_state(controller: Any, force: bool = False, wait: bool = False) -> None:
-    """Write an empty state of a search where Tune looks for one, once."""
-    file = Path(controller.experiment_path, controller.experiment_state_file_name)
-    if not file.exists():
-        with suppress(OSError):  # the run folder cannot be written: that is noticed elsewhere
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text('{"trial_data": []}', encoding="utf-8")
+def _write_empty_state(written: set[Path]) -> Callable[..., None]:
+    """A function that writes an empty state of a search where Tune looks for one, once.
+
+    Not again where it is gone: Tune may still run in a thread of its own after a cluster was lost
+    and its folder deleted.
+    """
+
+    def checkpoint(controller: Any, force: bool = False, wait: bool = False) -> None:
+        file = Path(controller.experiment_path, controller.experiment_state_file_name)
+        if file not in written:
+            written.add(file)
+            with suppress(OSError):  # the run folder cannot be written: that is noticed elsewhere
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text('{"trial_data": []}', encoding="utf-8")
+
+    return checkpoint
 
 
 @contextmanager
@@ -27,5 +36,5 @@ def without_tune_state() -> Iterator[None]:
     end, but writes it to the disk of temporary files first, and a search would end where that is
     full.
     """
-    with TUNE_STATE.replaced(_write_empty_state):
+    with TUNE_STATE.replaced(_write_empty_state(set())):
         yield

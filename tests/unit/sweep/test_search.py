@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import threading
 import time
 from types import SimpleNamespace
@@ -68,6 +69,17 @@ def test_a_state_of_tune_that_cannot_be_written_ends_no_search(tmp_path):
         TuneController.checkpoint(NoDisk(tmp_path / "file"))
     with pytest.raises(OSError, match="No space left"):
         TuneController.checkpoint(controller)
+
+
+def test_a_state_of_tune_that_was_deleted_is_not_written_again(tmp_path):
+    """A cluster was lost, the folder deleted, and Tune does not know it yet."""
+    controller = NoDisk(tmp_path / "ray")
+    with without_tune_state():
+        TuneController.checkpoint(controller)
+        assert (tmp_path / "ray").exists()
+        shutil.rmtree(tmp_path / "ray")
+        TuneController.checkpoint(controller, force=True)
+    assert not (tmp_path / "ray").exists()
 
 
 class Searcher:
